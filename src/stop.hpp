@@ -1,0 +1,29 @@
+// The one thing that a signal handler may touch, and what long work asks.
+#pragma once
+
+#include <atomic>
+#include <csignal>
+
+namespace calib {
+
+/// Set by the first SIGINT, SIGTERM or SIGHUP; long work looks at it every few milliseconds and
+/// winds down. Lock-free, so a handler may write it.
+class StopFlag {
+ public:
+  void request(int signal) noexcept { signal_.store(signal, std::memory_order_relaxed); }
+  [[nodiscard]] bool requested() const noexcept { return signal() != 0; }
+  /// The signal's number; 0 where none has come.
+  [[nodiscard]] int signal() const noexcept { return signal_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<int> signal_{0};
+  static_assert(std::atomic<int>::is_always_lock_free);
+};
+
+/// Makes the first SIGINT, SIGTERM or SIGHUP set `stop`, and a second one end the process at once
+/// with status 128+n. A SIGHUP that was ignored when the process began (nohup) stays ignored, and
+/// SIGPIPE is ignored: a closed stdout is an error of its own, never the end of a pass. `stop` must
+/// outlive the process.
+void install_signal_handlers(StopFlag& stop);
+
+}  // namespace calib

@@ -1,0 +1,264 @@
+#include "tree.hpp"
+
+#include <dirent.h>
+
+#include <cerrno>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "dir_io.hpp"
+
+namespace calib {
+
+namespace {
+
+// A writer may add files as fast as they go. What one reading of a directory takes, how often a
+// directory is read again, and how deep a tree may be, have an end so that the walk has one.
+constexpr int most_readings = 16;
+constexpr std::size_t most_entries = std::size_t{1} << 22U;
+constexpr std::size_t most_levels = std::size_t{1} << 18U;
+
+bool is_gone(const std::error_code& error) { return error == std::errc::no_such_file_or_directory; }
+
+enum class Mode { measure, purge };
+
+// Depth first. Of the directories on the way down only the last two are open: a leaf is left by the
+// descriptor of its parent, which needs no permission in the leaf, and further up `..` leads, where
+// it is still the directory that the walk came from.
+class Walk {
+ public:
+  Walk(const Folder& folder, Mode mode, Fate fate, HardLinks& links, const StopFlag& stop)
+      : folder_(folder), mode_(mode), stop_(stop), account_(result_, links, fate) {}
+
+  TreeResult run(const std::string& name) {
+    enter(name);
+    while (!levels_.empty() && !result_.stopped) {
+      auto& pending = levels_.back().pending;
+      if (pending.empty()) {
+        leave();
+      } else {
+        const auto child = std::move(pending.back());
+        pending.pop_back();
+        enter(child);
+      }
+    }
+    return std::move(result_);
+  }
+
+ private:
+  struct Level {
+    std::string name;
+    FileId id;
+    std::uint64_t allocated_bytes = 0;
+    Fd fd;
+    std::vector<std::string> pending = {};  // directories to go into
+    std::set<std::string> stuck = {};       // what cannot go: said once, not tried again
+    int readings = 0;
+    bool progress = false;    // the last reading removed something
+    bool incomplete = false;  // why it will not become empty has been said
+  };
+
+  std::string current_path() const {
+    auto path = folder_.path;
+    for (const auto& level : levels_) path = path_below(path, level.name);
+    return path;
+  }
+
+  void report(const std::string& path, const std::error_code& error) {
+    result_.errors.push_back({path, error});
+    if (!levels_.empty()) levels_.back().incomplete = true;
+  }
+
+  // `name` in the current directory cannot be dealt with.
+  void fail(const std::string& name, const std::error_code& error) {
+    report(path_below(current_path(), name), error);
+    if (!levels_.empty()) levels_.back().stuck.insert(name);
+  }
+
+  void enter(const std::string& name) {
+    if (stop_.requested()) {
+      result_.stopped = true;
+      return;
+    }
+    const int parent = levels_.empty() ? folder_.fd : levels_.back().fd.get();
+    if (levels_.size() == most_levels) return fail(name, errno_code(ELOOP));
+    Fd fd;
+    Status status;
+    const auto access_time = mode_ == Mode::measure ? AccessTime::keep : AccessTime::set;
+    const auto error = open_directory(parent, name.c_str(), folder_.mount, access_time, fd, status);
+    if (is_gone(error)) return;
+    if (error == std::errc::not_a_directory && !levels_.empty()) return visit_swapped(name);
+    if (error) return fail(name, error);
+    if (levels_.size() > 1) levels_[levels_.size() - 2].fd.reset();
+    levels_.push_back({.name = name,
+                       .id = status.id,
+                       .allocated_bytes = status.allocated_bytes,
+                       .fd = std::move(fd)});
+    if (mode_ == Mode::measure) account_.add_directory(status.allocated_bytes);
+    reader_.start(levels_.back().fd.get());
+    read();
+  }
+
+  // One reading of the current directory: files are dealt with, directories noted.
+  void read() {
+    auto& level = levels_.back();
+    ++level.readings;
+    level.progress = false;
+    for (std::size_t count = 0; mode_ == Mode::measure || count < most_entries; ++count) {
+      const auto* entry = reader_.next();
+      if (entry == nullptr) break;
+      if (stop_.requested()) {
+        result_.stopped = true;
+        return;
+      }
+      const char* name = static_cast<const char*>(entry->d_name);
+      if (!level.stuck.empty() && level.stuck.contains(name)) continue;
+      if (entry->d_type == DT_DIR) {
+        level.pending.emplace_back(name);
+      } else {
+        visit(name);
+      }
+    }
+    if (reader_.error() && !is_gone(reader_.error())) {
+      report(current_path(), reader_.error());
+      level.readings = most_readings;
+    }
+  }
+
+  // `name` is no directory, as far as is known.
+  void visit(const char* name) {
+    auto& level = levels_.back();
+    Status status;
+    if (const auto error = glance(level.fd.get(), name, status)) {
+      if (!is_gone(error)) fail(name, error);
+      return;
+    }
+    if (status.is_directory()) {
+      level.pending.emplace_back(name);
+      return;
+    }
+    if (status.mount != folder_.mount) return fail(name, errno_code(EXDEV));
+    if (mode_ == Mode::purge) {
+      const auto error = remove_file(level.fd.get(), name);
+      if (is_gone(error)) return;
+      if (error == std::errc::is_a_directory) {
+        level.pending.emplace_back(name);
+        return;
+      }
+      if (error) return fail(name, error);
+      level.progress = true;
+    }
+    account_.add_file(status);
+  }
+
+  // What was a directory when it was read is none any more. It is followed up once: somebody could
+  // go on changing it as often as it is looked at.
+  void visit_swapped(const std::string& name) {
+    auto& pending = levels_.back().pending;
+    const auto before = pending.size();
+    visit(name.c_str());
+    if (pending.size() == before) return;
+    pending.pop_back();
+    fail(name, errno_code(ESTALE));
+  }
+
+  // Opens the parent of the current directory again, where it is closed.
+  std::error_code reopen_parent() {
+    if (levels_.size() == 1) return {};
+    auto& parent = levels_[levels_.size() - 2];
+    if (parent.fd) return {};
+    Fd fd;
+    Status status;
+    if (const auto error = open_directory(levels_.back().fd.get(), "..", folder_.mount,
+                                          AccessTime::set, fd, status)) {
+      return error;
+    }
+    if (status.id != parent.id) return errno_code(ESTALE);
+    parent.fd = std::move(fd);
+    return {};
+  }
+
+  void leave() {
+    if (const auto error = reopen_parent()) {
+      // Somebody moves directories about. Names mean nothing any more, so nothing else is touched.
+      report(current_path(), error);
+      levels_.clear();
+    } else if (mode_ == Mode::measure || remove_current()) {
+      levels_.pop_back();
+    }
+  }
+
+  // False where the current directory has to be gone through again.
+  bool remove_current() {
+    auto& level = levels_.back();
+    auto* parent = levels_.size() == 1 ? nullptr : &levels_[levels_.size() - 2];
+    const auto error =
+        remove_directory(parent == nullptr ? folder_.fd : parent->fd.get(), level.name.c_str());
+    if (!error) {
+      account_.add_directory(level.allocated_bytes);
+      if (parent != nullptr) parent->progress = true;
+      return true;
+    }
+    if (is_gone(error)) return true;
+    const bool not_empty =
+        error == std::errc::directory_not_empty || error == std::errc::file_exists;
+    // Some file systems skip entries while others are removed, and the app may have added one.
+    if (not_empty && (level.progress || level.readings == 1) && level.readings < most_readings) {
+      reader_.restart(level.fd.get());
+      read();
+      return false;
+    }
+    const bool said = not_empty && level.incomplete;
+    if (!said) report(current_path(), error);
+    if (parent != nullptr) {
+      parent->incomplete = true;
+      parent->stuck.insert(level.name);
+    }
+    return true;
+  }
+
+  Folder folder_;
+  Mode mode_;
+  const StopFlag& stop_;
+  TreeResult result_;
+  TreeAccount account_;
+  DirReader reader_;
+  std::vector<Level> levels_;  // from the outermost directory to the current one
+};
+
+}  // namespace
+
+void TreeAccount::add_directory(std::uint64_t allocated_bytes) {
+  result_.usage.allocated_bytes += allocated_bytes;
+  result_.exclusive_bytes += allocated_bytes;
+}
+
+void TreeAccount::add_file(const Status& status) {
+  ++result_.usage.files;
+  // Where its other names went a moment ago, the last one looks like the only one.
+  if (status.links > 1 || shared_.contains(status.id)) {
+    links_.add(status.id.device, status.id.inode, status.links, status.allocated_bytes, fate_);
+    if (!shared_.insert(status.id).second) return;
+  } else {
+    result_.exclusive_bytes += status.allocated_bytes;
+  }
+  result_.usage.allocated_bytes += status.allocated_bytes;
+  if (status.has_content()) result_.usage.apparent_bytes += status.size;
+}
+
+std::string path_below(const std::string& path, const std::string& name) {
+  return path.ends_with('/') ? path + name : path + '/' + name;
+}
+
+TreeResult measure_tree(const Folder& folder, const std::string& name, Fate fate, HardLinks& links,
+                        const StopFlag& stop) {
+  return Walk(folder, Mode::measure, fate, links, stop).run(name);
+}
+
+TreeResult purge_tree(const Folder& folder, const std::string& name, HardLinks& links,
+                      const StopFlag& stop) {
+  return Walk(folder, Mode::purge, Fate::goes, links, stop).run(name);
+}
+
+}  // namespace calib

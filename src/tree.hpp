@@ -1,0 +1,49 @@
+// The walk through one directory tree: what it occupies, or its removal. It takes a bounded number
+// of descriptors and linear time, however deep or wide the tree is, and never leaves it.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "dir_io.hpp"
+#include "stop.hpp"
+#include "upload_dir.hpp"
+#include "usage.hpp"
+
+namespace calib {
+
+/// The uploads folder, as the walk needs it.
+struct Folder {
+  int fd = -1;
+  std::uint64_t mount = 0;
+  const std::string& path;
+};
+
+/// The path of `name` in the directory `path`, for messages.
+std::string path_below(const std::string& path, const std::string& name);
+
+/// Adds up in `result` and `links` what is seen, or what went.
+class TreeAccount {
+ public:
+  TreeAccount(TreeResult& result, HardLinks& links, Fate fate)
+      : result_(result), links_(links), fate_(fate) {}
+
+  void add_directory(std::uint64_t allocated_bytes);
+  /// One name of what is no directory, as it was seen before the name went.
+  void add_file(const Status& status);
+
+ private:
+  TreeResult& result_;
+  HardLinks& links_;
+  Fate fate_;
+  std::set<FileId> shared_;  // inodes of this tree with several names
+};
+
+TreeResult measure_tree(const Folder& folder, const std::string& name, Fate fate, HardLinks& links,
+                        const StopFlag& stop);
+
+TreeResult purge_tree(const Folder& folder, const std::string& name, HardLinks& links,
+                      const StopFlag& stop);
+
+}  // namespace calib

@@ -1,0 +1,287 @@
+#include "upload_dir.hpp"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "dir_io.hpp"
+#include "tree.hpp"
+
+namespace calib {
+
+namespace {
+
+// How often a directory is gone through again while entries keep coming.
+constexpr int most_rounds = 16;
+
+std::string staged_name(const std::string& name) { return std::string(staged_prefix) + name; }
+
+EntryKind kind_of(unsigned char type) {
+  if (type == DT_DIR) return EntryKind::directory;
+  return type == DT_LNK ? EntryKind::link : EntryKind::other;
+}
+
+EntryKind kind_of(const Status& status) {
+  if (status.is_directory()) return EntryKind::directory;
+  return S_ISLNK(status.mode) ? EntryKind::link : EntryKind::other;
+}
+
+/// Every name in the open directory; an error where they are not all there are.
+std::error_code read_names(int directory, std::vector<std::string>& names) {
+  DirReader reader;
+  reader.restart(directory);
+  names.clear();
+  while (const auto* entry = reader.next()) {
+    names.emplace_back(static_cast<const char*>(entry->d_name));
+  }
+  return reader.error();
+}
+
+/// Moves `name` from one directory to another, where nothing has that name.
+std::error_code move_entry(int from, int to, const std::string& name) {
+  const auto error = rename_new(from, name.c_str(), to, name.c_str());
+  if (error != std::errc::file_exists) return error;
+  // A crash between the two steps of a move by linking leaves one file under both names.
+  Status staged;
+  Status standing;
+  if (look(from, name.c_str(), staged) || look(to, name.c_str(), standing)) return error;
+  if (staged.is_directory() || staged.id != standing.id) return error;
+  return remove_file(from, name.c_str());
+}
+
+/// Moves everything in `from`, which is the directory `staged` of `folder`, to `to`, and removes
+/// `staged` when it is empty.
+std::vector<PathError> merge(int folder, const std::string& staged, const std::string& staged_path,
+                             int from, int to) {
+  std::error_code left;
+  std::vector<PathError> errors;
+  std::vector<std::string> names;
+  for (int round = 0; round < most_rounds; ++round) {
+    errors.clear();
+    if (const auto unread = read_names(from, names)) return {{staged_path, unread}};
+    bool progress = false;
+    for (const auto& name : names) {
+      const auto error = move_entry(from, to, name);
+      if (!error) {
+        progress = true;
+      } else if (error != std::errc::no_such_file_or_directory) {
+        errors.push_back({path_below(staged_path, name), error});
+      }
+    }
+    left = remove_directory(folder, staged.c_str());
+    if (!left || left == std::errc::no_such_file_or_directory) return {};
+    if (!progress && round > 0) break;
+  }
+  if (errors.empty()) errors.push_back({staged_path, left});
+  return errors;
+}
+
+TreeResult refused(const std::string& path) {
+  TreeResult result;
+  result.errors.push_back({path, errno_code(EINVAL)});
+  return result;
+}
+
+/// mountinfo writes blanks, tabs, newlines and backslashes as three octal digits.
+std::string unescaped(const std::string& field) {
+  const auto digit = [&](std::size_t at, char most) {
+    return at < field.size() && field[at] >= '0' && field[at] <= most;
+  };
+  std::string text;
+  for (std::size_t at = 0; at < field.size(); ++at) {
+    if (field[at] == '\\' && digit(at + 1, '3') && digit(at + 2, '7') && digit(at + 3, '7')) {
+      const int value =
+          (field[at + 1] - '0') * 64 + (field[at + 2] - '0') * 8 + (field[at + 3] - '0');
+      text += static_cast<char>(static_cast<unsigned char>(value));
+      at += 3;
+    } else {
+      text += field[at];
+    }
+  }
+  return text;
+}
+
+/// The mount point in a line of mountinfo.
+std::string mount_point(const std::string& line) {
+  std::istringstream fields(line);
+  std::string field;
+  for (int number = 1; number <= 5; ++number) std::getline(fields, field, ' ');
+  return unescaped(field);
+}
+
+}  // namespace
+
+UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
+  Status status;
+  const auto error = path_.find('\0') == std::string::npos ? open_folder(path_.c_str(), fd_, status)
+                                                           : errno_code(EINVAL);
+  if (error) throw std::system_error(error, path_);
+  mount_ = status.mount;
+}
+
+bool UploadDir::try_lock() {
+  const auto error = lock_directory(fd_.get());
+  if (error && error != std::errc::operation_would_block) throw std::system_error(error, path_);
+  return !error;
+}
+
+std::error_code UploadDir::check_writable() const { return check_access(fd_.get(), W_OK | X_OK); }
+
+std::vector<Entry> UploadDir::list() const {
+  // A descriptor of its own: the offset belongs to the open file, and other threads list, too.
+  Fd fd;
+  Status status;
+  if (const auto error = open_directory(fd_.get(), ".", mount_, AccessTime::keep, fd, status)) {
+    throw std::system_error(error, path_);
+  }
+  std::vector<Entry> entries;
+  DirReader reader;
+  reader.start(fd.get());
+  while (const auto* entry = reader.next()) {
+    const char* name = static_cast<const char*>(entry->d_name);
+    auto kind = kind_of(entry->d_type);
+    if (entry->d_type == DT_UNKNOWN) {
+      const auto error = look(fd.get(), name, status);
+      if (error == std::errc::no_such_file_or_directory) continue;
+      if (error) throw std::system_error(error, path_below(path_, name));
+      kind = kind_of(status);
+    }
+    entries.push_back({name, kind, entry->d_ino});
+  }
+  if (reader.error()) throw std::system_error(reader.error(), path_);
+  return entries;
+}
+
+std::vector<std::string> UploadDir::names_with_mounts() const {
+  std::error_code error;
+  const auto real =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd_.get()), error);
+  std::vector<std::string> names;
+  if (error) return names;
+  const auto below = path_below(real.string(), "");
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    const auto point = mount_point(line);
+    if (!point.starts_with(below)) continue;
+    auto name = point.substr(below.size(), point.find('/', below.size()) - below.size());
+    if (!name.empty()) names.push_back(std::move(name));
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+std::error_code UploadDir::changed_at(const std::string& name, Instant& changed) const {
+  if (!is_component(name)) return errno_code(EINVAL);
+  Status status;
+  if (const auto error = look(fd_.get(), name.c_str(), status)) return error;
+  if (!status.is_directory()) return errno_code(ENOTDIR);
+  changed = status.changed;
+  return {};
+}
+
+std::error_code UploadDir::stage(const std::string& name) const {
+  if (!is_component(name)) return errno_code(EINVAL);
+  Status seen;
+  if (const auto error = look(fd_.get(), name.c_str(), seen)) return error;
+  if (!seen.is_directory()) return errno_code(ENOTDIR);
+  if (seen.mount != mount_ || seen.mount_root) return errno_code(EXDEV);
+
+  // Open until the end: while it is, no other directory can get its inode number.
+  Fd fd;
+  if (const auto error =
+          open_directory(fd_.get(), name.c_str(), mount_, AccessTime::keep, fd, seen)) {
+    return error;
+  }
+  if (const auto error = check_access(fd.get(), R_OK | W_OK | X_OK)) return error;
+
+  const auto staged = staged_name(name);
+  if (const auto error = rename_new(fd_.get(), name.c_str(), fd_.get(), staged.c_str())) {
+    return error;
+  }
+  Status moved;
+  auto error = look(fd_.get(), staged.c_str(), moved);
+  if (!error && moved.id == seen.id && moved.is_directory()) return {};
+  if (!error) error = errno_code(moved.is_directory() ? ESTALE : ENOTDIR);
+  // Where this fails, too, it stays under the staged name, for the next pass to settle.
+  static_cast<void>(rename_new(fd_.get(), staged.c_str(), fd_.get(), name.c_str()));
+  return error;
+}
+
+std::vector<PathError> UploadDir::restore(const std::string& name) const {
+  const auto path = path_below(path_, name);
+  if (!is_component(name)) return {{path, errno_code(EINVAL)}};
+  const auto staged = staged_name(name);
+  const auto staged_path = path_below(path_, staged);
+
+  Status status;
+  auto error = look(fd_.get(), staged.c_str(), status);
+  if (error == std::errc::no_such_file_or_directory && !look(fd_.get(), name.c_str(), status)) {
+    return {};
+  }
+  if (!error && !status.is_directory()) error = errno_code(ENOTDIR);
+  if (!error && status.mount != mount_) error = errno_code(EXDEV);
+  if (error) return {{staged_path, error}};
+  error = rename_new(fd_.get(), staged.c_str(), fd_.get(), name.c_str());
+  if (!error) return {};
+  if (error != std::errc::file_exists) return {{staged_path, error}};
+
+  // The app has made the directory anew.
+  Fd from;
+  Fd to;
+  error = open_directory(fd_.get(), staged.c_str(), mount_, AccessTime::set, from, status);
+  if (error) return {{staged_path, error}};
+  error = open_directory(fd_.get(), name.c_str(), mount_, AccessTime::set, to, status);
+  if (error) return {{path, error}};
+
+  return merge(fd_.get(), staged, staged_path, from.get(), to.get());
+}
+
+TreeResult UploadDir::measure(const std::string& name, Fate fate, HardLinks& links,
+                              const StopFlag& stop) const {
+  if (!is_component(name)) return refused(path_below(path_, name));
+  return measure_tree({fd_.get(), mount_, path_}, name, fate, links, stop);
+}
+
+TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const {
+  TreeResult result;
+  Fd fd;
+  Status status;
+  if (const auto error = open_directory(fd_.get(), ".", mount_, AccessTime::keep, fd, status)) {
+    result.errors.push_back({path_, error});
+    return result;
+  }
+  TreeAccount account(result, links, Fate::stays);
+  account.add_directory(status.allocated_bytes);
+  DirReader reader;
+  reader.start(fd.get());
+  while (const auto* entry = reader.next()) {
+    if (stop.requested()) {
+      result.stopped = true;
+      return result;
+    }
+    if (entry->d_type == DT_DIR) continue;
+    const char* name = static_cast<const char*>(entry->d_name);
+    const auto error = glance(fd.get(), name, status);
+    // What is mounted over a file occupies nothing here.
+    if (!error && !status.is_directory() && status.mount == mount_) account.add_file(status);
+    if (error && error != std::errc::no_such_file_or_directory) {
+      result.errors.push_back({path_below(path_, name), error});
+    }
+  }
+  if (reader.error()) result.errors.push_back({path_, reader.error()});
+  return result;
+}
+
+TreeResult UploadDir::purge(const std::string& name, HardLinks& links, const StopFlag& stop) const {
+  if (!is_component(name)) return refused(path_below(path_, name));
+  return purge_tree({fd_.get(), mount_, path_}, name, links, stop);
+}
+
+}  // namespace calib

@@ -1,0 +1,107 @@
+// The uploads folder: listing, measuring, staging, restoring, purging. Everything goes through
+// descriptors of the folder, opened once; names are single components, and no link is followed.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "fd.hpp"
+#include "stop.hpp"
+#include "timestamp.hpp"
+#include "usage.hpp"
+
+namespace calib {
+
+/// Staged directories stand beside the others under this prefix.
+inline constexpr std::string_view staged_prefix = ".calib-cleanup.";
+
+enum class EntryKind { directory, link, other };
+
+struct Entry {
+  std::string name;
+  EntryKind kind = EntryKind::other;
+  std::uint64_t inode = 0;
+};
+
+/// One path that could not be dealt with. `path` is the folder's path with the names below it, raw.
+struct PathError {
+  std::string path;
+  std::error_code error;
+};
+
+/// What measuring or purging one directory came to.
+struct TreeResult {
+  Usage usage;  ///< what was seen (measure) or removed (purge); an inode with several names once
+  /// The allocated bytes of directories and of inodes with one name. The inodes with several names
+  /// are in the HardLinks that was handed in, so that sums over many directories come out right.
+  std::uint64_t exclusive_bytes = 0;
+  std::vector<PathError> errors;
+  bool stopped = false;  ///< the stop flag was set before the end
+};
+
+class UploadDir {
+ public:
+  /// Opens the folder; links on the way to it are followed, for the user named it. Throws
+  /// std::system_error (ENOENT, ENOTDIR, EACCES …), and with ENOSYS where the kernel cannot tell
+  /// mounts apart (statx without STATX_MNT_ID, Linux before 5.8).
+  explicit UploadDir(const std::filesystem::path& path);
+
+  /// The path as it was given, for messages.
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  /// Takes the lock that keeps passes apart (flock on the folder, held until this object goes).
+  /// False where another has it. Throws std::system_error on anything else.
+  [[nodiscard]] bool try_lock();
+
+  /// Whether entries may be renamed and removed here: no error, EACCES or EROFS.
+  [[nodiscard]] std::error_code check_writable() const;
+
+  /// Every entry directly in the folder, in no order, `.` and `..` left out. Throws
+  /// std::system_error: an unreadable folder is never an empty one.
+  [[nodiscard]] std::vector<Entry> list() const;
+
+  /// Names directly in the folder at or below which something is mounted, as /proc/self/mountinfo
+  /// tells; empty where that cannot be read (the walk has a check of its own).
+  [[nodiscard]] std::vector<std::string> names_with_mounts() const;
+
+  /// The later of mtime and ctime of the directory `name`.
+  [[nodiscard]] std::error_code changed_at(const std::string& name, Instant& changed) const;
+
+  /// Moves the directory `name` aside, to staged_prefix + name, in place. Errors: ENOENT (it is not
+  /// there), ENOTDIR (a link or a file), EXDEV or EBUSY (a mount point), EEXIST (something is
+  /// staged under that name already), EACCES (it could not be emptied later), and what rename
+  /// gives. What was moved is checked to be the directory that was looked at, and moved back where
+  /// it is not.
+  [[nodiscard]] std::error_code stage(const std::string& name) const;
+
+  /// Moves a staged directory back to `name`. Where `name` stands again, the staged entries move in
+  /// one by one, never overwriting; what has the name of something there stays staged and is
+  /// reported with EEXIST. Empty when all is back.
+  [[nodiscard]] std::vector<PathError> restore(const std::string& name) const;
+
+  /// Walks the directory `name` (a staged name, too) and adds up what it occupies. Changes nothing,
+  /// access times included where the kernel lets us.
+  [[nodiscard]] TreeResult measure(const std::string& name, Fate fate, HardLinks& links,
+                                   const StopFlag& stop) const;
+
+  /// The folder itself and what stands directly in it, without looking into its directories.
+  [[nodiscard]] TreeResult measure_top(HardLinks& links, const StopFlag& stop) const;
+
+  /// Removes the directory `name` (a staged name, too) and everything below it. What is gone
+  /// already is no error; a mount point is a border (EXDEV), left with what holds it. Links are
+  /// removed, never followed, against a swap while it runs, too.
+  [[nodiscard]] TreeResult purge(const std::string& name, HardLinks& links,
+                                 const StopFlag& stop) const;
+
+ private:
+  std::string path_;
+  Fd fd_;
+  std::uint64_t mount_ = 0;
+};
+
+}  // namespace calib

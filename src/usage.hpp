@@ -1,0 +1,71 @@
+// What files occupy, and the tally of inodes that have more than one name.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace calib {
+
+/// What stands below a directory, the directory itself included.
+struct Usage {
+  std::uint64_t files = 0;            ///< names that are not directories
+  std::uint64_t allocated_bytes = 0;  ///< st_blocks × 512, directories included; an inode once
+  std::uint64_t apparent_bytes = 0;   ///< st_size of regular files and links; an inode once
+
+  Usage& operator+=(const Usage& other) {
+    files += other.files;
+    allocated_bytes += other.allocated_bytes;
+    apparent_bytes += other.apparent_bytes;
+    return *this;
+  }
+};
+
+/// Whether what is looked at goes (or would go, in a dry run) or stays.
+enum class Fate { goes, stays };
+
+/// An inode is freed when its last name goes. This counts the names of each inode that has several,
+/// over everything that is walked. Safe to use from several threads.
+class HardLinks {
+ public:
+  /// One name of the inode (`device`, `inode`); the inode had `links` names when it was looked at.
+  void add(std::uint64_t device, std::uint64_t inode, std::uint64_t links,
+           std::uint64_t allocated_bytes, Fate fate) {
+    const std::lock_guard lock(mutex_);
+    auto& tally = tallies_[{device, inode}];
+    if (fate == Fate::goes) ++tally.going;
+    // The number shrinks while names go, and the first look is the one from before.
+    if (links > tally.links) tally.links = links;
+    tally.allocated_bytes = allocated_bytes;
+  }
+
+  /// Bytes of the inodes whose every name goes.
+  [[nodiscard]] std::uint64_t freed_bytes() const {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t sum = 0;
+    for (const auto& [key, tally] : tallies_) {
+      if (tally.going >= tally.links) sum += tally.allocated_bytes;
+    }
+    return sum;
+  }
+
+  /// Bytes of all inodes added, each once.
+  [[nodiscard]] std::uint64_t allocated_bytes() const {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t sum = 0;
+    for (const auto& [key, tally] : tallies_) sum += tally.allocated_bytes;
+    return sum;
+  }
+
+ private:
+  struct Tally {
+    std::uint64_t going = 0;
+    std::uint64_t links = 0;
+    std::uint64_t allocated_bytes = 0;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Tally> tallies_;
+};
+
+}  // namespace calib
