@@ -1,0 +1,53 @@
+// Where the session database is: the URL forms of SQLAlchemy, and the places where the app looks.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace calib {
+
+enum class DatabaseKind { sqlite, postgresql };
+
+/// Whether the user named the database (--database, environment, .env, file) or it is the default
+/// that stood where nobody said anything. An empty database proves nothing unless it was named.
+enum class Named { no, yes };
+
+struct DatabaseLocation {
+  DatabaseKind kind = DatabaseKind::sqlite;
+  std::filesystem::path path;  ///< sqlite: the file
+  std::string url;             ///< postgresql: the whole URL, password and all; never print it
+  std::string display;         ///< what may be printed: the path, or the URL without its password
+  Named named = Named::no;
+};
+
+/// A database that is named but cannot be served: status 3. One line, no password in it.
+class DatabaseLocationError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Reads a database URL as SQLAlchemy 1.4 and 2.0 do: `sqlite:///relative.db` (to `app_dir`),
+/// `sqlite:////absolute.db`, `sqlite+pysqlite://…`, `postgresql://…`, `postgres://…`,
+/// `postgresql+psycopg2://…`. The path is not percent-decoded (SQLAlchemy does not). `source`
+/// names where the URL stood, for the message. Throws DatabaseLocationError for in-memory
+/// databases, `file:` URIs, hosts in sqlite URLs, query arguments that change what file is opened,
+/// other schemes and what is no URL at all.
+DatabaseLocation parse_database_url(std::string_view url, const std::filesystem::path& app_dir,
+                                    std::string_view source);
+
+/// Reads what --database (or its environment variable or file key) says: a URL where it contains
+/// `://`, else a path, relative to the working directory. Throws as parse_database_url does.
+DatabaseLocation parse_database_option(std::string_view value, const std::filesystem::path& app_dir,
+                                       std::string_view source);
+
+/// The database that the app itself would use: `environment_url` (DATABASE_URL), else DATABASE_URL
+/// in `<app_dir>/backend/.env`, or in `<app_dir>/.env` where backend/.env does not exist, else
+/// `<app_dir>/backend/calibration.db`, not named. Empty counts as unset. Throws
+/// DatabaseLocationError also where a .env cannot be read, or its DATABASE_URL line not understood:
+/// guessing could mean another database.
+DatabaseLocation find_app_database(const std::optional<std::string>& environment_url,
+                                   const std::filesystem::path& app_dir);
+
+}  // namespace calib
