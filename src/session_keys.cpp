@@ -1,0 +1,86 @@
+#include "session_keys.hpp"
+
+#include <algorithm>
+
+#include "text.hpp"
+
+namespace calib {
+namespace {
+
+constexpr std::string_view stereo_prefix = "stereo_";
+constexpr std::size_t uuid_length = 36;
+
+template <typename Fold>
+std::uint64_t hash_of(std::string_view bytes, const Fold& fold) {
+  // http://www.isthe.com/chongo/tech/comp/fnv/: offset basis and prime of the 64-bit variant.
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const char c : bytes) {
+    hash ^= fold(static_cast<unsigned char>(c));
+    hash *= 0x100000001b3U;
+  }
+  return hash;
+}
+
+}  // namespace
+
+std::uint64_t folded_hash(std::string_view bytes) {
+  return hash_of(bytes, [](unsigned char byte) {
+    return byte >= 'A' && byte <= 'Z' ? static_cast<unsigned char>(byte + ('a' - 'A')) : byte;
+  });
+}
+
+std::uint64_t exact_hash(std::string_view bytes) {
+  return hash_of(bytes, [](unsigned char byte) { return byte; });
+}
+
+std::optional<std::pair<std::string_view, std::string_view>> stereo_halves(std::string_view key) {
+  if (key.size() != stereo_prefix.size() + 2 * uuid_length + 1 || !key.starts_with(stereo_prefix)) {
+    return std::nullopt;
+  }
+  const auto left = key.substr(stereo_prefix.size(), uuid_length);
+  const auto right = key.substr(stereo_prefix.size() + uuid_length + 1);
+  if (key[stereo_prefix.size() + uuid_length] != '_' || !is_uuid(left) || !is_uuid(right)) {
+    return std::nullopt;
+  }
+  return std::pair{left, right};
+}
+
+void SessionKeys::add(std::string_view id) { standing_.push_back(folded_hash(id)); }
+
+void SessionKeys::settle() { std::sort(standing_.begin(), standing_.end()); }
+
+void SessionKeys::set_doomed(std::span<const DoomedKey> doomed) {
+  doomed_.clear();
+  doomed_.reserve(doomed.size());
+  for (std::size_t i = 0; i < doomed.size(); ++i) {
+    doomed_.emplace(doomed[i].id, static_cast<OwnerIndex>(i));
+  }
+}
+
+bool SessionKeys::stands(std::string_view id) const {
+  return std::binary_search(standing_.begin(), standing_.end(), folded_hash(id));
+}
+
+std::optional<OwnerIndex> SessionKeys::doomed(std::string_view id) const {
+  const auto found = doomed_.find(id);
+  if (found == doomed_.end()) return std::nullopt;
+  return found->second;
+}
+
+SessionKeys::Match SessionKeys::match_session_id(std::string_view key) const {
+  Match match;
+  if (match.first = doomed(key); match.first) return match;
+  if (stands(key)) return match;
+  if (const auto halves = stereo_halves(key)) {
+    match.first = doomed(halves->first);
+    match.second = doomed(halves->second);
+    if (!match.first) std::swap(match.first, match.second);
+    if (match.first == match.second) match.second.reset();
+    match.leaked = !match.first && (!stands(halves->first) || !stands(halves->second));
+    return match;
+  }
+  match.leaked = is_uuid(key);
+  return match;
+}
+
+}  // namespace calib

@@ -1,0 +1,18 @@
+#include "session_store.hpp"
+
+namespace calib {
+
+std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Access access,
+                                         std::chrono::milliseconds wait, const StopFlag& stop) {
+  switch (location.kind) {
+    case DatabaseKind::sqlite:
+      return open_sqlite_store(location, access, wait, stop);
+    case DatabaseKind::postgresql:
+      break;
+  }
+  throw StoreError(StoreError::Kind::unusable,
+                   location.display + ": this calib-cleanup has no PostgreSQL in it; name a " +
+                       "sqlite:/// URL or the path of an SQLite database with --database");
+}
+
+}  // namespace calib

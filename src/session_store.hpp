@@ -1,0 +1,187 @@
+// What a pass needs of a session database. One implementation for each kind of database; nothing
+// of SQLite or PostgreSQL shows here.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "database_location.hpp"
+#include "stop.hpp"
+
+namespace calib {
+
+/// A row of `sessions` as it is read; the views end with the visit.
+struct SessionRow {
+  std::string_view id;      ///< raw bytes, whatever their type
+  bool id_is_text = false;  ///< text, not empty, without a NUL: an id that the app could have made
+  std::optional<std::string_view> created_at;  ///< where it is text
+  std::optional<std::string_view> images_dir;  ///< where it is text without a NUL
+  bool has_images_dir = false;                 ///< whether the schema has the column
+  std::uint64_t fingerprint = 0;               ///< of the three values and their types
+};
+using SessionVisitor = std::function<void(const SessionRow&)>;
+
+/// Rows belong to owners: first the doomed sessions, in the order in which survey() got them, then
+/// the keys of leaked records, in the order in which it returned them.
+using OwnerIndex = std::uint32_t;
+
+/// A doomed session, as the pass hands it to the store. The id must outlive the store's use of it.
+struct DoomedKey {
+  std::string_view id;
+  std::uint64_t fingerprint = 0;
+};
+
+/// Why an owner may not go after all.
+struct Refusal {
+  enum class Reason {
+    gone,     ///< its row is not there any more
+    changed,  ///< its row is not the one that was planned with, or the leaked key is a session
+              ///< again
+    held      ///< a row that stays refers to it
+  };
+  OwnerIndex owner = 0;
+  Reason reason = Reason::changed;
+  std::string detail;  ///< held: the table and column, as `table.column`
+};
+
+/// How many rows of each table hang on each owner. Dense: owners × tables.
+class RecordCounts {
+ public:
+  RecordCounts() = default;
+  RecordCounts(std::size_t owners, std::size_t tables) : tables_(tables), rows_(owners * tables) {}
+  std::uint32_t& at(OwnerIndex owner, std::size_t table) { return rows_[owner * tables_ + table]; }
+  [[nodiscard]] std::uint32_t at(OwnerIndex owner, std::size_t table) const {
+    return rows_[owner * tables_ + table];
+  }
+  void clear(OwnerIndex owner) {
+    for (std::size_t table = 0; table < tables_; ++table) at(owner, table) = 0;
+  }
+  void add_owners(std::size_t count) { rows_.resize(rows_.size() + count * tables_); }
+
+ private:
+  std::size_t tables_ = 0;
+  std::vector<std::uint32_t> rows_;
+};
+
+enum class Leaked { left_alone, wanted };
+
+/// What a look at all rows found.
+struct Survey {
+  std::vector<std::string> tables;       ///< those that hold rows of sessions, without `sessions`
+  std::vector<std::string> leaked_keys;  ///< distinct; owner index = number of doomed + position
+  RecordCounts counts;                   ///< a row that hangs on two owners counts for the first
+  std::vector<Refusal> refused;          ///< owners that may not go
+};
+
+/// What stops a pass.
+class StoreError : public std::runtime_error {
+ public:
+  enum class Kind {
+    unusable,  ///< it cannot be used (missing, not this app's, I/O error …): status 3
+    busy,      ///< locked for longer than was to be waited: status 4
+    full,      ///< no room on the disk: fewer sessions at once may do
+    refused,   ///< the database would not have this change (a constraint)
+    stopped    ///< the stop flag was set
+  };
+  StoreError(Kind kind, const std::string& what) : std::runtime_error(what), kind_(kind) {}
+  [[nodiscard]] Kind kind() const { return kind_; }
+
+ private:
+  Kind kind_;
+};
+
+enum class CommitOutcome {
+  committed,
+  busy,    ///< readers kept it from committing; it is rolled back; try again
+  unknown  ///< an error: whether it holds must be asked (SessionStore::present)
+};
+
+/// One write transaction. Nothing holds before commit(); the destructor rolls back.
+class StoreTransaction {
+ public:
+  virtual ~StoreTransaction() = default;
+
+  /// Chooses these owners, checking each again: its row unchanged, no row that stays referring to
+  /// it. The refused ones are not chosen. Once for each transaction.
+  virtual std::vector<Refusal> choose(std::span<const OwnerIndex> owners) = 0;
+
+  /// Takes owners back out; whoever cannot go without them is refused in turn.
+  virtual std::vector<Refusal> withdraw(std::span<const OwnerIndex> owners) = 0;
+
+  /// Visits the sessions that may have been added since the last look at all of them (some that
+  /// were there may be among them).
+  virtual void visit_new_sessions(const SessionVisitor& visit) = 0;
+
+  /// Deletes the rows of the chosen owners, sessions last, and adds to `counts` what went.
+  virtual void delete_records(RecordCounts& counts) = 0;
+
+  virtual CommitOutcome commit() = 0;
+
+  /// What the database said where commit() did not answer `committed`.
+  [[nodiscard]] virtual StoreError commit_error() const = 0;
+
+ protected:
+  StoreTransaction() = default;
+  StoreTransaction(const StoreTransaction&) = default;
+  StoreTransaction(StoreTransaction&&) = default;
+  StoreTransaction& operator=(const StoreTransaction&) = default;
+  StoreTransaction& operator=(StoreTransaction&&) = default;
+};
+
+/// The session database of one app. Every call may throw StoreError.
+class SessionStore {
+ public:
+  virtual ~SessionStore() = default;
+
+  /// Visits every session that was committed before the call, once or, where it is rewritten
+  /// meanwhile, twice.
+  virtual void visit_sessions(const SessionVisitor& visit) = 0;
+
+  /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.
+  /// After visit_sessions, once. Transactions know the owners from here.
+  virtual Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) = 0;
+
+  /// Waits for the write lock, `wait` at most (busy after that).
+  virtual std::unique_ptr<StoreTransaction> begin(std::chrono::milliseconds wait) = 0;
+
+  /// Asks, on a connection of its own, which of these sessions are there.
+  virtual std::vector<bool> present(std::span<const OwnerIndex> owners) = 0;
+
+  /// Bytes in pages that hold nothing.
+  virtual std::uint64_t free_bytes() = 0;
+
+  /// Gives the free pages back to the disk. Throws StoreError, full where there is no room for it.
+  virtual void vacuum() = 0;
+
+  /// Things about this database that its owner should know, a sentence each.
+  [[nodiscard]] virtual std::vector<std::string> remarks() const = 0;
+
+ protected:
+  SessionStore() = default;
+  SessionStore(const SessionStore&) = default;
+  SessionStore(SessionStore&&) = default;
+  SessionStore& operator=(const SessionStore&) = default;
+  SessionStore& operator=(SessionStore&&) = default;
+};
+
+enum class Access { read_only, read_write };
+
+/// Opens the database and makes sure that it is this app's. Never creates one. Throws StoreError:
+/// unusable, or busy where it stays locked for longer than `wait`.
+std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Access access,
+                                         std::chrono::milliseconds wait, const StopFlag& stop);
+
+/// The makers that open_store chooses from.
+std::unique_ptr<SessionStore> open_sqlite_store(const DatabaseLocation& location, Access access,
+                                                std::chrono::milliseconds wait,
+                                                const StopFlag& stop);
+
+}  // namespace calib

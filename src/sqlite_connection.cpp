@@ -1,0 +1,161 @@
+#include "sqlite_connection.hpp"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <array>
+#include <thread>
+
+namespace calib::sqlite {
+namespace {
+
+using Kind = StoreError::Kind;
+
+// Virtual-machine steps between two looks at the stop flag: some hundred microseconds.
+constexpr int steps_between_looks = 20'000;
+
+constexpr std::chrono::milliseconds poll_interval{5};
+
+/// A FIFO would hang open(), a directory or a device is no database; this looks without opening.
+std::string checked(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    throw StoreError(Kind::unusable,
+                     path.string() +
+                         ": there is no database; name it with --database, or the app's root "
+                         "folder with --app-dir");
+  }
+  if (error) {
+    throw StoreError(Kind::unusable, fmt::format("{}: the database cannot be looked at: {}; run "
+                                                 "as the app's user",
+                                                 path.string(), error.message()));
+  }
+  if (status.type() != std::filesystem::file_type::regular) {
+    throw StoreError(Kind::unusable, path.string() +
+                                         ": this is no database file; name the right one with "
+                                         "--database");
+  }
+  // Absolute, so that SQLite never takes it for a `file:` URI.
+  return std::filesystem::absolute(path).string();
+}
+
+SQLite::Database open_file(const std::string& path, Access access) {
+  const int flags = access == Access::read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE;
+  try {
+    return {path, flags};
+  } catch (const SQLite::Exception& error) {
+    throw StoreError(Kind::unusable,
+                     fmt::format("{}: the database cannot be opened: {}; run as the app's user",
+                                 path, error.what()));
+  }
+}
+
+}  // namespace
+
+Connection::Connection(const std::filesystem::path& path, Access access,
+                       std::chrono::milliseconds wait, const StopFlag& stop)
+    : path_(checked(path)),
+      access_(access),
+      policy_{wait, {}, &stop},
+      database_(open_file(path_, access)) {
+  translated([this] { set_up(); });
+}
+
+void Connection::set_up() {
+  auto* handle = database_.getHandle();
+  sqlite3_busy_handler(handle, &Connection::on_busy, &policy_);
+  sqlite3_progress_handler(handle, steps_between_looks, &Connection::on_progress, &policy_);
+
+  // Triggers are off: a pass deletes what the contract lists and nothing that a trigger adds.
+  constexpr std::array<std::pair<int, int>, 2> settings{{
+      {SQLITE_DBCONFIG_DEFENSIVE, 1},
+      {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+  }};
+  for (const auto& [setting, value] : settings) {
+    database_.check(sqlite3_db_config(handle, setting, value, nullptr));
+  }
+  for (const auto* pragma : {"PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF",
+                             "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
+    database_.exec(pragma);
+  }
+  // From here on the file is read: it may be locked, hot, or no database at all.
+  is_wal_ = database_.execAndGet("PRAGMA main.journal_mode").getString() == "wal";
+  if (access_ == Access::read_write) {
+    if (sqlite3_db_readonly(handle, "main") == 1) {
+      throw StoreError(Kind::unusable,
+                       path_ + ": the database may only be read; run as the app's user");
+    }
+    database_.exec("PRAGMA main.synchronous=EXTRA");
+    // A spilled cache takes the exclusive lock long before the commit.
+    database_.exec("PRAGMA cache_spill=OFF");
+  }
+}
+
+int Connection::on_busy(void* policy, int count) {
+  auto& waiting = *static_cast<WaitPolicy*>(policy);
+  const auto now = std::chrono::steady_clock::now();
+  if (count == 0) waiting.since = now;
+  if (waiting.stop->requested() || now - waiting.since >= waiting.wait) return 0;
+  std::this_thread::sleep_for(
+      std::min<std::chrono::nanoseconds>(poll_interval, waiting.since + waiting.wait - now));
+  return 1;
+}
+
+int Connection::on_progress(void* policy) {
+  return static_cast<WaitPolicy*>(policy)->stop->requested() ? 1 : 0;
+}
+
+StoreError Connection::store_error(const SQLite::Exception& error) const {
+  const auto says = [&](Kind kind, const std::string& text) {
+    return StoreError(kind, path_ + ": " + text);
+  };
+  const std::string why = error.what();
+  if (policy_.stop->requested() &&
+      (error.getErrorCode() == SQLITE_INTERRUPT || error.getErrorCode() == SQLITE_BUSY)) {
+    return says(Kind::stopped, "stopped");
+  }
+  switch (error.getExtendedErrorCode()) {
+    case SQLITE_READONLY_ROLLBACK:
+      return says(Kind::unusable,
+                  "a crash left a hot journal beside the database; start the app or run a real "
+                  "pass first");
+    case SQLITE_READONLY_RECOVERY:
+    case SQLITE_READONLY_CANTINIT:
+    case SQLITE_READONLY_CANTLOCK:
+      return says(Kind::unusable,
+                  "the database is in WAL mode, and its -shm file cannot be used by this user; "
+                  "start the app, or run as the app's user");
+    default:
+      break;
+  }
+  switch (error.getErrorCode()) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return says(Kind::busy, fmt::format("the database stayed locked for {} s; try again, or wait "
+                                          "longer with --lock-wait",
+                                          std::chrono::duration<double>(policy_.wait).count()));
+    case SQLITE_FULL:
+      return says(Kind::full,
+                  "there is no room on the disk (" + why + "); free some and run again");
+    case SQLITE_CONSTRAINT:
+      return says(Kind::refused, "the database would not have the change: " + why);
+    case SQLITE_NOTADB:
+      return says(Kind::unusable,
+                  "this is not an SQLite database; name the right one with "
+                  "--database");
+    case SQLITE_CORRUPT:
+      return says(Kind::unusable, "the database is damaged (" + why +
+                                      "); look at it with 'sqlite3 … \"pragma integrity_check\"' "
+                                      "and restore a backup");
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+      return says(Kind::unusable,
+                  "the database cannot be used (" + why + "); run as the app's user");
+    default:
+      return says(Kind::unusable, "the database failed: " + why);
+  }
+}
+
+}  // namespace calib::sqlite

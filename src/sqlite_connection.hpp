@@ -1,0 +1,65 @@
+// A connection to the session database, set up for a tool that deletes: how it opens, what it
+// refuses, how it waits, and what SQLite's errors mean to a pass.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+
+#include "session_store.hpp"
+#include "stop.hpp"
+
+namespace calib::sqlite {
+
+class Connection {
+ public:
+  /// Opens an existing regular file; never creates one, and never lets anything but SQLite open
+  /// it: closing another descriptor on the file would drop SQLite's locks. Throws StoreError.
+  Connection(const std::filesystem::path& path, Access access, std::chrono::milliseconds wait,
+             const StopFlag& stop);
+  ~Connection() = default;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  Connection(Connection&&) = delete;
+  Connection& operator=(Connection&&) = delete;
+
+  SQLite::Database& database() { return database_; }
+  const std::string& path() const { return path_; }
+  bool is_wal() const { return is_wal_; }
+
+  /// How long a lock is waited for from now on, in each call. The stop flag ends any wait.
+  void wait_at_most(std::chrono::milliseconds wait) { policy_.wait = wait; }
+
+  /// Runs `work`, and turns what SQLite throws into StoreError.
+  template <typename Work>
+  auto translated(Work&& work) -> decltype(work()) {
+    try {
+      return work();
+    } catch (const SQLite::Exception& error) {
+      throw store_error(error);
+    }
+  }
+
+  /// What `error` means to a pass: one line that names the database and says what to do.
+  StoreError store_error(const SQLite::Exception& error) const;
+
+ private:
+  struct WaitPolicy {
+    std::chrono::milliseconds wait{0};
+    std::chrono::steady_clock::time_point since;
+    const StopFlag* stop = nullptr;
+  };
+  static int on_busy(void* policy, int count);
+  static int on_progress(void* stop);
+  void set_up();
+
+  std::string path_;
+  Access access_;
+  WaitPolicy policy_;
+  SQLite::Database database_;
+  bool is_wal_ = false;
+};
+
+}  // namespace calib::sqlite

@@ -1,0 +1,92 @@
+#include "sqlite_knowledge.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "session_keys.hpp"
+
+namespace calib::sqlite {
+
+std::size_t Knowledge::column_of(std::size_t table) const {
+  const auto found = std::find(counted_tables.begin(), counted_tables.end(), table);
+  return static_cast<std::size_t>(found - counted_tables.begin());
+}
+
+std::string session_columns(const Schema& schema) {
+  return schema.has_images_dir ? "id, created_at, images_dir" : "id, created_at";
+}
+
+SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema) {
+  std::uint64_t fingerprint = 0;
+  const auto raw = [&](int column) {
+    const auto value = row.getColumn(column);
+    const auto type = static_cast<std::uint64_t>(value.getType());
+    // As text where it is text: a database in UTF-16 would hand out other bytes as a blob.
+    const auto* bytes =
+        value.isText() ? value.getText() : static_cast<const char*>(value.getBlob());
+    const auto size = static_cast<std::size_t>(value.getBytes());
+    const std::string_view view(bytes == nullptr ? "" : bytes, bytes == nullptr ? 0 : size);
+    fingerprint = fingerprint * 31 + exact_hash(view) + type + size;
+    return view;
+  };
+  const auto is_text = [&](int column) { return row.getColumn(column).isText(); };
+  const auto whole = [](std::string_view value) {
+    return value.find('\0') == std::string_view::npos;
+  };
+  SessionRow result;
+  result.has_images_dir = schema.has_images_dir;
+  // The types first: reading a number as bytes turns it into text.
+  result.id_is_text = is_text(first);
+  const bool created_is_text = is_text(first + 1);
+  const bool directory_is_text = schema.has_images_dir && is_text(first + 2);
+  result.id = raw(first);
+  result.id_is_text = result.id_is_text && !result.id.empty() && whole(result.id);
+  if (const auto created = raw(first + 1); created_is_text) result.created_at = created;
+  if (schema.has_images_dir) {
+    const auto directory = raw(first + 2);
+    if (directory_is_text && whole(directory)) result.images_dir = directory;
+  }
+  result.fingerprint = fingerprint;
+  return result;
+}
+
+void visit_sessions_where(Connection& connection, const Schema& schema, const std::string& where,
+                          const SessionVisitor& visit) {
+  SQLite::Statement rows(connection.database(), fmt::format("SELECT {} FROM main.sessions {}",
+                                                            session_columns(schema), where));
+  while (rows.executeStep()) visit(session_row(rows, 0, schema));
+}
+
+std::int64_t read_schema_version(Connection& connection) {
+  return connection.database().execAndGet("PRAGMA main.schema_version").getInt64();
+}
+
+RunStatement::RunStatement(Connection& connection, const Knowledge& knowledge,
+                           const std::string& sql)
+    : knowledge_(knowledge),
+      statement_(connection.database(), sql),
+      takes_owner_(statement_.getBindParameterCount() == 4) {}
+
+std::uint32_t RunStatement::execute(const Run& run) {
+  statement_.bind(1, run.first);
+  statement_.bind(2, run.last);
+  statement_.bind(3, std::string(knowledge_.key_of(run.owner)));
+  if (takes_owner_) statement_.bind(4, static_cast<std::int64_t>(run.owner));
+  const int changed = statement_.exec();
+  statement_.reset();
+  return static_cast<std::uint32_t>(changed);
+}
+
+bool is_leaked(Connection& connection, std::string_view key) {
+  const auto stands = [&](std::string_view id) {
+    SQLite::Statement look(connection.database(), "SELECT 1 FROM main.sessions WHERE id = ?1");
+    look.bind(1, std::string(id));
+    return look.executeStep();
+  };
+  if (stands(key)) return false;
+  const auto halves = stereo_halves(key);
+  return !halves || !stands(halves->first) || !stands(halves->second);
+}
+
+}  // namespace calib::sqlite

@@ -1,0 +1,71 @@
+// What the store has read, and how rows of sessions and runs are read and written with it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "session_store.hpp"
+#include "sqlite_connection.hpp"
+#include "sqlite_scan.hpp"
+#include "sqlite_schema.hpp"
+
+namespace calib::sqlite {
+
+/// The session with the highest rowid at the last look; see Anchor.
+struct SessionAnchor {
+  std::optional<std::int64_t> rowid;
+  std::string id;
+  bool anchored = false;
+};
+
+/// What the store knows from its reading, and every transaction uses.
+struct Knowledge {
+  Schema schema;
+  std::int64_t schema_version = 0;
+  SessionAnchor newest_session;
+  std::span<const DoomedKey> doomed;
+  std::vector<std::string> leaked_keys;
+  std::vector<DirectTable> direct;
+  std::vector<std::size_t> counted_tables;  ///< index in Schema::tables for each column of counts
+
+  [[nodiscard]] std::string_view key_of(OwnerIndex owner) const {
+    return owner < doomed.size() ? doomed[owner].id : leaked_keys[owner - doomed.size()];
+  }
+  [[nodiscard]] bool is_session(OwnerIndex owner) const { return owner < doomed.size(); }
+  [[nodiscard]] std::size_t column_of(std::size_t table) const;
+};
+
+/// Reads `sessions` (after `where`, SQL) and visits each row.
+void visit_sessions_where(Connection& connection, const Schema& schema, const std::string& where,
+                          const SessionVisitor& visit);
+
+/// The columns of a SessionRow, as SQL; empty expressions where the schema lacks them.
+std::string session_columns(const Schema& schema);
+
+/// Makes a SessionRow of the columns from `first` on.
+SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema);
+
+std::int64_t read_schema_version(Connection& connection);
+
+/// Whether a leaked record's key names what is gone, asked of the database itself.
+bool is_leaked(Connection& connection, std::string_view key);
+
+/// A statement over the rows of a run: ?1 and ?2 are its rowids, ?3 its owner's key and, where the
+/// statement has it, ?4 its owner's index.
+class RunStatement {
+ public:
+  RunStatement(Connection& connection, const Knowledge& knowledge, const std::string& sql);
+  /// Returns how many rows it changed.
+  std::uint32_t execute(const Run& run);
+
+ private:
+  const Knowledge& knowledge_;
+  SQLite::Statement statement_;
+  bool takes_owner_;
+};
+
+}  // namespace calib::sqlite

@@ -1,0 +1,180 @@
+#include "sqlite_scan.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "sqlite_pieces.hpp"
+
+namespace calib::sqlite {
+namespace {
+
+std::string references_of(const Schema& schema, const DirectTable& direct) {
+  std::vector<std::string> columns;
+  for (const auto key : direct.keys) columns.push_back(quoted_name(schema.keys[key].from.front()));
+  return fmt::format("{}", fmt::join(columns, ", "));
+}
+
+/// One table being read.
+class TableScan {
+ public:
+  TableScan(Connection& connection, const Schema& schema, const SessionKeys& keys,
+            DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column)
+      : connection_(connection),
+        schema_(schema),
+        keys_(keys),
+        direct_(direct),
+        leaked_(leaked),
+        counts_(counts),
+        column_(column),
+        table_(schema.tables[direct.table]),
+        first_key_(static_cast<int>(table_.identity.size())),
+        last_owner_(direct.keys.size()) {}
+
+  void run() {
+    direct_.runs.assign(direct_.keys.size(), {});
+    direct_.anchor = {std::nullopt, std::vector<std::string>(direct_.keys.size())};
+    direct_.anchored = table_.has_rowid;
+    read_in_pieces(
+        connection_, table_, references_of(schema_, direct_),
+        [this](SQLite::Statement& row) { visit(row); },
+        [this] {
+          if (table_.has_rowid && !anchor_stands(connection_, schema_, direct_)) {
+            direct_.anchored = false;
+          }
+        });
+    for (auto& runs : direct_.runs) {
+      std::stable_sort(runs.begin(), runs.end(),
+                       [](const Run& a, const Run& b) { return a.owner < b.owner; });
+      runs.shrink_to_fit();
+    }
+  }
+
+ private:
+  void visit(SQLite::Statement& row) {
+    std::optional<OwnerIndex> counted;
+    for (std::size_t i = 0; i < direct_.keys.size(); ++i) {
+      const auto text = text_of(row, first_key_ + static_cast<int>(i));
+      const auto match = match_of(i, text);
+      auto owner = match.first;
+      if (match.leaked && leaked_ != nullptr && !counted) owner = leaked_owner(text);
+      if (owner && table_.has_rowid) {
+        // A run goes on while the row before, in the order of rowids, was the same owner's.
+        add_run(direct_.runs[i], row, *owner, last_owner_[i] == owner);
+        if (match.second) add_run(direct_.runs[i], row, *match.second, false);
+      }
+      last_owner_[i] = match.second ? std::nullopt : owner;
+      if (!counted) counted = owner;
+      direct_.anchor.keys[i].assign(text);
+    }
+    if (table_.has_rowid) direct_.anchor.rowid = row.getColumn(0).getInt64();
+    if (counted && direct_.plain) ++counts_.at(*counted, column_);
+  }
+
+  [[nodiscard]] SessionKeys::Match match_of(std::size_t i, std::string_view text) const {
+    if (text.empty()) return {};
+    if (schema_.keys[direct_.keys[i]].is_session_id) return keys_.match_session_id(text);
+    return {keys_.doomed(text), std::nullopt, false};
+  }
+
+  OwnerIndex leaked_owner(std::string_view key) {
+    if (const auto known = leaked_->index.find(key); known != leaked_->index.end()) {
+      return known->second;
+    }
+    const auto owner = static_cast<OwnerIndex>(leaked_->first_owner + leaked_->keys.size());
+    leaked_->keys.emplace_back(key);
+    leaked_->index.emplace(key, owner);
+    counts_.add_owners(1);
+    return owner;
+  }
+
+  static void add_run(std::vector<Run>& runs, SQLite::Statement& row, OwnerIndex owner,
+                      bool goes_on) {
+    const auto rowid = row.getColumn(0).getInt64();
+    if (goes_on) {
+      runs.back().last = rowid;
+    } else {
+      runs.push_back({rowid, rowid, owner});
+    }
+  }
+
+  Connection& connection_;
+  const Schema& schema_;
+  const SessionKeys& keys_;
+  DirectTable& direct_;
+  LeakedKeys* leaked_;
+  RecordCounts& counts_;
+  std::size_t column_;
+  const Table& table_;
+  int first_key_;
+  std::vector<std::optional<OwnerIndex>> last_owner_;
+};
+
+bool depends_on_nothing_else(const Schema& schema, std::size_t table) {
+  return std::none_of(schema.keys.begin(), schema.keys.end(), [&](const ForeignKey& key) {
+    const bool hangs_deeper =
+        key.child == table && key.role == Role::hangs && key.parent != schema.sessions;
+    return key.parent == table || hangs_deeper || (key.child == table && key.role == Role::holds);
+  });
+}
+
+}  // namespace
+
+std::vector<DirectTable> direct_tables(const Schema& schema) {
+  std::vector<DirectTable> result;
+  for (std::size_t table = 0; table < schema.tables.size(); ++table) {
+    DirectTable direct;
+    direct.table = table;
+    for (std::size_t key = 0; key < schema.keys.size(); ++key) {
+      const auto& foreign = schema.keys[key];
+      if (foreign.child == table && foreign.role == Role::hangs &&
+          foreign.parent == schema.sessions) {
+        direct.keys.push_back(key);
+      }
+    }
+    if (direct.keys.empty()) continue;
+    direct.plain = schema.tables[table].has_rowid && depends_on_nothing_else(schema, table);
+    result.push_back(std::move(direct));
+  }
+  return result;
+}
+
+void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,
+                DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column) {
+  TableScan(connection, schema, keys, direct, leaked, counts, column).run();
+}
+
+bool anchor_stands(Connection& connection, const Schema& schema, const DirectTable& direct) {
+  if (!direct.anchor.rowid) return true;
+  const auto& table = schema.tables[direct.table];
+  SQLite::Statement look(
+      connection.database(),
+      fmt::format("SELECT {} FROM {} WHERE {} = ?1", references_of(schema, direct),
+                  main_table(table), quoted_name(table.identity.front())));
+  look.bind(1, *direct.anchor.rowid);
+  if (!look.executeStep()) return false;
+  for (std::size_t i = 0; i < direct.anchor.keys.size(); ++i) {
+    if (text_of(look, static_cast<int>(i)) != direct.anchor.keys[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+Anchor read_anchor(Connection& connection, const Schema& schema, const DirectTable& direct) {
+  const auto& table = schema.tables[direct.table];
+  const auto rowid = quoted_name(table.identity.front());
+  SQLite::Statement last(connection.database(),
+                         fmt::format("SELECT {0}, {1} FROM {2} ORDER BY {0} DESC LIMIT 1", rowid,
+                                     references_of(schema, direct), main_table(table)));
+  Anchor anchor;
+  if (!last.executeStep()) return anchor;
+  anchor.rowid = last.getColumn(0).getInt64();
+  for (std::size_t i = 0; i < direct.keys.size(); ++i) {
+    anchor.keys.emplace_back(text_of(last, static_cast<int>(i + 1)));
+  }
+  return anchor;
+}
+
+}  // namespace calib::sqlite

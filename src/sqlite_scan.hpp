@@ -1,0 +1,64 @@
+// Finds the rows that hang directly on sessions, before any lock is taken. The columns that refer
+// to a session have no index, so one pass over each table serves all sessions at once; it goes in
+// short read transactions, and what it finds is checked again by whoever deletes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "session_keys.hpp"
+#include "sqlite_connection.hpp"
+#include "sqlite_schema.hpp"
+
+namespace calib::sqlite {
+
+/// Rows first..last of one table that referred to one owner, with no other row between them.
+struct Run {
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  OwnerIndex owner = 0;
+};
+
+/// The highest row of a table at the last look, and what it referred to. While it stands, rows
+/// added since have higher rowids; where it is gone, rowids may have been used again.
+struct Anchor {
+  std::optional<std::int64_t> rowid;  ///< nothing: the table was empty
+  std::vector<std::string> keys;
+};
+
+/// One table whose rows hang directly on sessions.
+struct DirectTable {
+  std::size_t table = 0;               ///< index in Schema::tables
+  std::vector<std::size_t> keys;       ///< those keys (indexes in Schema::keys)
+  bool plain = false;                  ///< nothing else depends on its rows: runs are all it takes
+  std::vector<std::vector<Run>> runs;  ///< for each of `keys`, by owner; where it has rowids
+  Anchor anchor;
+  bool anchored = false;  ///< false: rows may stand anywhere that the runs do not know
+};
+
+std::vector<DirectTable> direct_tables(const Schema& schema);
+
+/// What the scan adds to as it meets leaked keys.
+struct LeakedKeys {
+  std::size_t first_owner = 0;
+  std::vector<std::string> keys;
+  std::map<std::string, OwnerIndex, std::less<>> index;
+};
+
+/// Reads all of `direct.table`. Fills its runs and anchor, adds the rows of plain tables (the
+/// others are Closure's to count) to `counts` at `column`, and the leaked keys it meets to `leaked`
+/// (nothing: they are not wanted).
+void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,
+                DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column);
+
+/// Whether the row of the anchor still stands and refers to what it did. In a table that was empty
+/// every row is above the anchor.
+bool anchor_stands(Connection& connection, const Schema& schema, const DirectTable& direct);
+
+/// The anchor of a table that has rowids, as it stands now.
+Anchor read_anchor(Connection& connection, const Schema& schema, const DirectTable& direct);
+
+}  // namespace calib::sqlite

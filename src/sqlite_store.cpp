@@ -1,0 +1,224 @@
+// The session database in SQLite. The sqlite_*.cpp files are the only ones that see SQLiteCpp.
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+
+#include "session_keys.hpp"
+#include "sqlite_closure.hpp"
+#include "sqlite_connection.hpp"
+#include "sqlite_knowledge.hpp"
+#include "sqlite_pieces.hpp"
+#include "sqlite_scan.hpp"
+#include "sqlite_schema.hpp"
+#include "sqlite_transaction.hpp"
+#include "text.hpp"
+
+namespace calib::sqlite {
+
+namespace {
+
+class SqliteStore : public SessionStore {
+ public:
+  SqliteStore(const std::filesystem::path& path, Access access, std::chrono::milliseconds wait,
+              const StopFlag& stop)
+      : path_(path), wait_(wait), stop_(stop), connection_(path, access, wait, stop) {
+    connection_.translated([&] {
+      SQLite::Database& database = connection_.database();
+      // One read transaction: the version is that of the schema.
+      database.exec("BEGIN");
+      knowledge_.schema_version = read_schema_version(connection_);
+      try {
+        knowledge_.schema = read_schema(database);
+      } catch (const StoreError& error) {
+        throw StoreError(error.kind(), connection_.path() + ": " + error.what());
+      }
+      database.exec("COMMIT");
+    });
+    knowledge_.direct = direct_tables(knowledge_.schema);
+    closure_ = std::make_unique<Closure>(connection_, knowledge_.schema, knowledge_.direct);
+    for (std::size_t table = 0; table < knowledge_.schema.tables.size(); ++table) {
+      const bool is_direct =
+          std::any_of(knowledge_.direct.begin(), knowledge_.direct.end(),
+                      [&](const DirectTable& direct) { return direct.table == table; });
+      if (is_direct || closure_->covers(table)) knowledge_.counted_tables.push_back(table);
+    }
+  }
+
+  void visit_sessions(const SessionVisitor& visit) override {
+    connection_.translated([&] {
+      const auto& schema = knowledge_.schema;
+      const auto& table = schema.tables[schema.sessions];
+      const int first = static_cast<int>(table.identity.size());
+      auto& newest = knowledge_.newest_session;
+      newest = {std::nullopt, {}, table.has_rowid};
+      keys_ = {};
+      read_in_pieces(
+          connection_, table, session_columns(schema),
+          [&](SQLite::Statement& statement) {
+            const auto row = session_row(statement, first, schema);
+            keys_.add(row.id);
+            if (table.has_rowid) {
+              newest.rowid = statement.getColumn(0).getInt64();
+              newest.id.assign(row.id);
+            }
+            visit(row);
+          },
+          [&] { require_same_schema(); });
+      keys_.settle();
+    });
+  }
+
+  Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) override {
+    return connection_.translated([&] {
+      knowledge_.doomed = doomed;
+      keys_.set_doomed(doomed);
+      Survey survey;
+      for (const auto table : knowledge_.counted_tables) {
+        survey.tables.push_back(knowledge_.schema.tables[table].name);
+      }
+      survey.counts = RecordCounts(doomed.size(), survey.tables.size());
+      LeakedKeys found{doomed.size(), {}, {}};
+      for (auto& direct : knowledge_.direct) {
+        require_same_schema();
+        scan_table(connection_, knowledge_.schema, keys_, direct,
+                   leaked == Leaked::wanted ? &found : nullptr, survey.counts,
+                   knowledge_.column_of(direct.table));
+      }
+      require_same_schema();
+      knowledge_.leaked_keys = found.keys;
+      survey.leaked_keys = std::move(found.keys);
+      // The sessions were read before these rows, so an upload may have come in between.
+      for (std::size_t i = 0; i < survey.leaked_keys.size(); ++i) {
+        if (is_leaked(connection_, survey.leaked_keys[i])) continue;
+        survey.refused.push_back(
+            {static_cast<OwnerIndex>(doomed.size() + i), Refusal::Reason::changed, {}});
+      }
+      add_deeper_rows(survey);
+      return survey;
+    });
+  }
+
+  std::unique_ptr<StoreTransaction> begin(std::chrono::milliseconds wait) override {
+    return std::make_unique<Transaction>(connection_, knowledge_, *closure_, wait, wait_);
+  }
+
+  std::vector<bool> present(std::span<const OwnerIndex> owners) override {
+    // A connection of its own: the other's idea of the database may be what is wrong.
+    Connection fresh(path_, Access::read_only, wait_, stop_);
+    return fresh.translated([&] {
+      SQLite::Statement look(fresh.database(), "SELECT 1 FROM main.sessions WHERE id = ?1");
+      std::vector<bool> result;
+      for (const auto owner : owners) {
+        look.bind(1, std::string(knowledge_.key_of(owner)));
+        result.push_back(look.executeStep());
+        look.reset();
+      }
+      return result;
+    });
+  }
+
+  std::uint64_t free_bytes() override {
+    return connection_.translated([&] {
+      auto& database = connection_.database();
+      const auto pages = database.execAndGet("PRAGMA main.freelist_count").getInt64();
+      const auto size = database.execAndGet("PRAGMA main.page_size").getInt64();
+      return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size);
+    });
+  }
+
+  void vacuum() override {
+    connection_.translated([&] {
+      auto& database = connection_.database();
+      const auto pages = database.execAndGet("PRAGMA main.page_count").getInt64();
+      const auto size = database.execAndGet("PRAGMA main.page_size").getInt64();
+      // The copy, and the journal of what it replaces, may each grow to the size of the database.
+      const auto needed = 2U * static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size);
+      std::error_code error;
+      const auto space =
+          std::filesystem::space(std::filesystem::path(connection_.path()).parent_path(), error);
+      if (error || space.available < needed) {
+        throw StoreError(StoreError::Kind::full,
+                         fmt::format("{}: not vacuumed: that takes {} of free disk space",
+                                     connection_.path(), size_text(needed)));
+      }
+      // Its copy belongs on the disk; in memory, where our own tables are, it may not fit.
+      closure_.reset();
+      database.exec("PRAGMA temp_store=FILE");
+      database.exec("VACUUM main");
+    });
+  }
+
+  [[nodiscard]] std::vector<std::string> remarks() const override {
+    if (knowledge_.schema.triggers.empty()) return {};
+    return {fmt::format(
+        "{}: the database has {} on tables of sessions ({}, …); a pass does not "
+        "run them",
+        connection_.path(), count_text(knowledge_.schema.triggers.size(), "trigger", "triggers"),
+        knowledge_.schema.triggers.front())};
+  }
+
+ private:
+  void require_same_schema() {
+    // VACUUM counts as a change: it may give every row another rowid.
+    if (read_schema_version(connection_) == knowledge_.schema_version) return;
+    throw StoreError(StoreError::Kind::unusable,
+                     connection_.path() +
+                         ": the database was changed in its structure (or "
+                         "vacuumed) while it was read; run again");
+  }
+
+  /// Rows of the tables that runs do not tell all about, and who may not go for their sake.
+  void add_deeper_rows(Survey& survey) {
+    std::vector<Closure::Owner> owners(knowledge_.doomed.size() + knowledge_.leaked_keys.size());
+    for (std::size_t i = 0; i < owners.size(); ++i) {
+      const auto owner = static_cast<OwnerIndex>(i);
+      owners[i] = {owner, knowledge_.key_of(owner), knowledge_.is_session(owner)};
+    }
+    const bool simple = std::all_of(
+        knowledge_.schema.keys.begin(), knowledge_.schema.keys.end(), [&](const ForeignKey& key) {
+          return key.role != Role::holds && !closure_->covers(key.child);
+        });
+    if (simple || owners.empty()) return;
+    closure_->start(owners);
+    for (const auto& direct : knowledge_.direct) {
+      if (direct.plain || !knowledge_.schema.tables[direct.table].has_rowid) continue;
+      for (std::size_t position = 0; position < direct.keys.size(); ++position) {
+        RunStatement seed(connection_, knowledge_, closure_->seed_statement(direct, position));
+        for (const auto& run : direct.runs[position]) seed.execute(run);
+      }
+    }
+    closure_->spread();
+    for (auto held = closure_->held(); !held.empty(); held = closure_->held()) {
+      std::vector<OwnerIndex> out;
+      out.reserve(held.size());
+      for (const auto& refusal : held) out.push_back(refusal.owner);
+      closure_->withdraw(out);
+      survey.refused.insert(survey.refused.end(), held.begin(), held.end());
+    }
+    closure_->count(survey.counts, [&](std::size_t table) { return knowledge_.column_of(table); });
+  }
+
+  std::filesystem::path path_;
+  std::chrono::milliseconds wait_;
+  const StopFlag& stop_;
+  Connection connection_;
+  Knowledge knowledge_;
+  SessionKeys keys_;
+  std::unique_ptr<Closure> closure_;
+};
+
+}  // namespace
+}  // namespace calib::sqlite
+
+namespace calib {
+
+std::unique_ptr<SessionStore> open_sqlite_store(const DatabaseLocation& location, Access access,
+                                                std::chrono::milliseconds wait,
+                                                const StopFlag& stop) {
+  return std::make_unique<sqlite::SqliteStore>(location.path, access, wait, stop);
+}
+
+}  // namespace calib

@@ -1,0 +1,289 @@
+#include "sqlite_transaction.hpp"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+
+#include "sqlite_pieces.hpp"
+#include "text.hpp"
+
+namespace calib::sqlite {
+namespace {
+
+// A commit waits for readers with the pending lock held, which keeps new readers out: not longer
+// than this, then it is tried again.
+constexpr std::chrono::milliseconds longest_commit_wait{1000};
+
+}  // namespace
+
+Transaction::Transaction(Connection& connection, Knowledge& knowledge, Closure& closure,
+                         std::chrono::milliseconds wait, std::chrono::milliseconds usual_wait)
+    : connection_(connection),
+      knowledge_(knowledge),
+      closure_(closure),
+      usual_wait_(usual_wait),
+      added_(knowledge.direct.size()),
+      next_anchors_(knowledge.direct.size()) {
+  connection_.translated([&] {
+    connection_.wait_at_most(wait);
+    connection_.database().exec("BEGIN IMMEDIATE");
+    open_ = true;
+    connection_.wait_at_most(usual_wait_);
+  });
+}
+
+Transaction::~Transaction() {
+  // SQLite has rolled back by itself after some errors; what is left is an open transaction, and
+  // where even this fails, its journal: the next opening of the database rolls it back.
+  if (open_ && sqlite3_get_autocommit(connection_.database().getHandle()) == 0) {
+    connection_.database().tryExec("ROLLBACK");
+  }
+}
+
+std::optional<Refusal> Transaction::recheck_session(OwnerIndex owner, SQLite::Statement& look) {
+  look.reset();
+  look.bind(1, std::string(knowledge_.key_of(owner)));
+  if (!look.executeStep()) return Refusal{owner, Refusal::Reason::gone, {}};
+  const auto row = session_row(look, 0, knowledge_.schema);
+  if (row.fingerprint != knowledge_.doomed[owner].fingerprint) {
+    return Refusal{owner, Refusal::Reason::changed, {}};
+  }
+  // A second row of this id may be of any age; deleting by id would take it along.
+  if (look.executeStep()) return Refusal{owner, Refusal::Reason::held, "sessions.id"};
+  return std::nullopt;
+}
+
+std::vector<Refusal> Transaction::recheck(std::span<const OwnerIndex> owners) {
+  std::vector<Refusal> refusals;
+  SQLite::Statement look(connection_.database(),
+                         fmt::format("SELECT {} FROM main.sessions WHERE id = ?1",
+                                     session_columns(knowledge_.schema)));
+  for (const auto owner : owners) {
+    std::optional<Refusal> refusal;
+    if (knowledge_.is_session(owner)) {
+      refusal = recheck_session(owner, look);
+    } else if (!is_leaked(connection_, knowledge_.key_of(owner))) {
+      refusal = Refusal{owner, Refusal::Reason::changed, {}};
+    }
+    if (refusal) {
+      refusals.push_back(std::move(*refusal));
+    } else {
+      chosen_.push_back(owner);
+    }
+  }
+  std::sort(chosen_.begin(), chosen_.end());
+  return refusals;
+}
+
+std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
+  return connection_.translated([&] {
+    if (read_schema_version(connection_) != knowledge_.schema_version) {
+      throw StoreError(StoreError::Kind::unusable,
+                       connection_.path() +
+                           ": the database was changed in its structure (or "
+                           "vacuumed) while the pass read it; run again");
+    }
+    auto refusals = recheck(owners);
+    std::vector<Closure::Owner> starts;
+    starts.reserve(chosen_.size());
+    for (const auto owner : chosen_) {
+      starts.push_back({owner, knowledge_.key_of(owner), knowledge_.is_session(owner)});
+    }
+    closure_.start(starts);
+    for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
+      const auto& direct = knowledge_.direct[i];
+      if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
+      add_new_rows(direct, added_[i]);
+      if (direct.plain) continue;
+      for (std::size_t position = 0; position < direct.keys.size(); ++position) {
+        RunStatement seed(connection_, knowledge_, closure_.seed_statement(direct, position));
+        for_each_run(direct, position, added_[i], [&](const Run& run) { seed.execute(run); });
+      }
+    }
+    closure_.spread();
+    auto held = refuse_held();
+    refusals.insert(refusals.end(), held.begin(), held.end());
+    return refusals;
+  });
+}
+
+std::vector<Refusal> Transaction::refuse_held() {
+  // Whoever is taken out may have carried a row that now stays and holds somebody else.
+  std::vector<Refusal> all;
+  for (auto held = closure_.held(); !held.empty(); held = closure_.held()) {
+    std::vector<OwnerIndex> owners;
+    owners.reserve(held.size());
+    for (const auto& refusal : held) owners.push_back(refusal.owner);
+    closure_.withdraw(owners);
+    drop_chosen(owners);
+    all.insert(all.end(), held.begin(), held.end());
+  }
+  return all;
+}
+
+std::vector<Refusal> Transaction::withdraw(std::span<const OwnerIndex> owners) {
+  if (owners.empty()) return {};
+  return connection_.translated([&] {
+    closure_.withdraw(owners);
+    drop_chosen(owners);
+    return refuse_held();
+  });
+}
+
+void Transaction::drop_chosen(std::span<const OwnerIndex> owners) {
+  std::vector<OwnerIndex> out(owners.begin(), owners.end());
+  std::sort(out.begin(), out.end());
+  std::erase_if(
+      chosen_, [&](OwnerIndex owner) { return std::binary_search(out.begin(), out.end(), owner); });
+}
+
+void Transaction::add_new_rows(const DirectTable& direct, std::vector<std::vector<Run>>& added) {
+  const auto& table = knowledge_.schema.tables[direct.table];
+  const bool anchored = direct.anchored && anchor_stands(connection_, knowledge_.schema, direct);
+  const auto rowid = "c." + quoted_name(table.identity.front());
+  const auto above = anchored && direct.anchor.rowid
+                         ? fmt::format("{} > {} AND ", rowid, *direct.anchor.rowid)
+                         : "";
+  added.assign(direct.keys.size(), {});
+  for (std::size_t position = 0; position < direct.keys.size(); ++position) {
+    const auto& key = knowledge_.schema.keys[direct.keys[position]];
+    const auto column = "c." + quoted_name(key.from.front());
+    std::vector<std::string> conditions{fmt::format("o.key = {}", column)};
+    if (key.is_session_id) {
+      conditions.push_back("o.is_session AND " + stereo_condition(column, "o.key"));
+    } else {
+      conditions.front() += " AND o.is_session";
+    }
+    for (const auto& condition : conditions) {
+      SQLite::Statement rows(connection_.database(),
+                             fmt::format("SELECT {}, o.owner FROM {} c JOIN {} o WHERE {}{}", rowid,
+                                         main_table(table), owner_table, above, condition));
+      while (rows.executeStep()) {
+        const auto row = rows.getColumn(0).getInt64();
+        added[position].push_back(
+            {row, row, static_cast<OwnerIndex>(rows.getColumn(1).getInt64())});
+      }
+    }
+    std::stable_sort(added[position].begin(), added[position].end(),
+                     [](const Run& a, const Run& b) { return a.owner < b.owner; });
+  }
+}
+
+void Transaction::for_each_run(const DirectTable& direct, std::size_t position,
+                               const std::vector<std::vector<Run>>& added,
+                               const std::function<void(const Run&)>& visit) {
+  const auto by_owner = [](const Run& run, OwnerIndex owner) { return run.owner < owner; };
+  for (const auto* runs : {&direct.runs[position], &added[position]}) {
+    for (const auto owner : chosen_) {
+      auto run = std::lower_bound(runs->begin(), runs->end(), owner, by_owner);
+      for (; run != runs->end() && run->owner == owner; ++run) visit(*run);
+    }
+  }
+}
+
+void Transaction::visit_new_sessions(const SessionVisitor& visit) {
+  connection_.translated([&] {
+    const auto& anchor = knowledge_.newest_session;
+    const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
+    bool anchored = anchor.anchored;
+    if (anchored && anchor.rowid) {
+      SQLite::Statement look(connection_.database(),
+                             fmt::format("SELECT id FROM main.sessions WHERE {} = ?1",
+                                         quoted_name(table.identity.front())));
+      look.bind(1, *anchor.rowid);
+      anchored = look.executeStep() && text_of(look, 0) == anchor.id;
+    }
+    const auto where =
+        anchored && anchor.rowid
+            ? fmt::format("WHERE {} > {}", quoted_name(table.identity.front()), *anchor.rowid)
+            : std::string();
+    visit_sessions_where(connection_, knowledge_.schema, where, visit);
+  });
+}
+
+void Transaction::delete_records(RecordCounts& counts) {
+  connection_.translated([&] {
+    for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
+      const auto& direct = knowledge_.direct[i];
+      if (!direct.plain) continue;
+      const auto& table = knowledge_.schema.tables[direct.table];
+      for (std::size_t position = 0; position < direct.keys.size(); ++position) {
+        RunStatement remove(
+            connection_, knowledge_,
+            fmt::format("DELETE FROM {} AS c WHERE c.{} BETWEEN ?1 AND ?2 AND {}",
+                        main_table(table), quoted_name(table.identity.front()),
+                        owned_condition(knowledge_.schema.keys[direct.keys[position]], "?3")));
+        for_each_run(direct, position, added_[i], [&](const Run& run) {
+          counts.at(run.owner, knowledge_.column_of(direct.table)) += remove.execute(run);
+        });
+      }
+    }
+    closure_.count(counts, [&](std::size_t table) { return knowledge_.column_of(table); });
+    closure_.execute();
+    const auto wanted = std::count_if(chosen_.begin(), chosen_.end(), [&](OwnerIndex owner) {
+      return knowledge_.is_session(owner);
+    });
+    const auto gone = connection_.database().exec(
+        fmt::format("DELETE FROM main.sessions WHERE id IN (SELECT key FROM {} WHERE is_session)",
+                    owner_table));
+    if (gone != wanted) {
+      throw StoreError(
+          StoreError::Kind::refused,
+          fmt::format("{}: {} were to go, and {} would have; nothing of them was "
+                      "deleted",
+                      connection_.path(),
+                      count_text(static_cast<std::uint64_t>(wanted), "session", "sessions"), gone));
+    }
+    anchor_anew();
+  });
+}
+
+void Transaction::anchor_anew() {
+  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
+    const auto& direct = knowledge_.direct[i];
+    if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
+    next_anchors_[i] = read_anchor(connection_, knowledge_.schema, direct);
+  }
+  next_newest_ = {};
+  const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
+  if (!table.has_rowid) return;
+  SQLite::Statement last(connection_.database(),
+                         fmt::format("SELECT {0}, id FROM main.sessions ORDER BY {0} DESC LIMIT 1",
+                                     quoted_name(table.identity.front())));
+  next_newest_.anchored = true;
+  if (!last.executeStep()) return;
+  next_newest_.rowid = last.getColumn(0).getInt64();
+  next_newest_.id = text_of(last, 1);
+}
+
+CommitOutcome Transaction::commit() {
+  auto& database = connection_.database();
+  connection_.wait_at_most(longest_commit_wait);
+  const int result = database.tryExec("COMMIT");
+  const auto extended = sqlite3_extended_errcode(database.getHandle());
+  if (result == SQLITE_OK) {
+    connection_.wait_at_most(usual_wait_);
+    open_ = false;
+    for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
+      auto& direct = knowledge_.direct[i];
+      // Without the anchor of the scan nobody knows which rows stand below: not now either.
+      if (direct.anchored) direct.anchor = std::move(next_anchors_[i]);
+    }
+    knowledge_.newest_session = std::move(next_newest_);
+    return CommitOutcome::committed;
+  }
+  commit_error_ = connection_.store_error(SQLite::Exception(database.getHandle(), result));
+  connection_.wait_at_most(usual_wait_);
+  if (sqlite3_get_autocommit(database.getHandle()) == 0) {
+    database.tryExec("ROLLBACK");
+    if (result == SQLITE_BUSY && extended != SQLITE_BUSY_RECOVERY) {
+      open_ = false;
+      return CommitOutcome::busy;
+    }
+  }
+  open_ = false;
+  return CommitOutcome::unknown;
+}
+
+}  // namespace calib::sqlite
