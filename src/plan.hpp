@@ -1,0 +1,120 @@
+// Decides what goes. Pure: from the folder's listing, the sessions, the rules and the time; no
+// input or output, no clock. A dry run stops at the plan, so the two cannot drift apart.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "images_dir.hpp"
+#include "options.hpp"
+#include "report.hpp"
+#include "session_store.hpp"
+#include "timestamp.hpp"
+#include "upload_dir.hpp"
+
+namespace calib {
+
+struct Rules {
+  Mode mode = Mode::expired;
+  Instant now;
+  Instant cutoff;                     ///< mode expired: created before this
+  std::vector<std::string> sessions;  ///< mode named: these ids
+  Named database_named = Named::no;
+  std::string uploads;   ///< the folder's path, for messages
+  std::string database;  ///< what may be printed of the database
+};
+
+/// A session that is to go.
+struct DoomedSession {
+  std::string id;
+  std::string created_at;  ///< as the database has it
+  std::optional<Instant> created;
+  std::string other_directory;  ///< its directory's name, where that is not its id
+  std::uint64_t fingerprint = 0;
+  std::uint32_t unit = 0;  ///< sessions that share a directory share a unit: they go together
+
+  [[nodiscard]] const std::string& directory() const {
+    return other_directory.empty() ? id : other_directory;
+  }
+};
+
+struct Plan {
+  std::vector<DoomedSession> sessions;  ///< as the database lists them, units kept together
+  std::vector<std::string> orphans;     ///< directories that no session claims
+  std::vector<std::string> leftovers;   ///< staged directories of sessions that are gone: names
+  std::vector<std::string> restores;    ///< staged directories of sessions that stand: names
+  std::uint64_t sessions_seen = 0;
+  std::vector<std::string> warnings;
+  std::vector<Failure> failures;
+};
+
+/// Claims of sessions on entries of the folder: ids and every component of images_dir, ignoring
+/// ASCII case, told apart by 64-bit hashes. Two names that share one protect each other.
+class Claims {
+ public:
+  void add(const SessionRow& row);
+  void add(std::uint64_t hash) { hashes_.insert(hash); }
+  [[nodiscard]] bool empty() const { return hashes_.empty(); }
+  [[nodiscard]] bool contain(std::string_view name) const;
+  [[nodiscard]] bool contain(std::uint64_t hash) const { return hashes_.contains(hash); }
+  /// The hashes that `row` claims.
+  static std::vector<std::uint64_t> of(const SessionRow& row);
+
+ private:
+  std::unordered_set<std::uint64_t> hashes_;
+};
+
+class Planner {
+ public:
+  /// `listing` and `mounts` (names with something mounted at or below them) were read before the
+  /// first session is.
+  Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& listing,
+          const std::vector<std::string>& mounts);
+
+  /// Every session of the database, in its order; one twice is taken once more into account.
+  void add(const SessionRow& row);
+
+  /// Once, after the last session.
+  Plan finish();
+
+ private:
+  struct Candidate {
+    DoomedSession session;
+    std::vector<std::uint64_t> claims;
+    bool refused = false;
+  };
+
+  [[nodiscard]] std::optional<std::string> directory_of(const SessionRow& row) const;
+  bool is_due(const SessionRow& row, const std::optional<Instant>& created);
+  [[nodiscard]] std::optional<Failure> obstacle(const SessionRow& row,
+                                                const std::optional<std::string>& name) const;
+  void note_proof(const std::optional<std::string>& name);
+  void refuse(Candidate& candidate);
+  void protect_shared_directories();
+  void form_units(Plan& plan);
+  void choose_directories(Plan& plan);
+  [[nodiscard]] bool may_remove(const std::string& name) const;
+  [[nodiscard]] Failure left_unproven(const std::string& entry) const;
+  [[nodiscard]] std::string in_folder(std::string_view name) const;
+
+  Rules rules_;
+  FolderSpellings folder_;
+  std::unordered_map<std::string_view, EntryKind> entries_;  ///< views into the listing
+  std::set<std::string, std::less<>> mounts_;
+  std::set<std::string, std::less<>> wanted_;           ///< mode named: ids not met yet
+  std::unordered_map<std::uint64_t, std::size_t> met_;  ///< candidates by the hash of their id
+  std::vector<Candidate> candidates_;
+  Claims survivors_;
+  std::vector<Failure> failures_;
+  std::uint64_t seen_ = 0;
+  std::uint64_t undated_ = 0;  ///< created_at missing, unreadable or in the future
+  bool proven_ = false;        ///< the directory of at least one session stands in the folder
+};
+
+}  // namespace calib
