@@ -1,0 +1,121 @@
+// calib-cleanup deletes expired calibration sessions: their records and their directories of
+// images, together or not at all.
+//
+// The map of src/, in the order in which data flows (includes point the same way, never back):
+//
+//   main.cpp               parse -> run -> print -> exit status; the one catch-all
+//   options                command line, environment, configuration file -> Options
+//     option_table, option_values, config_file, small_file, settings
+//   database_location      URLs and .env, as the app reads them   (dotenv)
+//   cleanup                the pass, step by step
+//     plan                 pure: listing + sessions + rules + now -> Plan   (images_dir)
+//     units, slices        whole sessions, one transaction of database and folder each
+//       slice_files        … the folder's side of it
+//     removal              the folder's lock; what goes without a transaction
+//     measure              what directories occupy: the dry run
+//   session_store          what a pass needs of a database
+//     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _scan,
+//                          _closure, _transaction; session_keys reads what a session_id names
+//   upload_dir             the uploads folder: list, stage, restore, purge   (tree, dir_io)
+//   report                 what was done, as values: report_text, report_json, report_metrics
+//   progress               the line on a terminal
+//   stop, parallel, fd, text, timestamp, usage: small things that everyone may use
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <variant>
+
+#include "cleanup.hpp"
+#include "options.hpp"
+#include "progress.hpp"
+#include "report.hpp"
+#include "standard_streams.hpp"
+#include "stop.hpp"
+
+namespace {
+
+using namespace calib;
+
+constexpr int status_failure = 1;
+constexpr int status_usage = 2;
+constexpr int status_unable = 3;
+
+StopFlag stop;
+
+Color color_for(When when, int descriptor) {
+  if (when == When::automatic) return ::isatty(descriptor) == 1 ? Color::yes : Color::no;
+  return when == When::always ? Color::yes : Color::no;
+}
+
+void complain(const std::string& text) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const auto when = no_color != nullptr && *no_color != '\0' ? When::never : When::automatic;
+  write_all(STDERR_FILENO, diagnostic_line("error", text, color_for(when, STDERR_FILENO)));
+}
+
+/// Results go out when the work is done; that they cannot is an error of its own.
+int print(const std::string& text, int status) {
+  const auto error = write_all(STDOUT_FILENO, text);
+  if (!error) return status;
+  complain(fmt::format("standard output: {}; the work itself ended with status {}", error.message(),
+                       status));
+  return status == 0 ? status_failure : status;
+}
+
+int run(const Options& options) {
+  Progress progress;
+  auto report = [&] {
+    const ProgressLine line(progress,
+                            options.verbosity == Verbosity::quiet ? When::never : options.progress);
+    const auto now =
+        std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+    return clean_up(options, now, stop, progress);
+  }();
+  if (options.metrics && options.dry_run == DryRun::no) {
+    try {
+      write_metrics(report, *options.metrics);
+    } catch (const std::system_error& error) {
+      report.errors.push_back({"",
+                               fmt::format("the metrics could not be written: {}", error.what()),
+                               ErrorKind::output});
+    }
+  }
+  const auto text =
+      options.format == Format::json
+          ? json_report(report)
+          : text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO));
+  const int status = print(text, exit_status(report));
+  write_all(STDERR_FILENO, diagnostics(report, color_for(options.color, STDERR_FILENO)));
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    keep_standard_descriptors();
+    install_signal_handlers(stop);
+    Environment environment;
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+      environment.emplace_back(*variable);
+    }
+    const auto parsed = parse_options({argv + (argc > 0 ? 1 : 0), argv + argc}, environment);
+    if (const auto* information = std::get_if<InformationText>(&parsed)) {
+      return print(information->text, EXIT_SUCCESS);
+    }
+    return run(std::get<Options>(parsed));
+  } catch (const UsageError& error) {
+    complain(error.what());
+    return status_usage;
+  } catch (const std::exception& error) {
+    complain(error.what());
+    return status_unable;
+  }
+}

@@ -1,0 +1,85 @@
+#include "removal.hpp"
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <thread>
+
+#include "parallel.hpp"
+#include "session_store.hpp"
+
+namespace calib {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds lock_poll{50};
+
+}  // namespace
+
+UploadDir open_uploads(const std::filesystem::path& path) {
+  try {
+    return UploadDir(path);
+  } catch (const std::system_error& error) {
+    throw StoreError(StoreError::Kind::unusable,
+                     fmt::format("{}: the uploads folder cannot be opened: {}; name it with "
+                                 "--uploads, or the app's root folder with --app-dir",
+                                 path.string(), error.code().message()));
+  }
+}
+
+void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop) {
+  if (const auto error = uploads.check_writable()) {
+    throw StoreError(StoreError::Kind::unusable,
+                     fmt::format("{}: nothing can be removed from the uploads folder: {}; run as "
+                                 "its owner",
+                                 uploads.path(), error.message()));
+  }
+  const auto deadline = Clock::now() + wait;
+  while (!uploads.try_lock()) {
+    if (stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
+    if (Clock::now() >= deadline) {
+      throw StoreError(StoreError::Kind::busy,
+                       fmt::format("{}: another pass is at work in this folder; try again when it "
+                                   "is done, or wait longer with --lock-wait",
+                                   uploads.path()));
+    }
+    std::this_thread::sleep_for(lock_poll);
+  }
+}
+
+void restore_entries(const UploadDir& uploads, const std::vector<std::string>& names,
+                     const StopFlag& stop, Report& report) {
+  for (const auto& name : names) {
+    if (stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
+    const auto errors = uploads.restore(name);
+    if (errors.empty()) ++report.recovery.restored;
+    for (const auto& error : errors) {
+      report.errors.push_back({error.path,
+                               fmt::format("an interrupted pass moved it aside, and it cannot be "
+                                           "moved back: {}; move it by hand",
+                                           error.error.message()),
+                               ErrorKind::directory});
+    }
+  }
+}
+
+void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
+                    const std::function<void(std::size_t, const Usage&)>& gone) {
+  std::mutex mutex;
+  for_each_index(removal.jobs, entries.size(), removal.stop, [&](std::size_t i) {
+    const auto result = removal.uploads.purge(entries[i], removal.links, removal.stop);
+    removal.progress.advance();
+    const std::lock_guard lock(mutex);
+    report.freed_bytes += result.exclusive_bytes;
+    for (const auto& error : result.errors) {
+      report.errors.push_back({error.path,
+                               fmt::format("it could not be removed: {}; the next pass tries again",
+                                           error.error.message()),
+                               removal.kind});
+    }
+    if (result.errors.empty() && !result.stopped) gone(i, result.usage);
+  });
+}
+
+}  // namespace calib

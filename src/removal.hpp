@@ -1,0 +1,45 @@
+// The folder as a whole: opening and locking it for a pass, giving back and removing entries.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "progress.hpp"
+#include "report.hpp"
+#include "stop.hpp"
+#include "upload_dir.hpp"
+#include "usage.hpp"
+
+namespace calib {
+
+/// Opens the uploads folder. Throws StoreError (unusable) with what to do.
+UploadDir open_uploads(const std::filesystem::path& path);
+
+/// Makes sure that entries can be removed, then takes the lock that keeps passes apart. Throws
+/// StoreError: unusable, busy where another pass has it for longer than `wait`, stopped.
+void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop);
+
+/// Gives the staged directories of these names back, for an interrupted pass; what cannot be moved
+/// is in `report`.
+void restore_entries(const UploadDir& uploads, const std::vector<std::string>& names,
+                     const StopFlag& stop, Report& report);
+
+struct Removal {
+  const UploadDir& uploads;
+  HardLinks& links;
+  const StopFlag& stop;
+  Progress& progress;
+  unsigned jobs;
+  ErrorKind kind;  ///< what a failure counts as
+};
+
+/// Removes directories of the folder, on several threads. Adds what is freed and what fails to
+/// `report`, and calls `gone` (one call at a time) with the index of each that is gone.
+void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
+                    const std::function<void(std::size_t, const Usage&)>& gone);
+
+}  // namespace calib

@@ -1,0 +1,101 @@
+// The folder's side of a slice: staging, restoring, purging.
+#include <fmt/format.h>
+
+#include "removal.hpp"
+#include "slices.hpp"
+
+namespace calib {
+
+void Slices::stage(StoreTransaction& transaction, Slice& slice) {
+  for (std::size_t unit = 0; unit < slice.units.size(); ++unit) {
+    if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
+    if (!slice.dropped[unit] && !stage_unit(slice, unit)) drop(transaction, slice, unit);
+  }
+}
+
+/// False where a directory cannot be moved: then the unit keeps everything.
+bool Slices::stage_unit(Slice& slice, std::size_t unit) {
+  // No sync of the folder is needed before the commit: a rename that is lost with the power leaves
+  // the directory of a session that is gone, which the next pass takes for the orphan that it is.
+  for (const auto owner : slice.units[unit].owners) {
+    if (!is_session(owner)) continue;
+    const auto& name = c_.sessions[owner].directory();
+    if (slice.staged[unit].contains(name)) continue;
+    const auto error = c_.uploads.stage(name);
+    if (!error) {
+      slice.staged[unit].insert(name);
+    } else if (error != std::errc::no_such_file_or_directory) {
+      const auto* remedy = error == std::errc::file_exists
+                               ? "something is staged under its name already, look into it"
+                               : "it cannot be moved aside";
+      slice.failures.push_back(
+          {in_folder(name),
+           fmt::format("{}: {}; {} is left whole", remedy, error.message(), name_of(owner)),
+           ErrorKind::directory});
+      return false;
+    }
+  }
+  return true;
+}
+
+void Slices::restore_unit(Slice& slice, std::size_t unit) {
+  for (const auto& name : slice.staged[unit]) {
+    for (const auto& error : c_.uploads.restore(name)) {
+      fail(error.path,
+           fmt::format("it could not be moved back: {}; the next pass tries again",
+                       error.error.message()),
+           ErrorKind::directory);
+    }
+  }
+  slice.staged[unit].clear();
+}
+
+void Slices::restore_all(Slice& slice) {
+  for (std::size_t unit = 0; unit < slice.units.size(); ++unit) {
+    restore_unit(slice, unit);
+    for (const auto owner : slice.units[unit].owners) counts_.clear(owner);
+  }
+}
+
+void Slices::purge(const Slice& slice) {
+  std::vector<std::string> names;
+  std::vector<std::string> entries;
+  for (const auto& staged : slice.staged) {
+    for (const auto& name : staged) {
+      names.push_back(name);
+      entries.push_back(std::string(staged_prefix) + name);
+    }
+  }
+  std::map<std::string, Usage> usages;
+  remove_entries(
+      entries, {c_.uploads, c_.links, c_.stop, c_.progress, c_.jobs, ErrorKind::directory},
+      c_.report, [&](std::size_t i, const Usage& usage) { usages.emplace(names[i], usage); });
+  add_lines(slice, usages);
+}
+
+void Slices::add_lines(const Slice& slice, std::map<std::string, Usage>& usages) {
+  const auto tables = c_.survey.tables.size();
+  for (const auto& [owner, unit] : slice.unit_of) {
+    if (slice.dropped[unit]) continue;
+    if (!is_session(owner)) {
+      for (std::size_t table = 0; table < tables; ++table) {
+        if (const auto rows = counts_.at(owner, table); rows > 0) {
+          c_.report.orphaned_records[c_.survey.tables[table]] += rows;
+        }
+      }
+      continue;
+    }
+    const auto& session = c_.sessions[owner];
+    SessionLine line{session.id, session.created_at, session.created, session.directory(), {}, {}};
+    // Where sessions share a directory, the first one has its size.
+    if (const auto usage = usages.find(session.directory()); usage != usages.end()) {
+      line.usage = std::exchange(usage->second, {});
+    }
+    for (std::size_t table = 0; table < tables; ++table) {
+      line.records.push_back(counts_.at(owner, table));
+    }
+    c_.report.sessions.push_back(std::move(line));
+  }
+}
+
+}  // namespace calib

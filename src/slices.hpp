@@ -1,0 +1,98 @@
+// The write side of a pass: whole sessions in slices, each one transaction of database and folder.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "plan.hpp"
+#include "progress.hpp"
+#include "report.hpp"
+#include "session_store.hpp"
+#include "stop.hpp"
+#include "units.hpp"
+#include "upload_dir.hpp"
+#include "usage.hpp"
+
+namespace calib {
+
+class Slices {
+ public:
+  struct Context {
+    SessionStore& store;
+    const UploadDir& uploads;
+    const std::vector<DoomedSession>& sessions;
+    const Survey& survey;
+    HardLinks& links;
+    const StopFlag& stop;
+    Progress& progress;
+    unsigned jobs;
+    std::chrono::milliseconds lock_wait;
+    Report& report;
+    bool& changed;  ///< set once anything holds that cannot be taken back
+  };
+  explicit Slices(const Context& context);
+
+  /// Deletes all of `units`. What fails for one is in the report; throws StoreError where the pass
+  /// cannot go on.
+  void run(std::vector<Unit> units);
+
+ private:
+  enum class Result { committed, busy, too_much };
+
+  /// A slice under way: which units are still in it, and what is staged for them.
+  struct Slice {
+    std::span<const Unit> units;
+    std::vector<bool> dropped;                  ///< for each of `units`
+    std::vector<std::set<std::string>> staged;  ///< for each of `units`: directories moved aside
+    std::map<OwnerIndex, std::size_t> unit_of;
+    // What there is to say of this try; it is dropped where the slice is tried again.
+    std::vector<Failure> failures;
+    std::vector<std::string> warnings;
+    std::vector<Unit> held;
+    std::vector<Failure> held_failures;
+  };
+
+  void run_once(const std::vector<Unit>& units);
+  void give_up(const Unit& unit);
+  Result try_slice(std::span<const Unit> units);
+  bool prepare(StoreTransaction& transaction, Slice& slice);
+  Result commit(StoreTransaction& transaction, Slice& slice);
+  void drop_refused(StoreTransaction& transaction, Slice& slice, std::vector<Refusal> refusals);
+  void drop(StoreTransaction& transaction, Slice& slice, std::size_t unit);
+  void protect_new_sessions(StoreTransaction& transaction, Slice& slice);
+  void stage(StoreTransaction& transaction, Slice& slice);
+  bool stage_unit(Slice& slice, std::size_t unit);
+  void restore_unit(Slice& slice, std::size_t unit);
+  void restore_all(Slice& slice);
+  Result settle_unknown(Slice& slice);
+  void purge(const Slice& slice);
+  void add_lines(const Slice& slice, std::map<std::string, Usage>& usages);
+  void note(const Refusal& refusal, Slice& slice, std::size_t unit);
+  void keep_notes(Slice& slice);
+  void rest(std::chrono::steady_clock::time_point since) const;
+  [[nodiscard]] bool is_session(OwnerIndex owner) const { return owner < c_.sessions.size(); }
+  [[nodiscard]] std::string name_of(OwnerIndex owner) const {
+    return owner_name(owner, c_.sessions, c_.survey);
+  }
+  [[nodiscard]] std::string in_folder(const std::string& name) const;
+  void fail(std::string path, std::string error, ErrorKind kind);
+
+  Context c_;
+  RecordCounts counts_;
+  Claims new_claims_;  ///< of sessions that were added while the pass ran
+  std::unordered_map<std::string_view, std::uint64_t> fingerprints_;  ///< of the doomed, by id
+  std::vector<Unit> held_;  ///< units that a row which stays refers to: tried again at the end
+  std::vector<Failure> held_failures_;
+  std::optional<StoreError> last_error_;  ///< why the last slice was too much
+  std::chrono::steady_clock::duration held_lock_{};
+};
+
+}  // namespace calib

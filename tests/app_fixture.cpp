@@ -1,0 +1,337 @@
+#include "app_fixture.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+#include <system_error>
+
+#include "app_schemas.hpp"
+
+namespace calib::test {
+namespace {
+
+constexpr uid_t nobody = 65534;
+
+std::string slurp(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+SQLite::Database open_database(const fs::path& path) {
+  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+  database.setBusyTimeout(10'000);
+  return database;
+}
+
+const std::string& stereo_columns() {
+  static const std::string columns =
+      "left_camera_matrix, left_distortion_coefficients, right_camera_matrix, "
+      "right_distortion_coefficients, rotation_matrix, translation_vector, essential_matrix, "
+      "fundamental_matrix, rectification_matrix_left, rectification_matrix_right, "
+      "projection_matrix_left, projection_matrix_right, disparity_to_depth_mapping, "
+      "reprojection_error, pattern_type, columns, rows, square_size";
+  return columns;
+}
+
+}  // namespace
+
+std::string sql_text(const std::string& text) {
+  std::string result = "'";
+  for (const char c : text) {
+    result += c;
+    if (c == '\'') result += c;
+  }
+  return result + "'";
+}
+
+std::string new_uuid() {
+  static std::mt19937_64 random(20251014);
+  const auto high = random();
+  const auto low = random();
+  return fmt::format("{:08x}-{:04x}-4{:03x}-{:x}{:03x}-{:012x}", high >> 32U,
+                     (high >> 16U) & 0xffffU, high & 0xfffU, 8 + (low >> 62U),
+                     (low >> 48U) & 0xfffU, low & 0xffffffffffffU);
+}
+
+std::string hours_ago(double hours) {
+  const auto now =
+      std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+  const auto then = now - std::chrono::microseconds(static_cast<std::int64_t>(hours * 3.6e9));
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(then);
+  const auto clock = std::chrono::system_clock::to_time_t(seconds);
+  std::tm parts{};
+  ::gmtime_r(&clock, &parts);
+  std::array<char, 32> text{};
+  const auto size = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
+  return fmt::format("{}.{:06}", std::string(text.data(), size), (then - seconds).count());
+}
+
+App::App(AppSchema schema, Journal journal) : root_(temp_.path() / "app"), schema_(schema) {
+  fs::create_directories(root_ / "backend");
+  fs::create_directories(uploads());
+  fs::create_directories(outside());
+  std::ofstream(outside() / "sentinel") << "nothing may touch this";
+  if (journal == Journal::wal) execute("PRAGMA journal_mode=WAL");
+  execute(schema == AppSchema::june_2025      ? schema_june_2025
+          : schema == AppSchema::october_2025 ? schema_october_2025
+                                              : schema_current);
+}
+
+void App::execute(const std::string& sql) const { open_database(database()).exec(sql); }
+
+std::int64_t App::number(const std::string& sql) const {
+  return open_database(database()).execAndGet(sql).getInt64();
+}
+
+std::string App::text(const std::string& sql) const {
+  return open_database(database()).execAndGet(sql).getString();
+}
+
+void App::add_session_row(const std::string& id, const std::string& created_at,
+                          const std::string& images_dir) {
+  if (schema_ == AppSchema::june_2025) {
+    execute(fmt::format("INSERT INTO sessions VALUES ({}, {})", sql_text(id), created_at));
+    return;
+  }
+  execute(fmt::format("INSERT INTO sessions VALUES ({}, {}, {})", sql_text(id),
+                      images_dir.empty() ? sql_text("uploads/" + id) : images_dir, created_at));
+}
+
+void App::add_image_rows(const std::string& session_id, int count) {
+  auto database_file = open_database(database());
+  SQLite::Transaction transaction(database_file);
+  SQLite::Statement insert(
+      database_file, "INSERT INTO calibration_images (session_id, image_path) VALUES (?1, ?2)");
+  for (int i = 0; i < count; ++i) {
+    insert.bind(1, session_id);
+    insert.bind(2, fmt::format("uploads/{}/image_{:03}.png", session_id, i));
+    insert.exec();
+    insert.reset();
+  }
+  transaction.commit();
+}
+
+std::string App::add_session(double age_hours, int images) {
+  auto id = new_uuid();
+  add_session_row(id, sql_text(hours_ago(age_hours)));
+  add_directory(id, images);
+  add_image_rows(id, images);
+  execute(
+      fmt::format("INSERT INTO calibration_results (session_id, camera_matrix, "
+                  "distortion_coefficients, reprojection_error, pattern_type, columns, rows, "
+                  "square_size) VALUES ({}, '[]', '[]', 0.3, 'chessboard', 9, 6, 25.0)",
+                  sql_text(id)));
+  return id;
+}
+
+void App::add_stereo_row(const std::string& left, const std::string& right) {
+  std::string values;
+  for (int i = 0; i < 18; ++i) values += ", 1";
+  execute(fmt::format("INSERT INTO stereo_calibration_results (session_id, {}) VALUES ({}{})",
+                      stereo_columns(), sql_text("stereo_" + left + "_" + right), values));
+}
+
+fs::path App::add_directory(const std::string& name, int files, std::size_t bytes) const {
+  const auto directory = uploads() / name;
+  fs::create_directories(directory);
+  for (int i = 0; i < files; ++i) {
+    std::ofstream(directory / fmt::format("image_{:03}.png", i), std::ios::binary)
+        << std::string(bytes, static_cast<char>('a' + i % 26));
+  }
+  return directory;
+}
+
+std::set<std::string> App::session_ids() const {
+  auto database_file = open_database(database());
+  SQLite::Statement rows(database_file, "SELECT id FROM sessions");
+  std::set<std::string> ids;
+  while (rows.executeStep()) ids.insert(rows.getColumn(0).getString());
+  return ids;
+}
+
+bool App::has_session(const std::string& id) const {
+  return number("SELECT count(*) FROM sessions WHERE id = " + sql_text(id)) > 0;
+}
+
+std::int64_t App::rows_of(const std::string& session_id) const {
+  auto database_file = open_database(database());
+  SQLite::Statement tables(database_file,
+                           "SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c "
+                           "WHERE m.type = 'table' AND c.name = 'session_id'");
+  std::int64_t rows = 0;
+  while (tables.executeStep()) {
+    rows += database_file
+                .execAndGet(fmt::format("SELECT count(*) FROM \"{}\" WHERE session_id = {}",
+                                        tables.getColumn(0).getString(), sql_text(session_id)))
+                .getInt64();
+  }
+  return rows;
+}
+
+std::set<std::string> App::entries() const {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(uploads())) {
+    names.insert(entry.path().filename().string());
+  }
+  return names;
+}
+
+bool App::is_whole(const std::string& id, int images) const {
+  if (!has_session(id) || rows_of(id) != images + 1) return false;
+  for (int i = 0; i < images; ++i) {
+    if (!fs::is_regular_file(uploads() / id / fmt::format("image_{:03}.png", i))) return false;
+  }
+  return fs::is_directory(uploads() / id);
+}
+
+bool App::is_gone(const std::string& id) const {
+  const auto names = entries();
+  return !has_session(id) && rows_of(id) == 0 && !names.contains(id) &&
+         !names.contains(".calib-cleanup." + id);
+}
+
+std::string App::fingerprint() const {
+  std::map<std::string, std::string> parts;
+  for (const auto& entry : fs::recursive_directory_iterator(root_)) {
+    // SQLite may leave these beside a WAL database, also when it only reads.
+    const auto name = entry.path().filename().string();
+    if (name.ends_with("-wal") || name.ends_with("-shm")) continue;
+    struct stat status {};
+    if (::lstat(entry.path().c_str(), &status) != 0) {
+      throw std::system_error(errno, std::generic_category(), entry.path().string());
+    }
+    parts[entry.path().string()] = fmt::format(
+        "{:o} {} {} {}.{} {}", status.st_mode, status.st_ino,
+        S_ISDIR(status.st_mode) ? 0 : status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+        S_ISREG(status.st_mode) ? std::hash<std::string>{}(slurp(entry.path())) : 0);
+  }
+  std::string result;
+  for (const auto& [path, what] : parts) result += path + ": " + what + "\n";
+  return result;
+}
+
+void App::give_away() const {
+  for (const auto& entry : fs::recursive_directory_iterator(temp_.path())) {
+    if (::lchown(entry.path().c_str(), nobody, nobody) != 0) {
+      throw std::system_error(errno, std::generic_category(), entry.path().string());
+    }
+  }
+  if (::chown(temp_.path().c_str(), nobody, nobody) != 0) {
+    throw std::system_error(errno, std::generic_category(), temp_.path().string());
+  }
+}
+
+Running::Running(const std::vector<std::string>& arguments, const RunOptions& options)
+    : out_(options.stdout_file.value_or(temp_ / "out")), err_(temp_ / "err") {
+  std::vector<std::string> environment{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC0"};
+  for (const auto& [name, value] : options.environment) environment.push_back(name + "=" + value);
+  if (!options.interpose.empty()) {
+    environment.emplace_back("LD_PRELOAD=" INTERPOSER);
+    environment.push_back("CALIB_TEST_AT=" + options.interpose);
+    // The sanitizer wants to be loaded first, but our library only wraps a few calls.
+    environment.emplace_back("ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0");
+  }
+  std::vector<std::string> words{EXECUTABLE};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::vector<char*> envp;
+  for (auto& variable : environment) envp.push_back(variable.data());
+  envp.push_back(nullptr);
+
+  pid_ = ::fork();
+  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid_ == 0) {
+    // Between fork and exec only what is safe there.
+    const int in = ::open("/dev/null", O_RDONLY);
+    const int out = out_.empty() ? -1 : ::open(out_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    const int err = ::open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    ::dup2(in, 0);
+    if (out_.empty()) {
+      ::close(1);
+    } else {
+      ::dup2(out, 1);
+    }
+    ::dup2(err, 2);
+    if (options.directory && ::chdir(options.directory->c_str()) != 0) ::_exit(120);
+    if (options.as == As::nobody && ::geteuid() == 0 &&
+        (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) {
+      ::_exit(121);
+    }
+    ::execve(argv.front(), argv.data(), envp.data());
+    ::_exit(122);
+  }
+}
+
+Running::~Running() {
+  if (ended_) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+void Running::signal(int number) const { ::kill(pid_, number); }
+
+bool Running::wait_until_stopped() {
+  int status = 0;
+  if (::waitpid(pid_, &status, WUNTRACED) != pid_) {
+    throw std::system_error(errno, std::generic_category(), "waitpid");
+  }
+  if (WIFSTOPPED(status)) return true;
+  ended_ = status;
+  return false;
+}
+
+Ran Running::finish() {
+  if (!ended_) {
+    ::kill(pid_, SIGCONT);
+    int status = 0;
+    if (::waitpid(pid_, &status, 0) != pid_) {
+      throw std::system_error(errno, std::generic_category(), "waitpid");
+    }
+    ended_ = status;
+  }
+  Ran ran;
+  ran.status = WIFEXITED(*ended_) ? WEXITSTATUS(*ended_) : 128 + WTERMSIG(*ended_);
+  if (!out_.empty()) ran.out = slurp(out_);
+  ran.err = slurp(err_);
+  return ran;
+}
+
+Ran run_tool(const std::vector<std::string>& arguments, const RunOptions& options) {
+  return Running(arguments, options).finish();
+}
+
+Ran run_on(const App& app, std::vector<std::string> arguments, const RunOptions& options) {
+  arguments.insert(arguments.begin(), {"--app-dir", app.root().string()});
+  return run_tool(arguments, options);
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+bool has_line(const std::string& text, const std::string& line) {
+  const auto lines = lines_of(text);
+  return std::find(lines.begin(), lines.end(), line) != lines.end();
+}
+
+}  // namespace calib::test

@@ -1,0 +1,140 @@
+// A real app folder for one test: database, uploads, sessions; and the real executable run on it.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "temp_dir.hpp"
+
+namespace calib::test {
+
+namespace fs = std::filesystem;
+
+/// The schemas that stand on users' disks.
+enum class AppSchema { june_2025, october_2025, current };
+enum class Journal { rollback, wal };
+
+/// `text` as SQL: 'it''s'.
+std::string sql_text(const std::string& text);
+
+/// A new lower-case UUID 4. The same ones on every run, in the order of the calls.
+std::string new_uuid();
+
+/// A time `hours` before now, as SQLAlchemy stores it.
+std::string hours_ago(double hours);
+
+/// The app's root folder, with an empty database and an empty uploads folder.
+class App {
+ public:
+  explicit App(AppSchema schema = AppSchema::current, Journal journal = Journal::rollback);
+
+  [[nodiscard]] const fs::path& root() const { return root_; }
+  [[nodiscard]] fs::path uploads() const { return root_ / "uploads"; }
+  [[nodiscard]] fs::path database() const { return root_ / "backend" / "calibration.db"; }
+  /// A folder beside the app's, for what nothing may touch.
+  [[nodiscard]] fs::path outside() const { return temp_.path() / "outside"; }
+  [[nodiscard]] fs::path scratch(const std::string& name) const { return temp_.path() / name; }
+
+  /// A whole session as an upload leaves it: row, directory, images, image rows, a result row.
+  std::string add_session(double age_hours, int images = 3);
+  /// Only the row. `created_at` and `images_dir` are SQL (`NULL`, `'text'`, `X'00'`).
+  void add_session_row(const std::string& id, const std::string& created_at,
+                       const std::string& images_dir = "");
+  /// Rows of calibration_images, for any key.
+  void add_image_rows(const std::string& session_id, int count);
+  void add_stereo_row(const std::string& left, const std::string& right);
+  /// A directory in uploads with `files` files of `bytes` bytes.
+  fs::path add_directory(const std::string& name, int files = 2, std::size_t bytes = 3000) const;
+
+  void execute(const std::string& sql) const;
+  [[nodiscard]] std::int64_t number(const std::string& sql) const;
+  [[nodiscard]] std::string text(const std::string& sql) const;
+  [[nodiscard]] std::set<std::string> session_ids() const;
+  [[nodiscard]] bool has_session(const std::string& id) const;
+  /// Rows of every table that has a session_id, for this key.
+  [[nodiscard]] std::int64_t rows_of(const std::string& session_id) const;
+  /// Names directly in uploads, hidden ones too.
+  [[nodiscard]] std::set<std::string> entries() const;
+  /// Whether the session is as add_session() made it: row, image rows, directory with that many
+  /// images.
+  [[nodiscard]] bool is_whole(const std::string& id, int images = 3) const;
+  /// Whether nothing of it is left: no row in any table, no directory, nothing staged.
+  [[nodiscard]] bool is_gone(const std::string& id) const;
+  [[nodiscard]] bool is_sound() const { return text("PRAGMA integrity_check") == "ok"; }
+
+  /// Everything below root: path -> kind, size, mode, mtime, contents; and every row of every
+  /// table. Two equal ones: nothing was changed.
+  [[nodiscard]] std::string fingerprint() const;
+
+  /// Gives everything to the user that `As::nobody` runs as.
+  void give_away() const;
+
+ private:
+  TempDir temp_;
+  fs::path root_;
+  AppSchema schema_;
+};
+
+/// Who runs the tool: `nobody` is an ordinary user also where the tests run as root.
+enum class As { myself, nobody };
+
+struct RunOptions {
+  std::map<std::string, std::string> environment = {};  ///< besides PATH, LC_ALL=C and TZ=UTC0
+  std::optional<fs::path> directory = {};               ///< to run in
+  As as = As::myself;
+  std::string interpose = {};                ///< for the interposer: see interposer.cpp
+  std::optional<fs::path> stdout_file = {};  ///< instead of the pipe; "" closes it
+};
+
+struct Ran {
+  int status = -1;  ///< exit status; 128 + signal where one ended it
+  std::string out;
+  std::string err;
+  [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(out); }
+};
+
+/// The executable, running. Killed where it still runs when this goes.
+class Running {
+ public:
+  Running(const std::vector<std::string>& arguments, const RunOptions& options);
+  ~Running();
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  Running(Running&&) = delete;
+  Running& operator=(Running&&) = delete;
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  void signal(int number) const;
+  /// Waits until the interposer has stopped it (SIGSTOP). False where it ended instead.
+  [[nodiscard]] bool wait_until_stopped();
+  /// Lets it go on, if it is stopped, and waits for its end.
+  Ran finish();
+
+ private:
+  TempDir temp_;
+  fs::path out_;
+  fs::path err_;
+  pid_t pid_ = -1;
+  std::optional<int> ended_;
+};
+
+/// Runs it to its end.
+Ran run_tool(const std::vector<std::string>& arguments, const RunOptions& options = {});
+/// The same with `--app-dir <app>`.
+Ran run_on(const App& app, std::vector<std::string> arguments, const RunOptions& options = {});
+
+/// Whether `line` is a whole line of `text`.
+bool has_line(const std::string& text, const std::string& line);
+std::vector<std::string> lines_of(const std::string& text);
+
+}  // namespace calib::test
