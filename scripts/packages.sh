@@ -1,0 +1,36 @@
+# Sourced by the other scripts: what Debian packages they need, and how they get them.
+
+# To build the tool.
+build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libfmt-dev
+  nlohmann-json3-dev libtomlplusplus-dev"
+
+# need_packages NAME...: installs those that are missing, as root or through sudo.
+need_packages() {
+  local missing=()
+  local name
+  for name in "$@"; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed ||
+      missing+=("$name")
+  done
+  [ "${#missing[@]}" -eq 0 ] && return 0
+  echo "Installing: ${missing[*]}" >&2
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || {
+      echo "These packages are needed; run as root: apt-get install ${missing[*]}" >&2
+      return 1
+    }
+    as_root=(sudo)
+  fi
+  # A machine's lists may be missing or old, and apt says so on many lines: kept for the failure.
+  local log
+  log=$(mktemp)
+  if ! { "${as_root[@]}" apt-get update &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
+  rm -f "$log"
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Installs what it needs (Debian 12 or 13), builds, and runs every test: as it is built every day,
+# under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer; then looks at
+# format, clang-tidy and the manual.
+#
+#   scripts/test.sh           everything
+#   scripts/test.sh dev       only these presets (dev, asan, tsan), without the checks after them
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/packages.sh
+
+# shellcheck disable=SC2086 # a list of words
+need_packages $build_packages catch2 coreutils mandoc sqlite3 clang-format clang-tidy
+
+title() { printf '\n== %s\n' "$*"; }
+
+test_preset() {
+  title "$1: build"
+  cmake --preset "$1" >build/"$1".log 2>&1 || { cat build/"$1".log; return 1; }
+  cmake --build --preset "$1" >build/"$1".log 2>&1 || { cat build/"$1".log; return 1; }
+  title "$1: tests"
+  ctest --preset "$1" --progress
+}
+
+# Other versions format and complain differently, and one must be the measure: Debian 12's.
+is_version() { "$1" --version | grep -q "version $2\."; }
+
+check_format() {
+  title "format"
+  is_version clang-format 14 || { echo "skipped: the sources are formatted with clang-format 14"; return 0; }
+  clang-format --dry-run -Werror src/*.[ch]pp tests/*.[ch]pp
+  echo "clang-format has nothing to say"
+}
+
+check_tidy() {
+  title "clang-tidy"
+  is_version clang-tidy 14 || { echo "skipped: the checks are chosen for clang-tidy 14"; return 0; }
+  printf '%s\0' src/*.cpp |
+    xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build/dev --quiet 2>/dev/null
+  echo "clang-tidy has nothing to say"
+}
+
+check_manual() {
+  title "manual"
+  mandoc -Tlint man/*.8
+  echo "mandoc has nothing to say"
+}
+
+mkdir -p build
+if [ "$#" -gt 0 ]; then
+  for preset in "$@"; do test_preset "$preset"; done
+  exit
+fi
+for preset in dev asan tsan; do test_preset "$preset"; done
+check_format
+check_tidy
+check_manual
+title "all passed"
