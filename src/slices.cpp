@@ -46,7 +46,7 @@ void Slices::fail(std::string path, std::string error, ErrorKind kind) {
 }
 
 void Slices::run(std::vector<Unit> units) {
-  c_.progress.begin("deleting sessions", units.size());
+  c_.progress.begin("deleting sessions", c_.sessions.size());
   // A row that goes with one unit may hold another, so whoever was held gets another try, as long
   // as that frees somebody.
   for (std::size_t before = units.size() + 1; !units.empty() && units.size() < before;) {

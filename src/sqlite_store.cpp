@@ -106,8 +106,9 @@ class SqliteStore : public SessionStore {
   }
 
   std::vector<bool> present(std::span<const OwnerIndex> owners) override {
-    // A connection of its own: the other's idea of the database may be what is wrong.
-    Connection fresh(path_, Access::read_only, wait_, stop_);
+    // A connection of its own: the other's idea of the database may be what is wrong. It may have
+    // to roll a hot journal back, so it is no read-only one.
+    Connection fresh(path_, Access::read_write, wait_, stop_);
     return fresh.translated([&] {
       SQLite::Statement look(fresh.database(), "SELECT 1 FROM main.sessions WHERE id = ?1");
       std::vector<bool> result;

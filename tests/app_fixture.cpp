@@ -226,6 +226,7 @@ std::string App::fingerprint() const {
 }
 
 void App::give_away() const {
+  if (::geteuid() != 0) return;  // then `nobody` is whoever runs the tests
   for (const auto& entry : fs::recursive_directory_iterator(temp_.path())) {
     if (::lchown(entry.path().c_str(), nobody, nobody) != 0) {
       throw std::system_error(errno, std::generic_category(), entry.path().string());
