@@ -24,6 +24,7 @@ struct SessionRow {
   bool id_is_text = false;  ///< text, not empty, without a NUL: an id that the app could have made
   std::optional<std::string_view> created_at;  ///< where it is text
   std::optional<std::string_view> images_dir;  ///< where it is text without a NUL
+  std::string_view claimed;                    ///< the raw bytes of images_dir, whatever their type
   bool has_images_dir = false;                 ///< whether the schema has the column
   std::uint64_t fingerprint = 0;               ///< of the three values and their types
 };
@@ -108,6 +109,10 @@ enum class CommitOutcome {
 class StoreTransaction {
  public:
   virtual ~StoreTransaction() = default;
+
+  /// Makes sure that the database takes a change, by one that changes nothing: holding the write
+  /// lock does not mean that a journal can be made. Throws StoreError.
+  virtual void require_writable() = 0;
 
   /// Chooses these owners, checking each again: its row unchanged, no row that stays referring to
   /// it. The refused ones are not chosen. Once for each transaction.

@@ -45,6 +45,7 @@ SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema) 
   if (const auto created = raw(first + 1); created_is_text) result.created_at = created;
   if (schema.has_images_dir) {
     const auto directory = raw(first + 2);
+    result.claimed = directory;
     if (directory_is_text && whole(directory)) result.images_dir = directory;
   }
   result.fingerprint = fingerprint;

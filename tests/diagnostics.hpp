@@ -1,0 +1,55 @@
+// What the tool says on stderr, taken apart.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app_fixture.hpp"
+
+namespace calib::test {
+
+/// The lines of stderr without their prefixes. `strays` are those that have none: they break the
+/// promise that each warning and error is one line of that form.
+struct Diagnostics {
+  std::vector<std::string> errors;
+  std::vector<std::string> warnings;
+  std::vector<std::string> strays;
+};
+
+inline Diagnostics diagnostics_of(const Ran& ran) {
+  constexpr std::string_view error = "calib-cleanup: error: ";
+  constexpr std::string_view warning = "calib-cleanup: warning: ";
+  Diagnostics result;
+  for (const auto& line : lines_of(ran.err)) {
+    if (line.starts_with(error)) {
+      result.errors.push_back(line.substr(error.size()));
+    } else if (line.starts_with(warning)) {
+      result.warnings.push_back(line.substr(warning.size()));
+    } else {
+      result.strays.push_back(line);
+    }
+  }
+  return result;
+}
+
+/// Whether stderr is exactly one error, and every one of `parts` stands in it.
+inline bool is_one_error(const Ran& ran, const std::vector<std::string>& parts) {
+  const auto said = diagnostics_of(ran);
+  if (said.errors.size() != 1 || !said.warnings.empty() || !said.strays.empty()) return false;
+  for (const auto& part : parts) {
+    if (said.errors.front().find(part) == std::string::npos) return false;
+  }
+  return true;
+}
+
+/// How many of `lines` hold `part`.
+inline std::size_t lines_with(const std::vector<std::string>& lines, std::string_view part) {
+  std::size_t count = 0;
+  for (const auto& line : lines) {
+    if (line.find(part) != std::string::npos) ++count;
+  }
+  return count;
+}
+
+}  // namespace calib::test
