@@ -211,7 +211,7 @@ class Pass {
       // Who cannot write must learn it before anything is gone. No room on the disk is no reason
       // to stop here: removing the orphans makes some.
       try {
-        store_->begin(options_.lock_wait);
+        store_->begin(options_.lock_wait)->require_writable();
       } catch (const StoreError& error) {
         if (error.kind() != StoreError::Kind::full) throw;
       }

@@ -41,6 +41,14 @@ Transaction::~Transaction() {
   }
 }
 
+void Transaction::require_writable() {
+  connection_.translated([&] {
+    auto& database = connection_.database();
+    const auto version = database.execAndGet("PRAGMA main.user_version").getInt64();
+    database.exec(fmt::format("PRAGMA main.user_version = {}", version));
+  });
+}
+
 std::optional<Refusal> Transaction::recheck_session(OwnerIndex owner, SQLite::Statement& look) {
   look.reset();
   look.bind(1, std::string(knowledge_.key_of(owner)));

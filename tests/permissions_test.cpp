@@ -1,0 +1,261 @@
+// Where permissions end: what the tool may not do is said before anything is gone, or keeps the one
+// session whole.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "app_fixture.hpp"
+#include "catch.hpp"
+#include "diagnostics.hpp"
+
+using namespace calib::test;
+
+namespace {
+
+RunOptions as_nobody() {
+  RunOptions options;
+  options.as = As::nobody;
+  return options;
+}
+
+void set_mode(const fs::path& path, mode_t mode) { REQUIRE(::chmod(path.c_str(), mode) == 0); }
+
+/// Gives the path, and what is in it, to somebody else than the one who runs the tool.
+void make_foreign(const fs::path& path) {
+  REQUIRE(::chown(path.c_str(), 0, 0) == 0);
+  if (!fs::is_directory(path)) return;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    REQUIRE(::lchown(entry.path().c_str(), 0, 0) == 0);
+  }
+}
+
+/// Only root can make what belongs to others.
+bool can_give_away() {
+  if (::geteuid() == 0) return true;
+  WARN("skipped: only root can make directories of other users");
+  return false;
+}
+
+/// What nothing may change. SQLite makes and removes files beside a WAL database even when it only
+/// reads, so the time of that folder says nothing.
+std::string state_of(const App& app) {
+  std::string state;
+  const auto folder = app.database().parent_path().string() + ": ";
+  for (const auto& line : lines_of(app.fingerprint())) {
+    if (!line.starts_with(folder)) state += line + "\n";
+  }
+  return state;
+}
+
+/// Status 3, one line with these parts, nothing changed.
+void check_refused(const App& app, const std::vector<std::string>& parts) {
+  const auto before = state_of(app);
+  const auto ran = run_on(app, {}, as_nobody());
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(ran.out.empty());
+  CHECK(is_one_error(ran, parts));
+  CHECK(state_of(app) == before);
+}
+
+}  // namespace
+
+TEST_CASE("an ordinary user who owns database and uploads needs no more", "[tool][permissions]") {
+  App app(AppSchema::current, GENERATE(Journal::rollback, Journal::wal));
+  const auto due = app.add_session(48);
+  const auto young = app.add_session(2);
+  app.add_directory("orphan");
+  app.give_away();
+
+  const auto ran = run_on(app, {}, as_nobody());
+
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(app.is_gone(due));
+  CHECK(app.is_whole(young));
+  CHECK(app.entries() == std::set<std::string>{young});
+}
+
+TEST_CASE("an uploads folder that may not be written is refused, and nothing is touched",
+          "[tool][permissions][untouched]") {
+  App app;
+  app.add_session(48);
+  app.add_directory("orphan");
+  app.give_away();
+  const auto mode = GENERATE(mode_t{0555}, mode_t{0444}, mode_t{0111}, mode_t{0});
+  set_mode(app.uploads(), mode);
+
+  const auto ran = run_on(app, {}, as_nobody());
+  set_mode(app.uploads(), 0755);
+
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(ran.out.empty());
+  CHECK(is_one_error(ran, {app.uploads().string()}));
+  CHECK(app.entries().size() == 2);
+  CHECK(app.number("SELECT count(*) FROM sessions") == 1);
+}
+
+TEST_CASE("a session whose directory belongs to someone else is left whole",
+          "[tool][permissions][untouched]") {
+  if (!can_give_away()) return;
+  App app;
+  const auto foreign = app.add_session(48);
+  const auto bystander = app.add_session(48);
+  app.give_away();
+  make_foreign(app.uploads() / foreign);
+
+  const auto ran = run_on(app, {}, as_nobody());
+
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(
+      ran, {(app.uploads() / foreign).string(), fmt::format("session {} is left whole", foreign)}));
+  CHECK(has_line(ran.out, "Cleanup completed: Deleted 1 old session"));
+  CHECK(app.is_whole(foreign));
+  CHECK(app.is_gone(bystander));
+}
+
+TEST_CASE("a session whose directory could not be emptied is left whole",
+          "[tool][permissions][untouched]") {
+  const auto mode = GENERATE(mode_t{0555}, mode_t{0666}, mode_t{0333});
+  App app;
+  const auto locked = app.add_session(48);
+  const auto bystander = app.add_session(48);
+  app.give_away();
+  set_mode(app.uploads() / locked, mode);
+
+  const auto ran = run_on(app, {}, as_nobody());
+  set_mode(app.uploads() / locked, 0755);
+
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {fmt::format("session {} is left whole", locked)}));
+  CHECK(app.is_whole(locked));
+  CHECK(app.is_gone(bystander));
+}
+
+TEST_CASE("in a sticky folder only one's own directories go", "[tool][permissions][untouched]") {
+  if (!can_give_away()) return;
+  App app;
+  const auto foreign = app.add_session(48);
+  const auto own = app.add_session(48);
+  app.give_away();
+  make_foreign(app.uploads() / foreign);
+  set_mode(app.uploads() / foreign, 0777);
+  REQUIRE(::chown(app.uploads().c_str(), 0, 0) == 0);
+  set_mode(app.uploads(), 01777);
+
+  const auto ran = run_on(app, {}, as_nobody());
+
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {fmt::format("session {} is left whole", foreign)}));
+  CHECK(app.is_whole(foreign));
+  CHECK(app.is_gone(own));
+}
+
+TEST_CASE("an orphan that belongs to someone else stays, is named, and hinders nobody",
+          "[tool][permissions]") {
+  if (!can_give_away()) return;
+  App app;
+  const auto due = app.add_session(48);
+  const auto orphan = app.add_directory("foreign");
+  app.add_directory("own");
+  app.give_away();
+  make_foreign(orphan);
+
+  const auto ran = run_on(app, {}, as_nobody());
+
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  const auto said = diagnostics_of(ran);
+  CHECK(said.strays.empty());
+  CHECK(said.errors.size() == lines_with(said.errors, orphan.string()));
+  CHECK_FALSE(said.errors.empty());
+  CHECK(has_line(ran.out, "Orphaned file cleanup completed: Deleted 1 directory"));
+  CHECK(fs::exists(orphan / "image_001.png"));
+  CHECK(app.is_gone(due));
+  CHECK(app.entries() == std::set<std::string>{"foreign"});
+}
+
+TEST_CASE("a database that may not be written or read is refused, and nothing is touched",
+          "[tool][permissions][untouched]") {
+  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  App app(AppSchema::current, journal);
+  app.add_session(48);
+  app.add_directory("orphan");
+  app.give_away();
+  SECTION("read-only") {
+    set_mode(app.database(), 0444);
+    check_refused(app, {app.database().string()});
+  }
+  SECTION("not even readable") {
+    set_mode(app.database(), 0);
+    check_refused(app, {app.database().string()});
+  }
+  SECTION("in a folder that may not be entered") {
+    set_mode(app.root() / "backend", 0);
+    const auto ran = run_on(app, {}, as_nobody());
+    set_mode(app.root() / "backend", 0755);
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(is_one_error(ran, {(app.root() / "backend").string()}));
+    CHECK(app.entries().size() == 2);
+  }
+}
+
+TEST_CASE("a database beside which no journal can be made is refused before an orphan is gone",
+          "[tool][permissions][untouched]") {
+  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  App app(AppSchema::current, journal);
+  app.add_session(48);
+  SECTION("with orphans") { app.add_directory("orphan"); }
+  SECTION("with leftovers") { app.add_directory(".calib-cleanup." + new_uuid()); }
+  SECTION("with sessions alone") {}
+  app.give_away();
+  set_mode(app.root() / "backend", 0555);
+  check_refused(app, {app.database().string()});
+  set_mode(app.root() / "backend", 0755);
+}
+
+TEST_CASE("a .env that may not be read is refused: it may name another database",
+          "[tool][permissions][untouched]") {
+  const auto* const file = GENERATE("backend/.env", ".env");
+  App app;
+  app.add_session(48);
+  std::ofstream(app.root() / file) << "DATABASE_URL=sqlite:///elsewhere.db\n";
+  app.give_away();
+  set_mode(app.root() / file, 0);
+
+  const auto path = (app.root() / file).string();
+  check_refused(app, {path, "--database"});
+
+  // Who names the database needs no .env.
+  const auto ran = run_on(app, {"--database", app.database().string()}, as_nobody());
+  CHECK(ran.status == 0);
+  CHECK(app.number("SELECT count(*) FROM sessions") == 0);
+}
+
+TEST_CASE("a dry run works for a user who may only read, and changes nothing",
+          "[tool][permissions]") {
+  if (!can_give_away()) return;
+  App app;
+  app.add_session(48);
+  app.add_directory("orphan");
+  app.give_away();
+  make_foreign(app.root());
+  const auto before = app.fingerprint();
+
+  const auto ran = run_on(app, {"--dry-run"}, as_nobody());
+
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(has_line(ran.out, "Cleanup dry run: Would delete 1 old session"));
+  CHECK(has_line(ran.out, "Orphaned file cleanup dry run: Would delete 1 directory"));
+  CHECK(app.fingerprint() == before);
+}
