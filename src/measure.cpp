@@ -26,10 +26,13 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
           const std::set<std::string, std::less<>>& going, unsigned jobs, const StopFlag& stop,
           Progress& progress, Report& report, Walk& result) {
   std::mutex mutex;
+  const auto lost_and_found = uploads.path() + "/lost+found";
   const auto add = [&](const TreeResult& tree, Fate fate) {
     result.exclusive_bytes += tree.exclusive_bytes;
     if (fate == Fate::goes) result.going_bytes += tree.exclusive_bytes;
     for (const auto& error : tree.errors) {
+      // What is mounted there is not of this folder, and lost+found is root's.
+      if (error.error == std::errc::cross_device_link || error.path == lost_and_found) continue;
       report.warnings.push_back(
           fmt::format("{}: it cannot be measured: {}", error.path, error.error.message()));
     }
