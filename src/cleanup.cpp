@@ -52,13 +52,13 @@ class Pass {
     try {
       steps();
     } catch (const StoreError& error) {
-      end_with(error.kind(), error.what());
+      end_with(error.kind(), error.path(), error.text());
     } catch (const std::system_error& error) {
-      end_with(StoreError::Kind::unusable, fmt::format("{}: {}", report_.uploads, error.what()));
+      end_with(StoreError::Kind::unusable, report_.uploads, error.what());
     } catch (const std::exception& error) {
-      end_with(StoreError::Kind::unusable, error.what());
+      end_with(StoreError::Kind::unusable, "", error.what());
     }
-    if (stop_.requested()) end_with(StoreError::Kind::stopped, "");
+    if (stop_.requested()) end_with(StoreError::Kind::stopped, "", "");
     if (!is_dry()) {
       report_.freed_bytes += links_.freed_bytes();
       report_.kept.sessions = plan_.sessions_seen -
@@ -71,14 +71,14 @@ class Pass {
  private:
   [[nodiscard]] bool is_dry() const { return options_.dry_run == DryRun::yes; }
 
-  void end_with(StoreError::Kind kind, const std::string& text) {
+  void end_with(StoreError::Kind kind, const std::string& path, const std::string& text) {
     if (stop_.requested()) {
       report_.outcome = Outcome::interrupted;
       report_.signal = stop_.signal();
       if (kind == StoreError::Kind::stopped) return;
     }
     const bool busy = kind == StoreError::Kind::busy;
-    report_.errors.push_back({"", text, busy ? ErrorKind::limit : ErrorKind::database});
+    report_.errors.push_back({path, text, busy ? ErrorKind::limit : ErrorKind::database});
     if (report_.outcome == Outcome::interrupted || changed_) return;
     report_.outcome = busy ? Outcome::busy : Outcome::failed;
   }
@@ -196,6 +196,7 @@ class Pass {
     units_.clear();
     orphans_.clear();
     plan_.leftovers.clear();
+    refused_ = true;
   }
 
   void preview() {
@@ -222,7 +223,7 @@ class Pass {
     Slices({*store_, *uploads_, plan_.sessions, survey_, links_, stop_, progress_, jobs_,
             options_.lock_wait, report_, changed_})
         .run(std::move(units_));
-    if (options_.vacuum == Vacuum::yes) vacuum();
+    if (options_.vacuum == Vacuum::yes && !refused_) vacuum();
     finish();
   }
 
@@ -287,6 +288,7 @@ class Pass {
   unsigned jobs_;
   Report report_;
   bool changed_ = false;
+  bool refused_ = false;  ///< by --max-delete
   std::unique_ptr<UploadDir> uploads_;
   std::unique_ptr<SessionStore> store_;
   std::vector<Entry> listing_;

@@ -21,28 +21,27 @@ UploadDir open_uploads(const std::filesystem::path& path) {
   try {
     return UploadDir(path);
   } catch (const std::system_error& error) {
-    throw StoreError(StoreError::Kind::unusable,
-                     fmt::format("{}: the uploads folder cannot be opened: {}; name it with "
-                                 "--uploads, or the app's root folder with --app-dir",
-                                 path.string(), error.code().message()));
+    throw StoreError(StoreError::Kind::unusable, path.string(),
+                     fmt::format("the uploads folder cannot be opened: {}; name it with --uploads, "
+                                 "or the app's root folder with --app-dir",
+                                 error.code().message()));
   }
 }
 
 void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop) {
   if (const auto error = uploads.check_writable()) {
-    throw StoreError(StoreError::Kind::unusable,
-                     fmt::format("{}: nothing can be removed from the uploads folder: {}; run as "
-                                 "its owner",
-                                 uploads.path(), error.message()));
+    throw StoreError(StoreError::Kind::unusable, uploads.path(),
+                     fmt::format("nothing can be removed from the uploads folder: {}; run as its "
+                                 "owner",
+                                 error.message()));
   }
   const auto deadline = Clock::now() + wait;
   while (!uploads.try_lock()) {
     if (stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
     if (Clock::now() >= deadline) {
-      throw StoreError(StoreError::Kind::busy,
-                       fmt::format("{}: another pass is at work in this folder; try again when it "
-                                   "is done, or wait longer with --lock-wait",
-                                   uploads.path()));
+      throw StoreError(StoreError::Kind::busy, uploads.path(),
+                       "another pass is at work in this folder; try again when it is done, or wait "
+                       "longer with --lock-wait");
     }
     std::this_thread::sleep_for(lock_poll);
   }

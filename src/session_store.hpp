@@ -92,11 +92,21 @@ class StoreError : public std::runtime_error {
     refused,   ///< the database would not have this change (a constraint)
     stopped    ///< the stop flag was set
   };
-  StoreError(Kind kind, const std::string& what) : std::runtime_error(what), kind_(kind) {}
+  StoreError(Kind kind, const std::string& text) : StoreError(kind, "", text) {}
+  /// `path` is the database or folder that `text` is about.
+  StoreError(Kind kind, const std::string& path, const std::string& text)
+      : std::runtime_error(path.empty() ? text : path + ": " + text),
+        kind_(kind),
+        path_(path),
+        text_(text) {}
   [[nodiscard]] Kind kind() const { return kind_; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
   Kind kind_;
+  std::string path_;
+  std::string text_;
 };
 
 enum class CommitOutcome {

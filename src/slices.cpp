@@ -191,10 +191,10 @@ Slices::Result Slices::settle_unknown(Slice& slice) {
     // What is staged stays so: the next pass asks again, and settles by what the database says.
     slice.staged.assign(slice.units.size(), {});
     c_.changed = true;
-    throw StoreError(StoreError::Kind::unusable,
+    throw StoreError(StoreError::Kind::unusable, last_error_->path(),
                      fmt::format("{}; whether that commit holds is not known ({}); the next pass "
                                  "settles it",
-                                 last_error_->what(), error.what()));
+                                 last_error_->text(), error.what()));
   }
   const bool holds = std::find(present.begin(), present.end(), true) == present.end();
   if (!owners.empty() && holds) {

@@ -21,20 +21,18 @@ std::string checked(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) {
-    throw StoreError(Kind::unusable,
-                     path.string() +
-                         ": there is no database; name it with --database, or the app's root "
-                         "folder with --app-dir");
+    throw StoreError(Kind::unusable, path.string(),
+                     "there is no database; name it with --database, or the app's root folder with "
+                     "--app-dir");
   }
   if (error) {
-    throw StoreError(Kind::unusable, fmt::format("{}: the database cannot be looked at: {}; run "
-                                                 "as the app's user",
-                                                 path.string(), error.message()));
+    throw StoreError(Kind::unusable, path.string(),
+                     fmt::format("the database cannot be looked at: {}; run as the app's user",
+                                 error.message()));
   }
   if (status.type() != std::filesystem::file_type::regular) {
-    throw StoreError(Kind::unusable, path.string() +
-                                         ": this is no database file; name the right one with "
-                                         "--database");
+    throw StoreError(Kind::unusable, path.string(),
+                     "this is no database file; name the right one with --database");
   }
   // Absolute, so that SQLite never takes it for a `file:` URI.
   return std::filesystem::absolute(path).string();
@@ -45,9 +43,9 @@ SQLite::Database open_file(const std::string& path, Access access) {
   try {
     return {path, flags};
   } catch (const SQLite::Exception& error) {
-    throw StoreError(Kind::unusable,
-                     fmt::format("{}: the database cannot be opened: {}; run as the app's user",
-                                 path, error.what()));
+    throw StoreError(
+        Kind::unusable, path,
+        fmt::format("the database cannot be opened: {}; run as the app's user", error.what()));
   }
 }
 
@@ -83,8 +81,8 @@ void Connection::set_up() {
   is_wal_ = database_.execAndGet("PRAGMA main.journal_mode").getString() == "wal";
   if (access_ == Access::read_write) {
     if (sqlite3_db_readonly(handle, "main") == 1) {
-      throw StoreError(Kind::unusable,
-                       path_ + ": the database may only be read; run as the app's user");
+      throw StoreError(Kind::unusable, path_,
+                       "the database may only be read; run as the app's user");
     }
     database_.exec("PRAGMA main.synchronous=EXTRA");
     // A spilled cache takes the exclusive lock long before the commit.
@@ -108,7 +106,7 @@ int Connection::on_progress(void* policy) {
 
 StoreError Connection::store_error(const SQLite::Exception& error) const {
   const auto says = [&](Kind kind, const std::string& text) {
-    return StoreError(kind, path_ + ": " + text);
+    return StoreError(kind, path_, text);
   };
   const std::string why = error.what();
   if (policy_.stop->requested() &&

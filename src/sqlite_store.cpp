@@ -33,7 +33,7 @@ class SqliteStore : public SessionStore {
       try {
         knowledge_.schema = read_schema(database);
       } catch (const StoreError& error) {
-        throw StoreError(error.kind(), connection_.path() + ": " + error.what());
+        throw StoreError(error.kind(), connection_.path(), error.text());
       }
       database.exec("COMMIT");
     });
@@ -141,9 +141,9 @@ class SqliteStore : public SessionStore {
       const auto space =
           std::filesystem::space(std::filesystem::path(connection_.path()).parent_path(), error);
       if (error || space.available < needed) {
-        throw StoreError(StoreError::Kind::full,
-                         fmt::format("{}: not vacuumed: that takes {} of free disk space",
-                                     connection_.path(), size_text(needed)));
+        throw StoreError(
+            StoreError::Kind::full, connection_.path(),
+            fmt::format("not vacuumed: that takes {} of free disk space", size_text(needed)));
       }
       // Its copy belongs on the disk; in memory, where our own tables are, it may not fit.
       closure_.reset();
@@ -165,10 +165,9 @@ class SqliteStore : public SessionStore {
   void require_same_schema() {
     // VACUUM counts as a change: it may give every row another rowid.
     if (read_schema_version(connection_) == knowledge_.schema_version) return;
-    throw StoreError(StoreError::Kind::unusable,
-                     connection_.path() +
-                         ": the database was changed in its structure (or "
-                         "vacuumed) while it was read; run again");
+    throw StoreError(StoreError::Kind::unusable, connection_.path(),
+                     "the database was changed in its structure (or "
+                     "vacuumed) while it was read; run again");
   }
 
   /// Rows of the tables that runs do not tell all about, and who may not go for their sake.

@@ -87,10 +87,9 @@ std::vector<Refusal> Transaction::recheck(std::span<const OwnerIndex> owners) {
 std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
   return connection_.translated([&] {
     if (read_schema_version(connection_) != knowledge_.schema_version) {
-      throw StoreError(StoreError::Kind::unusable,
-                       connection_.path() +
-                           ": the database was changed in its structure (or "
-                           "vacuumed) while the pass read it; run again");
+      throw StoreError(StoreError::Kind::unusable, connection_.path(),
+                       "the database was changed in its structure (or "
+                       "vacuumed) while the pass read it; run again");
     }
     auto refusals = recheck(owners);
     std::vector<Closure::Owner> starts;
@@ -237,10 +236,8 @@ void Transaction::delete_records(RecordCounts& counts) {
                     owner_table));
     if (gone != wanted) {
       throw StoreError(
-          StoreError::Kind::refused,
-          fmt::format("{}: {} were to go, and {} would have; nothing of them was "
-                      "deleted",
-                      connection_.path(),
+          StoreError::Kind::refused, connection_.path(),
+          fmt::format("{} were to go, and {} would have; nothing of them was deleted",
                       count_text(static_cast<std::uint64_t>(wanted), "session", "sessions"), gone));
     }
     anchor_anew();
