@@ -49,13 +49,14 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
   });
 }
 
+bool is_counted(const Entry& entry) {
+  return entry.kind == EntryKind::directory && !entry.name.starts_with('.');
+}
+
 }  // namespace
 
 std::uint64_t count_directories(const std::vector<Entry>& listing) {
-  return static_cast<std::uint64_t>(
-      std::count_if(listing.begin(), listing.end(), [](const Entry& entry) {
-        return entry.kind == EntryKind::directory && !entry.name.starts_with('.');
-      }));
+  return static_cast<std::uint64_t>(std::count_if(listing.begin(), listing.end(), is_counted));
 }
 
 std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>& listing,
@@ -115,13 +116,18 @@ void Preview::measure(const UploadDir& uploads, unsigned jobs, const StopFlag& s
     orphan.usage = take(orphan.name);
     report.orphans.push_back(orphan);
   }
-  auto listing_left = listing_;
   report.total_bytes = result.exclusive_bytes + result.links.allocated_bytes();
   report.freed_bytes = result.going_bytes + result.links.freed_bytes();
   report.kept.sessions = plan_.sessions_seen - report.sessions.size();
-  std::erase_if(listing_left, [&](const Entry& entry) { return going.contains(entry.name); });
-  report.kept.directories = count_directories(listing_left);
-  report.kept.allocated_bytes = *report.total_bytes - report.freed_bytes;
+  // A staged directory that a pass gives back stands under its own name then.
+  std::set<std::string, std::less<>> staying(plan_.restores.begin(), plan_.restores.end());
+  for (const auto& entry : listing_) {
+    if (is_counted(entry)) staying.insert(entry.name);
+  }
+  std::erase_if(staying, [&](const std::string& name) { return going.contains(name); });
+  report.kept.directories = staying.size();
+  report.kept.allocated_bytes =
+      result.exclusive_bytes - result.going_bytes + result.links.staying_bytes();
 }
 
 }  // namespace calib

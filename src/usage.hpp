@@ -35,6 +35,7 @@ class HardLinks {
     const std::lock_guard lock(mutex_);
     auto& tally = tallies_[{device, inode}];
     if (fate == Fate::goes) ++tally.going;
+    if (fate == Fate::stays) tally.stays = true;
     // The number shrinks while names go, and the first look is the one from before.
     if (links > tally.links) tally.links = links;
     tally.allocated_bytes = allocated_bytes;
@@ -50,6 +51,16 @@ class HardLinks {
     return sum;
   }
 
+  /// Bytes of the inodes of which a name stays, each once.
+  [[nodiscard]] std::uint64_t staying_bytes() const {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t sum = 0;
+    for (const auto& [key, tally] : tallies_) {
+      if (tally.stays) sum += tally.allocated_bytes;
+    }
+    return sum;
+  }
+
   /// Bytes of all inodes added, each once.
   [[nodiscard]] std::uint64_t allocated_bytes() const {
     const std::lock_guard lock(mutex_);
@@ -61,6 +72,7 @@ class HardLinks {
  private:
   struct Tally {
     std::uint64_t going = 0;
+    bool stays = false;
     std::uint64_t links = 0;
     std::uint64_t allocated_bytes = 0;
   };
