@@ -1,0 +1,163 @@
+// Names on disk and in the database are bytes: none of them may drive a terminal, end a line, or
+// break the document.
+#include <fmt/format.h>
+
+#include "app_fixture.hpp"
+#include "catch.hpp"
+#include "diagnostics.hpp"
+
+using namespace calib::test;
+
+namespace {
+
+// An escape sequence, a newline, a byte that is no UTF-8, the C1 form of the escape, and a
+// character that makes the rest of the line read backwards.
+const std::string hostile = "a\x1b[31mb\nc\xff\xc2\x9bm\xe2\x80\xae!";
+const std::string shown = R"(a\x1b[31mb\x0ac\xff\xc2\x9bm\xe2\x80\xae!)";
+// JSON has an escape of its own for control characters; what is no UTF-8 it cannot hold.
+const std::string in_json = "a\x1b[31mb\nc\\xff\xc2\x9bm\xe2\x80\xae!";
+
+/// Printable ASCII and newlines, nothing else: all names here are of these or escaped.
+bool is_plain(const std::string& text) {
+  for (const char c : text) {
+    if (c != '\n' && (c < ' ' || c > '~')) return false;
+  }
+  return true;
+}
+
+/// No raw control bytes; parse() refuses what is no UTF-8.
+bool is_clean_json(const std::string& text) {
+  for (const char c : text) {
+    if (c != '\n' && static_cast<unsigned char>(c) < ' ') return false;
+  }
+  return nlohmann::json::accept(text);
+}
+
+std::string with_name(const std::string& format, const std::string& name) {
+  return fmt::format(fmt::runtime(format), name);
+}
+
+/// `bytes` as an SQL text: also where they are not UTF-8.
+std::string sql_bytes(const std::string& bytes) {
+  std::string hex;
+  for (const char c : bytes) hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return with_name("CAST(X'{}' AS TEXT)", hex);
+}
+
+/// A session, an orphan, a table of leaked rows, and a session that has to stay, all with such
+/// names.
+struct HostileApp : App {
+  HostileApp() {
+    execute("INSERT INTO sessions VALUES (" + sql_bytes(hostile) + ", 'uploads/' || " +
+            sql_bytes(hostile) + ", " + sql_text(hours_ago(48)) + ")");
+    add_directory(hostile, 1);
+    add_directory("orphan " + hostile, 1);
+    execute(
+        "CREATE TABLE \"table \x1b[2J\" (id INTEGER PRIMARY KEY, session_id VARCHAR "
+        "REFERENCES sessions (id) ON DELETE CASCADE)");
+    execute("INSERT INTO \"table \x1b[2J\" (session_id) VALUES (" + sql_text(new_uuid()) + ")");
+    execute("INSERT INTO sessions VALUES (" + sql_bytes("kept " + hostile) + ", 'uploads/' || " +
+            sql_bytes("kept " + hostile) + ", " + sql_text(hours_ago(48)) + ")");
+    fs::create_directory_symlink(outside(), uploads() / ("kept " + hostile));
+  }
+};
+
+void check_error(const Ran& ran) {
+  CHECK(ran.status == 1);
+  CHECK(is_plain(ran.err));
+  CHECK(is_one_error(ran, {"kept " + shown, "symbolic link"}));
+}
+
+}  // namespace
+
+TEST_CASE("hostile names are escaped in text and on stderr", "[tool][names]") {
+  HostileApp app;
+  const auto dry = run_on(app, {"--dry-run"});
+  INFO(dry.out);
+  check_error(dry);
+  CHECK(is_plain(dry.out));
+  CHECK_THAT(dry.out, Catch::Matchers::ContainsSubstring("\n" + shown));
+  CHECK_THAT(dry.out, Catch::Matchers::ContainsSubstring("\norphan " + shown));
+  CHECK_THAT(dry.out, Catch::Matchers::ContainsSubstring("\ntable \\x1b[2J "));
+
+  const auto real = run_on(app, {"--verbose", "--color", "never"});
+  INFO(real.out);
+  check_error(real);
+  CHECK(is_plain(real.out));
+  CHECK_THAT(real.out, Catch::Matchers::ContainsSubstring("Deleted session " + shown + " ("));
+  CHECK_THAT(real.out, Catch::Matchers::ContainsSubstring("Deleted orphaned directory orphan " +
+                                                          shown + " ("));
+  CHECK(app.entries() == std::set{"kept " + hostile});
+  CHECK(app.session_ids() == std::set{"kept " + hostile});
+  CHECK(fs::exists(app.outside() / "sentinel"));
+}
+
+TEST_CASE("hostile names leave the JSON document valid, and can be told from it", "[tool][names]") {
+  const HostileApp app;
+  for (const bool dry : {true, false}) {
+    std::vector<std::string> arguments{"--json"};
+    if (dry) arguments.emplace_back("--dry-run");
+    const auto ran = run_on(app, arguments);
+    check_error(ran);
+    CHECK(is_clean_json(ran.out));
+    const auto json = ran.json();
+    REQUIRE(json.at("sessions").size() == 1);
+    CHECK(json.at("sessions").front().at("id") == in_json);
+    CHECK(json.at("sessions").front().at("directory") == in_json);
+    REQUIRE(json.at("orphans").size() == 1);
+    CHECK(json.at("orphans").front().at("name") == "orphan " + in_json);
+    CHECK(json.at("orphaned_records") == nlohmann::json{{"table \x1b[2J", 1}});
+    CHECK(json.at("errors").front().at("path") == (app.uploads() / ("kept " + in_json)).string());
+    // It may go to a log as it is.
+    CHECK(is_plain(json.at("message").get<std::string>()));
+  }
+}
+
+TEST_CASE("a date that is no text anybody can read does not break the document", "[tool][names]") {
+  App app;
+  const auto id = new_uuid();
+  app.add_session_row(id, sql_bytes(hostile));
+  const auto ran = run_on(app, {"--json", "--session", id});
+  CHECK(ran.status == 0);
+  CHECK(is_clean_json(ran.out));
+  CHECK(ran.json().at("sessions").front().at("created_at") == in_json);
+}
+
+TEST_CASE("hostile words of the command line, the environment and the paths are escaped",
+          "[tool][names]") {
+  App app;
+  const auto check = [](const Ran& ran, int status) {
+    CHECK(ran.status == status);
+    CHECK(ran.out.empty());
+    CHECK(is_plain(ran.err));
+    CHECK(is_one_error(ran, {R"(\x1b[31mb\x0ac\xff)"}));
+  };
+  check(run_on(app, {"--" + hostile}), 2);
+  check(run_on(app, {hostile}), 2);
+  check(run_on(app, {"--hours", hostile}), 2);
+  check(run_on(app, {}, {.environment = {{"CALIB_CLEANUP_" + hostile, "1"}}}), 2);
+  check(run_on(app, {}, {.environment = {{"CALIB_CLEANUP_HOURS", hostile}}}), 2);
+  check(run_on(app, {"--config", hostile}), 2);
+  check(run_on(app, {"--uploads", hostile}), 3);
+  check(run_on(app, {"--database", hostile}), 3);
+  const auto unknown = run_on(app, {"--session", hostile});
+  CHECK(unknown.status == 1);
+  CHECK(is_plain(unknown.err));
+  CHECK(is_one_error(unknown, {"session " + shown}));
+  const auto json = run_on(app, {"--uploads", hostile, "--json"});
+  CHECK(json.status == 3);
+  CHECK(is_clean_json(json.out));
+  CHECK(json.json().at("uploads") == in_json);
+}
+
+TEST_CASE("names in other scripts stay as they are", "[tool][names]") {
+  App app;
+  app.add_session(1);
+  const std::string name =
+      "\xd0\xba\xd0\xb0\xd0\xbb\xd0\xb8\xd0\xb1\xd1\x80 \xe6\xa0\xa1\xe6\xad\xa3";
+  app.add_directory(name, 1);
+  const auto text = run_on(app, {"--dry-run"});
+  CHECK_THAT(text.out, Catch::Matchers::ContainsSubstring("\n" + name + " "));
+  CHECK(run_on(app, {"--json"}).json().at("orphans").front().at("name") == name);
+  CHECK(app.entries().size() == 1);
+}
