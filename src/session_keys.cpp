@@ -74,7 +74,10 @@ SessionKeys::Match SessionKeys::match_session_id(std::string_view key) const {
   if (const auto halves = stereo_halves(key)) {
     match.first = doomed(halves->first);
     match.second = doomed(halves->second);
-    if (!match.first) std::swap(match.first, match.second);
+    // The first one is whose turn comes first.
+    if (!match.first || (match.second && *match.second < *match.first)) {
+      std::swap(match.first, match.second);
+    }
     if (match.first == match.second) match.second.reset();
     match.leaked = !match.first && (!stands(halves->first) || !stands(halves->second));
     return match;

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
+
+#include "text.hpp"
 
 namespace calib::sqlite {
 namespace {
@@ -26,6 +29,29 @@ std::vector<std::string> identity_columns(const Table& table) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < table.identity.size(); ++i) names.push_back(fmt::format("c{}", i));
   return names;
+}
+
+/// What a column's default is as an expression. SQLite takes a bare or quoted identifier there for
+/// a string (https://www.sqlite.org/lang_createtable.html, "The DEFAULT clause"), which it would
+/// not be in an expression.
+std::string default_expression(const std::string& text) {
+  const auto is_word = [](char c) {
+    return c == '_' || c == '$' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+           (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80;
+  };
+  const bool bare = !text.empty() && std::all_of(text.begin(), text.end(), is_word) &&
+                    (text.front() < '0' || text.front() > '9');
+  static const std::set<std::string, std::less<>> values{
+      "null", "true", "false", "current_time", "current_date", "current_timestamp"};
+  if (bare && !values.contains(ascii_lowered(text))) return "'" + text + "'";
+  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return "(" + text + ")";
+  std::string literal = "'";
+  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+    literal += text[i];
+    if (text[i] == '\'') literal += '\'';
+    if (text[i] == '"') ++i;  // it stands twice
+  }
+  return literal + "'";
 }
 
 }  // namespace
@@ -60,26 +86,26 @@ Closure::Closure(Connection& connection, const Schema& schema,
 
 std::int64_t Closure::run(const std::string& sql) { return connection_.database().exec(sql); }
 
-void Closure::start(std::span<const Owner> owners) {
-  if (!created_) {
+void Closure::make_tables() {
+  if (std::exchange(created_, true)) return;
+  run(
+      fmt::format("CREATE TEMP TABLE {} (key TEXT PRIMARY KEY, owner INTEGER NOT NULL, "
+                  "is_session INTEGER NOT NULL) WITHOUT ROWID",
+                  owner_table.substr(owner_table.find('.') + 1)));
+  for (std::size_t table = 0; table < going_.size(); ++table) {
+    if (!covers(table)) continue;
+    const auto ids = fmt::format("{}", fmt::join(identity_columns(schema_.tables[table]), ", "));
     run(
-        fmt::format("CREATE TEMP TABLE {} (key TEXT PRIMARY KEY, owner INTEGER NOT NULL, "
-                    "is_session INTEGER NOT NULL) WITHOUT ROWID",
-                    owner_table.substr(owner_table.find('.') + 1)));
-    for (std::size_t table = 0; table < going_.size(); ++table) {
-      if (!covers(table)) continue;
-      const auto ids = fmt::format("{}", fmt::join(identity_columns(schema_.tables[table]), ", "));
-      run(
-          fmt::format("CREATE TEMP TABLE calib_cleanup_going_{0} ({1}, owner INTEGER NOT NULL, "
-                      "PRIMARY KEY ({1}, owner)) WITHOUT ROWID",
-                      table, ids));
-    }
-    created_ = true;
-  } else {
-    run(fmt::format("DELETE FROM {}", owner_table));
-    for (const auto& table : going_) {
-      if (!table.empty()) run("DELETE FROM " + table);
-    }
+        fmt::format("CREATE TEMP TABLE calib_cleanup_going_{0} ({1}, owner INTEGER NOT NULL, "
+                    "PRIMARY KEY ({1}, owner)) WITHOUT ROWID",
+                    table, ids));
+  }
+}
+
+void Closure::start(std::span<const Owner> owners) {
+  run(fmt::format("DELETE FROM {}", owner_table));
+  for (const auto& table : going_) {
+    if (!table.empty()) run("DELETE FROM " + table);
   }
   SQLite::Statement insert(
       connection_.database(),
@@ -236,7 +262,7 @@ void Closure::set_references(const ForeignKey& key) {
       const auto column = std::find_if(child.columns.begin(), child.columns.end(),
                                        [&](const Column& c) { return c.name == name; });
       if (column != child.columns.end() && column->default_value) {
-        value = "(" + *column->default_value + ")";
+        value = default_expression(*column->default_value);
       }
     }
     assignments.push_back(fmt::format("{} = {}", quoted_name(name), value));

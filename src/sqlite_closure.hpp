@@ -20,13 +20,17 @@ class Closure {
   Closure(Connection& connection, const Schema& schema,
           const std::vector<DirectTable>& direct_tables);
 
+  /// Makes the temporary tables, where they are not there yet. Outside of any transaction: they
+  /// would go with one that is rolled back.
+  void make_tables();
+
   struct Owner {
     OwnerIndex index = 0;
     std::string_view key;
     bool is_session = false;
   };
 
-  /// Forgets everything and starts with these owners.
+  /// Forgets everything and starts with these owners. After make_tables().
   void start(std::span<const Owner> owners);
 
   /// SQL that adds the rows ?1 to ?2 (rowids) of a direct table that still refer to ?3 by the key

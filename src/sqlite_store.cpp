@@ -102,6 +102,7 @@ class SqliteStore : public SessionStore {
   }
 
   std::unique_ptr<StoreTransaction> begin(std::chrono::milliseconds wait) override {
+    connection_.translated([&] { closure_->make_tables(); });
     return std::make_unique<Transaction>(connection_, knowledge_, *closure_, wait, wait_);
   }
 
@@ -182,6 +183,7 @@ class SqliteStore : public SessionStore {
           return key.role != Role::holds && !closure_->covers(key.child);
         });
     if (simple || owners.empty()) return;
+    closure_->make_tables();
     closure_->start(owners);
     for (const auto& direct : knowledge_.direct) {
       if (direct.plain || !knowledge_.schema.tables[direct.table].has_rowid) continue;
