@@ -139,7 +139,8 @@ class Pass {
       planner.add(row);
       progress_.advance();
     });
-    plan_ = planner.finish();
+    plan_ = planner.finish(
+        now_ + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_));
   }
 
   void restore() {
@@ -174,7 +175,17 @@ class Pass {
       report_.errors.push_back(
           held_failure(refusal, owner_name(refusal.owner, plan_.sessions, survey_)));
     }
+    if (!is_dry()) refuse_staged(refused);
     units_ = units_of(plan_.sessions, survey_.leaked_keys.size(), refused);
+  }
+
+  /// What is still staged could not be given back: who owns it keeps its records, too.
+  void refuse_staged(std::set<OwnerIndex>& refused) const {
+    const std::set<std::string> staged(plan_.restores.begin(), plan_.restores.end());
+    for (std::size_t i = 0; i < plan_.sessions.size() && !staged.empty(); ++i) {
+      if (staged.contains(plan_.sessions[i].directory()))
+        refused.insert(static_cast<OwnerIndex>(i));
+    }
   }
 
   void enforce_limit() {

@@ -11,6 +11,18 @@
 
 namespace calib {
 
+namespace {
+
+Failure stands_twice(std::string_view id) {
+  return {
+      fmt::format("session {}", id),
+      "it stands in the database twice, or was changed while it was read; it is left whole, run "
+      "again",
+      ErrorKind::session};
+}
+
+}  // namespace
+
 std::vector<std::uint64_t> Claims::of(const SessionRow& row) {
   std::vector<std::uint64_t> hashes{folded_hash(row.id)};
   // Whatever its type: a value that names no directory may still claim one. A NUL ends a name in
@@ -53,6 +65,11 @@ std::optional<std::string> Planner::directory_of(const SessionRow& row) const {
   return std::string(row.id);
 }
 
+void Planner::keep(const SessionRow& row) {
+  survivors_.add(row);
+  kept_ids_.push_back(exact_hash(row.id));
+}
+
 bool Planner::is_due(const SessionRow& row, const std::optional<Instant>& created) {
   switch (rules_.mode) {
     case Mode::orphans_only:
@@ -67,7 +84,8 @@ bool Planner::is_due(const SessionRow& row, const std::optional<Instant>& create
       break;
   }
   if (!created || *created > rules_.now) {
-    ++undated_;
+    if (created) future_.push_back(*created);
+    if (!created) ++undated_;
     return false;
   }
   return *created < rules_.cutoff;
@@ -114,25 +132,22 @@ void Planner::add(const SessionRow& row) {
   const auto name = directory_of(row);
   note_proof(name);
   const auto created = row.created_at ? parse_timestamp(*row.created_at) : std::nullopt;
-  const auto [met, is_new] = met_.try_emplace(folded_hash(row.id), candidates_.size());
+  const auto [met, is_new] = met_.try_emplace(exact_hash(row.id), candidates_.size());
   if (!is_new && met->second < candidates_.size()) {
     refuse(candidates_[met->second]);
-    survivors_.add(row);
-    failures_.push_back({"session " + std::string(row.id),
-                         "it stands in the database twice, or was changed while it was read; it "
-                         "is left whole, run again",
-                         ErrorKind::session});
+    keep(row);
+    failures_.push_back(stands_twice(row.id));
     return;
   }
   if (!is_due(row, created)) {
     met_.erase(met);
-    survivors_.add(row);
+    keep(row);
     return;
   }
   if (auto failure = obstacle(row, name)) {
     met_.erase(met);
     failures_.push_back(std::move(*failure));
-    survivors_.add(row);
+    keep(row);
     return;
   }
   Candidate candidate;
@@ -173,6 +188,19 @@ void Planner::protect_shared_directories() {
       const auto [first, last] = by_directory.equal_range(claim);
       for (auto other = first; other != last; ++other) to_keep.push_back(other->second);
     }
+  }
+}
+
+/// A candidate of which another row is kept: deleting it by its id would take that row along.
+void Planner::refuse_twins() {
+  std::sort(kept_ids_.begin(), kept_ids_.end());
+  for (auto& candidate : candidates_) {
+    if (candidate.refused ||
+        !std::binary_search(kept_ids_.begin(), kept_ids_.end(), exact_hash(candidate.session.id))) {
+      continue;
+    }
+    refuse(candidate);
+    failures_.push_back(stands_twice(candidate.session.id));
   }
 }
 
@@ -272,8 +300,12 @@ void Planner::choose_directories(Plan& plan) {
   }
 }
 
-Plan Planner::finish() {
+Plan Planner::finish(Instant read_until) {
+  // What was uploaded while the sessions were read is as young as can be, and nothing odd.
+  undated_ += static_cast<std::uint64_t>(std::count_if(
+      future_.begin(), future_.end(), [&](Instant created) { return created > read_until; }));
   Plan plan;
+  refuse_twins();
   protect_shared_directories();
   plan.failures = std::move(failures_);
   for (const auto& id : wanted_) {

@@ -80,8 +80,9 @@ class Planner {
   /// Every session of the database, in its order; one twice is taken once more into account.
   void add(const SessionRow& row);
 
-  /// Once, after the last session.
-  Plan finish();
+  /// Once, after the last session. `read_until` is when the last one was read: sessions that are
+  /// dated later than that are from the future, those between `now` and then are just uploaded.
+  Plan finish(Instant read_until);
 
  private:
   struct Candidate {
@@ -96,6 +97,8 @@ class Planner {
                                                 const std::optional<std::string>& name) const;
   void note_proof(const std::optional<std::string>& name);
   void refuse(Candidate& candidate);
+  void keep(const SessionRow& row);
+  void refuse_twins();
   void protect_shared_directories();
   void form_units(Plan& plan);
   void choose_directories(Plan& plan);
@@ -113,8 +116,10 @@ class Planner {
   Claims survivors_;
   std::vector<Failure> failures_;
   std::uint64_t seen_ = 0;
-  std::uint64_t undated_ = 0;  ///< created_at missing, unreadable or in the future
-  bool proven_ = false;        ///< the directory of at least one session stands in the folder
+  std::vector<std::uint64_t> kept_ids_;  ///< exact hashes
+  std::vector<Instant> future_;          ///< created_at later than `now`
+  std::uint64_t undated_ = 0;            ///< created_at missing, unreadable or in the future
+  bool proven_ = false;  ///< the directory of at least one session stands in the folder
 };
 
 }  // namespace calib
