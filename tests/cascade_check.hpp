@@ -1,0 +1,28 @@
+// The judge of a cascade is SQLite itself: what its own foreign keys would leave, we must leave.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "store_fixture.hpp"
+
+namespace calib::test {
+
+/// Deletes these sessions, and checks that all that hung on them went, that nothing else did, and
+/// that the survey had announced exactly that.
+inline Deleted check_goes_as_in_sqlite(const SessionDb& database,
+                                       const std::vector<std::string>& doomed) {
+  const auto expected = rows_after_sqlites_own_cascade(database, doomed);
+  REQUIRE(expected);
+  const auto deleted = delete_sessions(database, doomed, Leaked::left_alone);
+  CHECK(deleted.surveyed_refused.empty());
+  CHECK(deleted.refused.empty());
+  CHECK(deleted.outcome == CommitOutcome::committed);
+  CHECK(database.rows() == *expected);
+  CHECK(deleted.surveyed == deleted.rows);
+  CHECK(database.text("PRAGMA integrity_check") == "ok");
+  return deleted;
+}
+
+}  // namespace calib::test

@@ -1,0 +1,290 @@
+// Which directories go, and which ones nobody may touch: claims, units, proofs, what was staged.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "catch.hpp"
+#include "plan.hpp"
+#include "plan_fixture.hpp"
+
+using namespace calib;
+using namespace calib::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+std::string staged(const std::string& name) { return std::string(staged_prefix).append(name); }
+
+/// Two sessions whose directories stand: the folder is this database's.
+Situation proven() {
+  Situation situation;
+  situation.sessions = {session("old"), session("young", young)};
+  situation.directories({"old", "young"});
+  return situation;
+}
+
+/// The sessions of each unit.
+std::set<std::set<std::string>> units_of(const Plan& plan) {
+  std::map<std::uint32_t, std::set<std::string>> units;
+  for (const auto& session : plan.sessions) units[session.unit].insert(session.id);
+  std::set<std::set<std::string>> result;
+  for (auto& [number, unit] : units) result.insert(unit);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("directories that no session claims are orphans, whatever they are named",
+          "[plan][directories]") {
+  const auto plan =
+      plan_of(proven().directories({"b", one_uuid, "a", "lost", "uploads2", "\xff", " "}));
+  CHECK(plan.orphans == Names{" ", one_uuid, "a", "b", "lost", "uploads2", "\xff"});
+  CHECK(plan.failures.empty());
+  CHECK(plan.leftovers.empty());
+  CHECK(plan.restores.empty());
+}
+
+TEST_CASE("files, links, hidden entries and lost+found are no orphans", "[plan][directories]") {
+  auto situation = proven().directories({"lost+found", ".hidden", ".calib-cleanup", ".git"});
+  situation.entry("file", EntryKind::other).entry("link", EntryKind::link);
+  situation.entry(staged("file"), EntryKind::other).entry(staged("link"), EntryKind::link);
+  situation.directories({staged(""), staged(".hidden"), staged("lost+found")});
+  const auto plan = plan_of(situation);
+  CHECK(plan.orphans.empty());
+  CHECK(plan.leftovers.empty());
+  CHECK(plan.restores.empty());
+  CHECK(plan.failures.empty());
+}
+
+TEST_CASE("every component of an images_dir and every id is a claim, ignoring ASCII case",
+          "[plan][directories]") {
+  auto situation = proven();
+  situation.sessions.push_back(session_in("Some-Id", "/data/Images/../X.Y/uploads/deep", young));
+  situation.directories({"some-id", "SOME-ID", "data", "IMAGES", "x.y", "uploads", "UPLOADS",
+                         "deep", "DEEP", "other", "\u00c4"});
+  situation.sessions.push_back(session_in("\u00e4", "uploads/\u00e4", young));
+  const auto plan = plan_of(situation);
+  CHECK(plan.orphans == Names{"other", "\u00c4"});
+}
+
+TEST_CASE("sessions claim whatever else is wrong with them", "[plan][directories]") {
+  auto situation = proven();
+  auto unreadable = session_in("7", "uploads/claimed-by-number", std::nullopt);
+  unreadable.id_is_text = false;
+  situation.sessions.push_back(unreadable);
+  situation.sessions.push_back(session_in("x", "/etc/claimed-from-afar"));
+  situation.sessions.push_back(session_in("twice", "uploads/claimed-once"));
+  situation.sessions.push_back(session_in("twice", "uploads/claimed-again"));
+  PlannedSession blob;
+  blob.id = "blob";
+  blob.unreadable_images_dir = std::string("uploads/claimed-by-bytes").append(1, '\0');
+  situation.sessions.push_back(blob);
+  situation.directories({"claimed-by-bytes"});
+  situation.directories({"claimed-by-number", "claimed-from-afar", "claimed-once", "claimed-again",
+                         "7", "x", "twice", "free"});
+  CHECK(plan_of(situation).orphans == Names{"free"});
+}
+
+TEST_CASE("a directory that a surviving session claims, too, keeps its session whole",
+          "[plan][directories]") {
+  Situation situation;
+  situation.sessions = {session_in("due", "uploads/old")};
+  situation.directories({"old", "other"});
+  SECTION("as its directory") {
+    situation.sessions.push_back(session_in("y", "uploads/old", young));
+  }
+  SECTION("by its id") { situation.sessions.push_back(session_in("OLD", "uploads/other", young)); }
+  SECTION("somewhere on its path") {
+    situation.sessions.push_back(session_in("y", "/srv/old/uploads/other", young));
+  }
+  SECTION("in another case") {
+    situation.sessions.push_back(session_in("y", "uploads/Old", std::nullopt));
+  }
+  SECTION("when it comes first") {
+    situation.sessions.insert(situation.sessions.begin(), session_in("y", "uploads/old", young));
+  }
+  SECTION("when it stays for another reason") {
+    situation.sessions.push_back(session_in("y", "/etc/old"));
+  }
+  const auto plan = plan_of(situation);
+  CHECK(plan.sessions.empty());
+  CHECK(std::find(plan.orphans.begin(), plan.orphans.end(), "old") == plan.orphans.end());
+  const auto failures = failures_of(plan);
+  CHECK(std::any_of(failures.begin(), failures.end(), [](const std::string& failure) {
+    return failure.find("session due is left whole") != std::string::npos;
+  }));
+}
+
+TEST_CASE("who is kept for a shared directory keeps, in its turn, whoever shares with it",
+          "[plan][directories]") {
+  Situation situation;
+  // d's directory is claimed by c, c's by b, b's by a session that stays.
+  situation.sessions = {session_in("d", "uploads/d"), session_in("c", "/d/uploads/c"),
+                        session_in("b", "/c/uploads/b"), session_in("stays", "/b/uploads/s", young),
+                        session_in("free", "uploads/free")};
+  situation.directories({"b", "c", "d", "s", "free"});
+  const auto plan = plan_of(situation);
+  CHECK(doomed_of(plan) == Names{"free"});
+  CHECK(plan.failures.size() == 3);
+  CHECK(plan.orphans.empty());
+}
+
+TEST_CASE("sessions that share a directory go together, as one unit", "[plan][directories]") {
+  Situation situation;
+  situation.sessions = {session_in("a", "uploads/shared"),      session("alone"),
+                        session_in("b", "/x/uploads/shared"),   session("c"),
+                        session_in("e", "/c/uploads/e"),        session_in("d", "uploads/Shared"),
+                        session_in("last", "/srv/uploads/last")};
+  situation.directories({"shared", "alone", "c", "e", "last"});
+  const auto plan = plan_of(situation);
+  CHECK(units_of(plan) ==
+        std::set<std::set<std::string>>{{"a", "b", "d"}, {"alone"}, {"c", "e"}, {"last"}});
+  // In the order of the database, units kept together, numbered as they come.
+  CHECK(doomed_of(plan) == Names{"a", "b", "d", "alone", "c", "e", "last"});
+  std::vector<std::uint32_t> numbers;
+  for (const auto& session : plan.sessions) numbers.push_back(session.unit);
+  CHECK(numbers == std::vector<std::uint32_t>{0, 0, 0, 1, 2, 2, 3});
+}
+
+TEST_CASE("orphans in a folder where no session's directory stands are listed and left",
+          "[plan][directories]") {
+  Situation situation;
+  situation.sessions = {session("old"), session("young", young)};
+  situation.directories({"orphan", one_uuid, staged("left")});
+  situation.entry("old", EntryKind::link).entry("young", EntryKind::other);
+  situation.rules.database_named = GENERATE(Named::no, Named::yes);
+  situation.rules.mode = GENERATE(Mode::expired, Mode::orphans_only);
+  const auto plan = plan_of(situation);
+  CHECK(plan.orphans.empty());
+  CHECK(plan.leftovers.empty());
+  Names left;
+  for (const auto& failure : plan.failures) {
+    if (failure.kind == ErrorKind::orphan) left.push_back(failure.path);
+    if (failure.kind == ErrorKind::orphan)
+      CHECK_THAT(failure.error, ContainsSubstring("--uploads"));
+  }
+  std::sort(left.begin(), left.end());
+  CHECK(left == Names{"/srv/uploads/" + staged("left"), std::string("/srv/uploads/") + one_uuid,
+                      "/srv/uploads/orphan"});
+}
+
+TEST_CASE("one session's directory proves the folder, whatever becomes of the session",
+          "[plan][directories]") {
+  Situation situation;
+  situation.sessions = {session("elsewhere", young)};
+  situation.directories({"orphan"});
+  REQUIRE(plan_of(situation).orphans.empty());
+  SECTION("it goes") {
+    situation.sessions.push_back(session("x"));
+    situation.directories({"x"});
+  }
+  SECTION("it stays, without a date") {
+    situation.sessions.push_back(session_in("y", "/srv/uploads/x", std::nullopt));
+    situation.directories({"x"});
+  }
+  SECTION("it is staged by an interrupted pass") {
+    situation.sessions.push_back(session("x"));
+    situation.directories({staged("x")});
+  }
+  const auto plan = plan_of(situation);
+  CHECK(plan.orphans == Names{"orphan"});
+  CHECK(plan.failures.empty());
+}
+
+TEST_CASE("what does not count as a session's directory proves nothing", "[plan][directories]") {
+  Situation situation;
+  situation.directories({"orphan"});
+  SECTION("a claim by another component") {
+    situation.sessions = {session_in("a", "/x/uploads/b", young)};
+    situation.directories({"x", "uploads"});
+  }
+  SECTION("an id where images_dir says otherwise") {
+    situation.sessions = {session_in("a", "uploads/b", young)};
+    situation.directories({"a"});
+  }
+  SECTION("another case") {
+    situation.sessions = {session("a", young)};
+    situation.directories({"A"});
+  }
+  SECTION("a file of its name") {
+    situation.sessions = {session("a", young)};
+    situation.entry("a", EntryKind::other);
+  }
+  CHECK(plan_of(situation).orphans.empty());
+}
+
+TEST_CASE("of an empty database only directories named by a UUID go, and only if it was named",
+          "[plan][directories]") {
+  Situation situation;
+  situation.directories({one_uuid, "word", "0D1F6D0E-3333-1000-8000-00000000000A",
+                         staged(another_uuid), staged("word2")});
+  SECTION("named") {
+    situation.rules.database_named = Named::yes;
+    const auto plan = plan_of(situation);
+    CHECK(plan.orphans == Names{"0D1F6D0E-3333-1000-8000-00000000000A", one_uuid});
+    CHECK(plan.leftovers == Names{another_uuid});
+    CHECK(plan.failures.size() == 2);
+    for (const auto& failure : plan.failures) CHECK(failure.kind == ErrorKind::orphan);
+  }
+  SECTION("not named") {
+    const auto plan = plan_of(situation);
+    CHECK(plan.orphans.empty());
+    CHECK(plan.leftovers.empty());
+    CHECK(plan.failures.size() == 5);
+    for (const auto& failure : plan.failures) {
+      CHECK_THAT(failure.error, ContainsSubstring("--database"));
+    }
+  }
+}
+
+TEST_CASE("sessions that go from a folder that is not proven are warned of",
+          "[plan][directories]") {
+  Situation situation;
+  situation.sessions = {session("gone"), session("gone2")};
+  const auto plan = plan_of(situation);
+  CHECK(plan.sessions.size() == 2);
+  REQUIRE(plan.warnings.size() == 1);
+  CHECK_THAT(plan.warnings.front(), ContainsSubstring("/srv/uploads") &&
+                                        ContainsSubstring("2 sessions") &&
+                                        ContainsSubstring("/srv/calibration.db"));
+  CHECK(plan_of(situation.directories({"gone2"})).warnings.empty());
+}
+
+TEST_CASE("what an interrupted pass staged goes back to its session, or goes for good",
+          "[plan][directories]") {
+  auto situation = proven();
+  situation.directories({staged("old"), staged("YOUNG"), staged("gone"), staged("x"), "x"});
+  situation.rules.mode = GENERATE(Mode::expired, Mode::orphans_only, Mode::named);
+  CAPTURE(situation.rules.mode);
+  const auto plan = plan_of(situation);
+  // Also of a session that goes now: it goes whole.
+  CHECK(plan.restores == Names{"YOUNG", "old"});
+  CHECK(plan.leftovers == Names{"gone", "x"});
+  CHECK(plan.orphans == (situation.rules.mode == Mode::named ? Names{} : Names{"x"}));
+}
+
+TEST_CASE("named sessions take no orphans along", "[plan][directories]") {
+  auto situation = proven().directories({"orphan", one_uuid});
+  situation.rules.mode = Mode::named;
+  situation.rules.sessions = {"young"};
+  const auto plan = plan_of(situation);
+  CHECK(doomed_of(plan) == Names{"young"});
+  CHECK(plan.orphans.empty());
+  CHECK(plan.failures.empty());
+}
+
+TEST_CASE("an orphan with something mounted at or below it is left and reported",
+          "[plan][directories]") {
+  auto situation = proven().directories({"orphan", "free", staged("left")});
+  situation.mounts = {"orphan", staged("left")};
+  const auto plan = plan_of(situation);
+  CHECK(plan.orphans == Names{"free"});
+  CHECK(plan.leftovers.empty());
+  const auto failures = failures_of(plan);
+  REQUIRE(failures.size() == 2);
+  CHECK_THAT(failures[0],
+             ContainsSubstring("/srv/uploads/" + staged("left")) && ContainsSubstring("mounted"));
+  CHECK_THAT(failures[1], ContainsSubstring("/srv/uploads/orphan"));
+}

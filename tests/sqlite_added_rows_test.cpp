@@ -1,0 +1,103 @@
+// Rowids are used again: what was written since the survey is told apart row by row.
+#include <fmt/format.h>
+
+#include "catch.hpp"
+#include "store_fixture.hpp"
+#include "store_shapes.hpp"
+
+using namespace calib;
+using namespace calib::test;
+
+TEST_CASE("rows that were added since the survey go along", "[store][transaction]") {
+  const auto shape = any_shape();
+  const auto database = with_rows(shape);
+  StorePass pass(database);
+  pass.look({"a", "b"});
+  database.execute("INSERT INTO images VALUES (100, 'a'), (101, 'keep'), (102, 'a')");
+  if (shape == Shape::deep) database.execute("INSERT INTO corners VALUES (1), (102), (101)");
+  const auto transaction = pass.begin();
+  CHECK(transaction->choose(pass.all()).empty());
+  const auto counted = finish(pass, *transaction);
+  CHECK(counted.at("a").at("images") == 5);
+  if (shape == Shape::deep) {
+    CHECK(counted.at("a").at("corners") == 5);
+    CHECK(database.number("SELECT count(*) FROM corners") == 5);
+  }
+  CHECK(images(database) == "3keep 6c 7keep 9c 101keep");
+}
+
+TEST_CASE("rows go along also where they took the rowids of the newest rows, gone meanwhile",
+          "[store][transaction]") {
+  const auto database = with_rows(any_shape());
+  StorePass pass(database);
+  pass.look({"a", "b"});
+  // SQLite numbers from the highest row on: 8 and 9 are given out a second time.
+  database.execute("DELETE FROM images WHERE n >= 8");
+  SECTION("one row at the place of the newest") {
+    database.execute("INSERT INTO images VALUES (8, 'a'), (9, 'a')");
+  }
+  SECTION("a row below") { database.execute("INSERT INTO images VALUES (8, 'a')"); }
+  const auto transaction = pass.begin();
+  CHECK(transaction->choose(pass.all()).empty());
+  finish(pass, *transaction);
+  CHECK(images(database) == "3keep 6c 7keep");
+}
+
+TEST_CASE("rows of others stay, also at the rowid of a row that was to go",
+          "[store][transaction]") {
+  const auto database = with_rows(any_shape());
+  StorePass pass(database);
+  pass.look({"a", "b"});
+  database.execute(
+      "DELETE FROM images WHERE session_id IN ('a', 'b');"
+      "INSERT INTO images VALUES (1, 'keep'), (2, 'c'), (4, NULL), (5, 'other'), (8, 'A')");
+  const auto transaction = pass.begin();
+  CHECK(transaction->choose(pass.all()).empty());
+  CHECK(finish(pass, *transaction).empty());
+  CHECK(database.number("SELECT count(*) FROM images") == 9);
+  CHECK(ids(database) == "c,keep");
+}
+
+TEST_CASE("a stereo row that was added since the survey goes with either of its sessions, once",
+          "[store][transaction]") {
+  const auto database = with_rows(any_shape());
+  database.add({uuid(1), uuid(2), uuid(3)});
+  StorePass pass(database);
+  pass.look({uuid(1), uuid(2)});
+  database.execute(fmt::format("INSERT INTO images VALUES (20, '{}'), (21, '{}'), (22, '{}')",
+                               stereo(uuid(2), uuid(1)), stereo(uuid(3), uuid(2)),
+                               stereo(uuid(3), uuid(3))));
+  const auto transaction = pass.begin();
+  CHECK(transaction->choose(pass.all()).empty());
+  const auto counted = finish(pass, *transaction);
+  CHECK(counted.at(uuid(1)).at("images") == 1);
+  CHECK(counted.at(uuid(2)).at("images") == 1);
+  CHECK(database.text("SELECT group_concat(n) FROM images WHERE n >= 20") == "22");
+}
+
+TEST_CASE("a table that was empty at the survey is looked through", "[store][transaction]") {
+  const auto database = with_rows(any_shape());
+  database.execute("DELETE FROM images");
+  StorePass pass(database);
+  pass.look({"a"});
+  CHECK(pass.surveyed().empty());
+  database.execute("INSERT INTO images VALUES (-5, 'a'), (0, 'keep'), (1, 'a')");
+  const auto transaction = pass.begin();
+  CHECK(transaction->choose(pass.all()).empty());
+  CHECK(finish(pass, *transaction).at("a").at("images") == 2);
+  CHECK(images(database) == "0keep");
+}
+
+TEST_CASE("rows added after the newest row went to another session are found all the same",
+          "[store][transaction]") {
+  // The newest row stands, but it is another one: nothing is known of the rows below it any more.
+  const auto database = with_rows(any_shape());
+  StorePass pass(database);
+  pass.look({"a"});
+  database.execute(
+      "DELETE FROM images WHERE n > 4; INSERT INTO images VALUES (6, 'a'), (7, 'a'), (9, 'keep')");
+  const auto transaction = pass.begin();
+  CHECK(transaction->choose(pass.all()).empty());
+  finish(pass, *transaction);
+  CHECK(images(database) == "3keep 4b 9keep");
+}
