@@ -2,14 +2,18 @@
 // fail, or stops the process before it, so that a test can look and act at exactly that point.
 //
 // CALIB_TEST_AT holds rules, separated by spaces: `<call>[/<part>]:<n>:<what>`. <call> is one of
-// the functions below; <part>, where it is given, must be part of the name that the call is about;
+// the functions below; <part>, where it is given, must be part of the name that the call is about
+// (of the path, where it is about an open file);
 // <n> counts the calls that match, from 1 (`*`: each of them); <what> is `kill`, `stop` (SIGSTOP,
-// the test goes on with SIGCONT) or an errno. It happens before the call.
+// the test goes on with SIGCONT) or an errno. It happens before the call; `kill-after` and
+// `stop-after` let the call happen first.
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -17,6 +21,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace {
@@ -58,9 +63,13 @@ Rules& all_rules() {
   return rules;
 }
 
+// What is left to do when the call of this thread has returned: a signal, or 0.
+thread_local int signal_after = 0;
+
 // True where the call is to fail; errno is set then.
 bool intercept(std::string_view call, const char* name) {
   auto& rules = all_rules();
+  signal_after = 0;
   for (std::size_t i = 0; i < rules.count; ++i) {
     auto& rule = rules.rules[i];
     if (rule.call != call) continue;
@@ -74,12 +83,37 @@ bool intercept(std::string_view call, const char* name) {
       ::kill(::getpid(), SIGKILL);
     } else if (rule.what == "stop") {
       ::kill(::getpid(), SIGSTOP);
+    } else if (rule.what == "kill-after") {
+      signal_after = SIGKILL;
+    } else if (rule.what == "stop-after") {
+      signal_after = SIGSTOP;
     } else {
       errno = std::atoi(rule.what.data());
       return true;
     }
   }
   return false;
+}
+
+// The path of an open file; the text is good until the next call on this thread.
+const char* path_of(int descriptor) {
+  thread_local std::array<char, 4096> path{};
+  const auto link = "/proc/self/fd/" + std::to_string(descriptor);
+  const auto size = ::readlink(link.c_str(), path.data(), path.size() - 1);
+  if (size < 0) return nullptr;
+  path[static_cast<std::size_t>(size)] = '\0';
+  return path.data();
+}
+
+template <typename Result>
+Result returned(Result result) {
+  if (signal_after != 0) {
+    const int error = errno;
+    ::kill(::getpid(), signal_after);
+    signal_after = 0;
+    errno = error;
+  }
+  return result;
 }
 
 template <typename Function>
@@ -94,43 +128,63 @@ extern "C" {
 int renameat2(int from, const char* old_name, int to, const char* new_name, unsigned flags) {
   if (intercept("renameat2", new_name)) return -1;
   static const auto real = next<decltype(&renameat2)>("renameat2");
-  return real(from, old_name, to, new_name, flags);
+  return returned(real(from, old_name, to, new_name, flags));
 }
 
 int unlinkat(int directory, const char* name, int flags) {
   if (intercept((flags & AT_REMOVEDIR) != 0 ? "rmdirat" : "unlinkat", name)) return -1;
   static const auto real = next<decltype(&unlinkat)>("unlinkat");
-  return real(directory, name, flags);
+  return returned(real(directory, name, flags));
 }
 
 int unlink(const char* name) {
   if (intercept("unlink", name)) return -1;
   static const auto real = next<decltype(&unlink)>("unlink");
-  return real(name);
+  return returned(real(name));
 }
 
 int fdatasync(int descriptor) {
-  if (intercept("fdatasync", nullptr)) return -1;
+  if (intercept("fdatasync", path_of(descriptor))) return -1;
   static const auto real = next<decltype(&fdatasync)>("fdatasync");
-  return real(descriptor);
+  return returned(real(descriptor));
 }
 
 int fsync(int descriptor) {
-  if (intercept("fsync", nullptr)) return -1;
+  if (intercept("fsync", path_of(descriptor))) return -1;
   static const auto real = next<decltype(&fsync)>("fsync");
-  return real(descriptor);
+  return returned(real(descriptor));
 }
 
 ssize_t pwrite64(int descriptor, const void* bytes, size_t size, off64_t offset) {
-  if (intercept("pwrite", nullptr)) return -1;
+  if (intercept("pwrite", path_of(descriptor))) return -1;
   static const auto real = next<decltype(&pwrite64)>("pwrite64");
-  return real(descriptor, bytes, size, offset);
+  return returned(real(descriptor, bytes, size, offset));
 }
 
 int flock(int descriptor, int operation) noexcept {
   if (intercept("flock", nullptr)) return -1;
   static const auto real = next<decltype(&flock)>("flock");
-  return real(descriptor, operation);
+  return returned(real(descriptor, operation));
+}
+
+ssize_t getdents64(int descriptor, void* buffer, size_t size) noexcept {
+  if (intercept("getdents", nullptr)) return -1;
+  static const auto real = next<decltype(&getdents64)>("getdents64");
+  return returned(real(descriptor, buffer, size));
+}
+
+int statx(int directory, const char* name, int flags, unsigned mask,
+          struct statx* status) noexcept {
+  if (intercept("statx", name)) return -1;
+  static const auto real = next<decltype(&statx)>("statx");
+  return returned(real(directory, name, flags, mask, status));
+}
+
+// What std::this_thread::sleep_for comes to.
+int nanosleep(const timespec* wanted, timespec* left) {
+  if (intercept("sleep", nullptr)) return -1;
+  static const auto real = next<decltype(&nanosleep)>("nanosleep");
+  return returned(real(wanted, left));
 }
 
 }  // extern "C"

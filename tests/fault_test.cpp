@@ -1,0 +1,216 @@
+// Calls to the system that fail on the way: each session goes whole or stays whole, the status says
+// which, and the next pass has no trouble with what is left.
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "backlog.hpp"
+#include "catch.hpp"
+#include "diagnostics.hpp"
+
+using namespace calib::test;
+
+namespace {
+
+const std::vector<std::string> none;
+
+/// How many calls of this kind an undisturbed pass makes: whether there is an n-th one shows when
+/// the pass is killed there.
+int calls_in_pass(const Backlog& backlog, const std::string& call) {
+  const App app;
+  const auto has = [&](int n) {
+    backlog.copy_to(app);
+    return run_pass(app, {}, fmt::format("{}:{}:kill", call, n)).status == killed;
+  };
+  int low = 0;
+  int high = 1;
+  for (; has(high); high *= 2) low = high;
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (has(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
+/// One pass after the other, and in each another call of this kind fails. Whatever happens, the
+/// status must tell the truth, and the next pass must settle it. Returns how many did not end well.
+int fail_at_each(const Backlog& backlog, const std::string& call, int error) {
+  const auto before = state_of(backlog);
+  const auto settled = backlog.settled();
+  const int calls = calls_in_pass(backlog, call);
+  const App app;
+  int failed = 0;
+  for (int n = 1; n <= calls; ++n) {
+    backlog.copy_to(app);
+    const auto ran = run_pass(app, {}, fmt::format("{}:{}:{}", call, n, error));
+    CAPTURE(call, error, n, ran.status, ran.out, ran.err);
+    const auto said = diagnostics_of(ran);
+    const auto after = state_of(app);
+    if (ran.status != 0) ++failed;
+    CHECK((ran.status == 0 || ran.status == 1 || ran.status == 3));
+    CHECK(said.strays.empty());
+    CHECK(said.errors.empty() == (ran.status == 0));
+    if (ran.status == 0) CHECK(difference(after, settled) == none);
+    if (ran.status == 3) CHECK(difference(after, before) == none);
+    if (ran.status == 1) {
+      CHECK(backlog.faults(app) == none);
+      CHECK(difference(after, before) != none);
+    }
+    CHECK(run_pass(app).status == 0);
+    CHECK(difference(state_of(app), settled) == none);
+    CHECK(app.is_sound());
+  }
+  CHECK(calls > 0);
+  return failed;
+}
+
+}  // namespace
+
+TEST_CASE("a directory that cannot be moved aside keeps its session whole, the others go",
+          "[tool][faults]") {
+  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
+  const int error = GENERATE(EBUSY, EXDEV, EPERM, EACCES, EIO, ENOSPC);
+  CAPTURE(error);
+  const auto stuck = backlog.due().front();
+  const auto other = backlog.due().back();
+
+  const auto ran = run_pass(backlog, {}, fmt::format("renameat2/{}:1:{}", stuck, error));
+
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(
+      ran, {(backlog.uploads() / stuck).string(), fmt::format("session {} is left whole", stuck)}));
+  CHECK(has_line(ran.out, "Cleanup completed: Deleted 1 old session"));
+  CHECK(backlog.is_whole(stuck));
+  CHECK(backlog.number("SELECT count(*) FROM stereo_calibration_results") == 2);
+  CHECK(backlog.is_gone(other));
+  CHECK(backlog.entries() == backlog.session_ids());
+  CHECK(run_pass(backlog).status == 0);
+  CHECK(backlog.is_gone(stuck));
+}
+
+TEST_CASE("where no directory can be moved, every session stays whole", "[tool][faults]") {
+  const Backlog backlog;
+  const auto ran = run_pass(backlog, {}, "renameat2:*:18");
+  CHECK(ran.status == 1);
+  CHECK(diagnostics_of(ran).errors.size() == 2);
+  for (const auto& id : backlog.due()) CHECK(backlog.is_whole(id));
+  for (const auto& id : backlog.live()) CHECK(backlog.is_whole(id));
+  // What needs no directory moved goes all the same.
+  CHECK(backlog.rows_of(backlog.leaked_key()) == 0);
+  CHECK(backlog.entries() == backlog.session_ids());
+}
+
+TEST_CASE("a file system that knows no exclusive rename serves as well", "[tool][faults]") {
+  const Backlog backlog;
+  const auto settled = backlog.settled();
+  const auto ran = run_pass(backlog, {}, "renameat2:*:22");
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(difference(state_of(backlog), settled) == none);
+}
+
+TEST_CASE("what cannot be removed after the commit is named, and the next pass finishes it",
+          "[tool][faults]") {
+  const Backlog backlog;
+  const auto settled = backlog.settled();
+  const int error = GENERATE(EIO, EACCES, EBUSY, EPERM);
+  // A sync of a session in the middle of the purge: its first two images are the orphan's.
+  const auto call = GENERATE(as<std::string>{}, "unlinkat/image_001:2", "rmdirat/.calib-cleanup:1");
+  CAPTURE(error, call);
+
+  const auto ran = run_pass(backlog, {}, fmt::format("{}:{}", call, error));
+
+  CHECK(ran.status == 1);
+  const auto said = diagnostics_of(ran);
+  CHECK(said.errors.size() == 1);
+  CHECK(lines_with(said.errors, (backlog.uploads() / ".calib-cleanup.").string()) == 1);
+  for (const auto& id : backlog.due()) CHECK_FALSE(backlog.has_session(id));
+  CHECK(backlog.entries().size() == 3);
+
+  const auto next = run_pass(backlog);
+  CHECK(next.status == 0);
+  CHECK(next.err.empty());
+  CHECK(difference(state_of(backlog), settled) == none);
+}
+
+TEST_CASE("an orphan that cannot be removed is named, and the sessions go all the same",
+          "[tool][faults]") {
+  const Backlog backlog;
+  const auto settled = backlog.settled();
+  const auto call = GENERATE(as<std::string>{}, "unlinkat/image_000:1:5", "rmdirat/orphan:1:16");
+  const auto ran = run_pass(backlog, {}, call);
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {(backlog.uploads() / "orphan").string()}));
+  for (const auto& id : backlog.due()) CHECK(backlog.is_gone(id));
+  CHECK(run_pass(backlog).status == 0);
+  CHECK(difference(state_of(backlog), settled) == none);
+}
+
+TEST_CASE("an error of the disk while the database is synced leaves nothing half",
+          "[tool][faults]") {
+  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
+  CHECK(fail_at_each(backlog, "fdatasync", EIO) >= 1);
+}
+
+TEST_CASE("an error of the disk while the database is written leaves nothing half",
+          "[tool][faults]") {
+  const Backlog backlog(Journal::wal);
+  CHECK(fail_at_each(backlog, "pwrite", EIO) >= 1);
+}
+
+TEST_CASE("a journal that cannot be removed is no commit", "[tool][faults]") {
+  const Backlog backlog;
+  CHECK(fail_at_each(backlog, "unlink", EIO) >= 1);
+}
+
+TEST_CASE("a disk that is full for a moment keeps nobody", "[tool][faults]") {
+  const Backlog backlog;
+  // A slice that found no room is tried again with fewer sessions.
+  CHECK(fail_at_each(backlog, "pwrite", ENOSPC) == 0);
+}
+
+TEST_CASE("a disk that stays full costs no session anything", "[tool][faults]") {
+  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
+  const bool has_orphan = GENERATE(true, false);
+  if (!has_orphan) fs::remove_all(backlog.uploads() / "orphan");
+  const auto before = state_of(backlog);
+  const auto settled = backlog.settled();
+
+  const auto ran = run_pass(backlog, {}, "pwrite:*:28");
+
+  CAPTURE(ran.err);
+  // The orphan goes first, to make room; and where something is gone, 3 would be a lie.
+  const bool removed = has_orphan && !fs::exists(backlog.uploads() / "orphan");
+  CHECK(ran.status == (removed ? 1 : 3));
+  CHECK(diagnostics_of(ran).errors.size() == 1);
+  CHECK(backlog.faults(backlog) == none);
+  CHECK(backlog.has_all_records(backlog));
+  if (!removed) CHECK(difference(state_of(backlog), before) == none);
+  CHECK(run_pass(backlog).status == 0);
+  CHECK(difference(state_of(backlog), settled) == none);
+}
+
+TEST_CASE("where the folder cannot be locked or read, nothing is changed: status 3",
+          "[tool][faults]") {
+  const Backlog backlog;
+  const auto before = backlog.fingerprint();
+  const auto call =
+      GENERATE(as<std::string>{}, "flock:*:37", "flock:1:5", "getdents:1:5", "getdents:2:5");
+  CAPTURE(call);
+  const auto ran = run_pass(backlog, {}, call);
+  CHECK(ran.status == 3);
+  CHECK(ran.out.empty());
+  CHECK(is_one_error(ran, {backlog.uploads().string()}));
+  CHECK(backlog.fingerprint() == before);
+}
+
+TEST_CASE("a call that a signal interrupted is made again", "[tool][faults]") {
+  const Backlog backlog;
+  const auto settled = backlog.settled();
+  const auto ran = run_pass(backlog, {},
+                            "flock:1:4 getdents:1:4 statx:1:4 renameat2:1:4 unlinkat:2:4 "
+                            "rmdirat:1:4");
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(difference(state_of(backlog), settled) == none);
+}
