@@ -54,7 +54,7 @@ class Pass {
     } catch (const StoreError& error) {
       end_with(error.kind(), error.path(), error.text());
     } catch (const std::system_error& error) {
-      end_with(StoreError::Kind::unusable, report_.uploads, error.what());
+      end_with(StoreError::Kind::unusable, "", error.what());
     } catch (const std::exception& error) {
       end_with(StoreError::Kind::unusable, "", error.what());
     }
@@ -134,13 +134,22 @@ class Pass {
     if (error) real = options_.uploads;
     Planner planner(
         rules, FolderSpellings(options_.uploads, real, std::filesystem::absolute(options_.app_dir)),
-        listing_, uploads_->names_with_mounts());
+        listing_, uploads_->names_with_mounts(), entries_in_use());
     store_->visit_sessions([&](const SessionRow& row) {
       planner.add(row);
       progress_.advance();
     });
     plan_ = planner.finish(
         now_ + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_));
+  }
+
+  /// Entries of the folder that hold the database, the app or this process: whatever is said of
+  /// them, they stay.
+  [[nodiscard]] std::vector<std::string> entries_in_use() const {
+    std::vector<std::filesystem::path> used{options_.app_dir, options_.app_dir / "backend", "."};
+    if (options_.database.kind == DatabaseKind::sqlite) used.push_back(options_.database.path);
+    if (options_.metrics) used.push_back(*options_.metrics);
+    return entries_on_the_way(options_.uploads, used);
   }
 
   void restore() {
@@ -196,13 +205,14 @@ class Pass {
     for (const auto& unit : units_) {
       if (unit.owners.front() < plan_.sessions.size()) sessions += unit.owners.size();
     }
-    if (!options_.max_delete || sessions + orphans_.size() <= *options_.max_delete) return;
+    const auto directories = orphans_.size() + plan_.leftovers.size();
+    if (!options_.max_delete || sessions + directories <= *options_.max_delete) return;
     errors.push_back(
         {"--max-delete",
          fmt::format("{} and {} would go, more than {}: nothing is deleted; look with "
                      "--dry-run and without this limit, then raise it",
                      count_text(sessions, "session", "sessions"),
-                     count_text(orphans_.size(), "directory", "directories"), *options_.max_delete),
+                     count_text(directories, "directory", "directories"), *options_.max_delete),
          ErrorKind::limit});
     units_.clear();
     orphans_.clear();
@@ -219,15 +229,7 @@ class Pass {
   }
 
   void carry_out() {
-    if (!units_.empty()) {
-      // Who cannot write must learn it before anything is gone. No room on the disk is no reason
-      // to stop here: removing the orphans makes some.
-      try {
-        store_->begin(options_.lock_wait)->require_writable();
-      } catch (const StoreError& error) {
-        if (error.kind() != StoreError::Kind::full) throw;
-      }
-    }
+    if (!units_.empty() || !orphans_.empty() || !plan_.leftovers.empty()) ask_again();
     remove_leftovers();
     remove_orphans();
     check_stop();
@@ -236,6 +238,22 @@ class Pass {
         .run(std::move(units_));
     if (options_.vacuum == Vacuum::yes && !refused_) vacuum();
     finish();
+  }
+
+  /// Before anything is gone: whether the database can be written, and whether anybody claims by
+  /// now what no session claimed.
+  void ask_again() {
+    auto transaction = store_->begin(options_.lock_wait);
+    Claims claims;
+    transaction->visit_new_sessions([&](const SessionRow& row) { claims.add(row); });
+    std::erase_if(orphans_, [&](const OrphanLine& orphan) { return claims.contain(orphan.name); });
+    std::erase_if(plan_.leftovers, [&](const std::string& name) { return claims.contain(name); });
+    // No room on the disk is no reason to stop here: removing the orphans makes some.
+    try {
+      transaction->require_writable();
+    } catch (const StoreError& error) {
+      if (error.kind() != StoreError::Kind::full) throw;
+    }
   }
 
   void remove_leftovers() {

@@ -34,7 +34,12 @@ void for_each_index(unsigned jobs, std::size_t count, const StopFlag& stop, cons
   {
     std::vector<std::jthread> threads;
     const auto helpers = std::min<std::size_t>(jobs, count);
-    for (std::size_t i = 1; i < helpers; ++i) threads.emplace_back(run);
+    try {
+      for (std::size_t i = 1; i < helpers; ++i) threads.emplace_back(run);
+    } catch (const std::system_error&) {
+      // The system gives no more threads: those there are do it, if more slowly.
+      threads.shrink_to_fit();
+    }
     run();
   }
   if (failure) std::rethrow_exception(failure);

@@ -44,10 +44,11 @@ void Claims::add(const SessionRow& row) {
 bool Claims::contain(std::string_view name) const { return contain(folded_hash(name)); }
 
 Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& listing,
-                 const std::vector<std::string>& mounts)
+                 const std::vector<std::string>& mounts, const std::vector<std::string>& in_use)
     : rules_(std::move(rules)),
       folder_(std::move(folder)),
       mounts_(mounts.begin(), mounts.end()),
+      in_use_(in_use.begin(), in_use.end()),
       wanted_(rules_.sessions.begin(), rules_.sessions.end()) {
   entries_.reserve(listing.size());
   for (const auto& entry : listing) entries_.emplace(entry.name, entry.kind);
@@ -108,6 +109,9 @@ std::optional<Failure> Planner::obstacle(const SessionRow& row,
                 "its images_dir names no directory in " + rules_.uploads +
                     " (see --uploads), correct it in the database");
   }
+  if (in_use_.contains(*name)) {
+    return left(in_folder(*name), "the database or the app itself is in it");
+  }
   if (mounts_.contains(*name)) {
     return left(in_folder(*name), "something is mounted there, unmount it");
   }
@@ -130,6 +134,11 @@ void Planner::note_proof(const std::optional<std::string>& name) {
 void Planner::add(const SessionRow& row) {
   ++seen_;
   const auto name = directory_of(row);
+  if (row.images_dir) {
+    auto components = path_components(*row.images_dir);
+    if (!components.empty()) components.pop_back();
+    for (const auto component : components) ++parents_[folded_hash(component)];
+  }
   note_proof(name);
   const auto created = row.created_at ? parse_timestamp(*row.created_at) : std::nullopt;
   const auto [met, is_new] = met_.try_emplace(exact_hash(row.id), candidates_.size());
@@ -165,6 +174,14 @@ void Planner::refuse(Candidate& candidate) {
   for (const auto hash : candidate.claims) survivors_.add(hash);
 }
 
+/// A directory that many name on the way to theirs, such as `uploads` in uploads, is everybody's:
+/// it would make one unit of them all.
+bool Planner::is_common_parent(std::uint64_t hash) const {
+  constexpr std::uint64_t few = 2;
+  const auto parent = parents_.find(hash);
+  return parent != parents_.end() && parent->second > few;
+}
+
 void Planner::protect_shared_directories() {
   // A candidate that is kept claims in its turn: who shares a directory with it is kept, too.
   std::unordered_multimap<std::uint64_t, std::size_t> by_directory;
@@ -172,18 +189,19 @@ void Planner::protect_shared_directories() {
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     const auto hash = folded_hash(candidates_[i].session.directory());
     by_directory.emplace(hash, i);
-    if (survivors_.contain(hash)) to_keep.push_back(i);
+    if (survivors_.contain(hash) || is_common_parent(hash)) to_keep.push_back(i);
   }
   while (!to_keep.empty()) {
     auto& candidate = candidates_[to_keep.back()];
     to_keep.pop_back();
     if (candidate.refused) continue;
     refuse(candidate);
-    failures_.push_back({in_folder(candidate.session.directory()),
-                         fmt::format("a session that stays claims this directory too; session {} "
-                                     "is left whole",
-                                     candidate.session.id),
-                         ErrorKind::session});
+    failures_.push_back(
+        {in_folder(candidate.session.directory()),
+         fmt::format("another session claims this directory too; session {} is left "
+                     "whole",
+                     candidate.session.id),
+         ErrorKind::session});
     for (const auto claim : candidate.claims) {
       const auto [first, last] = by_directory.equal_range(claim);
       for (auto other = first; other != last; ++other) to_keep.push_back(other->second);
@@ -289,6 +307,13 @@ void Planner::choose_directories(Plan& plan) {
       continue;
     }
     if (!staged && rules_.mode == Mode::named) continue;
+    if (in_use_.contains(entry)) {
+      plan.warnings.push_back(
+          in_folder(entry) +
+          ": no session claims it, but the database or the app itself is in it, "
+          "so it stays; is this the right --uploads?");
+      continue;
+    }
     if (mounts_.contains(entry)) {
       plan.failures.push_back(
           {in_folder(entry), "something is mounted there; unmount it", ErrorKind::orphan});

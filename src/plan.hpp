@@ -73,9 +73,9 @@ class Claims {
 class Planner {
  public:
   /// `listing` and `mounts` (names with something mounted at or below them) were read before the
-  /// first session is.
+  /// first session is. `in_use` are names that hold the database or the app itself: they stay.
   Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& listing,
-          const std::vector<std::string>& mounts);
+          const std::vector<std::string>& mounts, const std::vector<std::string>& in_use = {});
 
   /// Every session of the database, in its order; one twice is taken once more into account.
   void add(const SessionRow& row);
@@ -99,6 +99,7 @@ class Planner {
   void refuse(Candidate& candidate);
   void keep(const SessionRow& row);
   void refuse_twins();
+  [[nodiscard]] bool is_common_parent(std::uint64_t hash) const;
   void protect_shared_directories();
   void form_units(Plan& plan);
   void choose_directories(Plan& plan);
@@ -110,6 +111,9 @@ class Planner {
   FolderSpellings folder_;
   std::unordered_map<std::string_view, EntryKind> entries_;  ///< views into the listing
   std::set<std::string, std::less<>> mounts_;
+  std::set<std::string, std::less<>> in_use_;
+  /// What images_dir values name on the way to their last component, and how many do.
+  std::unordered_map<std::uint64_t, std::uint64_t> parents_;
   std::set<std::string, std::less<>> wanted_;           ///< mode named: ids not met yet
   std::unordered_map<std::uint64_t, std::size_t> met_;  ///< candidates by the hash of their id
   std::vector<Candidate> candidates_;

@@ -28,6 +28,23 @@ UploadDir open_uploads(const std::filesystem::path& path) {
   }
 }
 
+std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
+                                            const std::vector<std::filesystem::path>& paths) {
+  std::vector<std::string> entries;
+  std::error_code error;
+  for (const auto& path : paths) {
+    auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+    if (error) real = std::filesystem::absolute(path, error).lexically_normal();
+    // By device and inode, so that a bind mount of the folder is the folder.
+    for (; real.has_relative_path(); real = real.parent_path()) {
+      if (std::filesystem::equivalent(real.parent_path(), folder, error)) {
+        entries.push_back(real.filename().string());
+      }
+    }
+  }
+  return entries;
+}
+
 void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop) {
   if (const auto error = uploads.check_writable()) {
     throw StoreError(StoreError::Kind::unusable, uploads.path(),

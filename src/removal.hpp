@@ -19,6 +19,10 @@ namespace calib {
 /// Opens the uploads folder. Throws StoreError (unusable) with what to do.
 UploadDir open_uploads(const std::filesystem::path& path);
 
+/// The entries directly in `folder` at or below which one of `paths` is, wherever links lead.
+std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
+                                            const std::vector<std::filesystem::path>& paths);
+
 /// Makes sure that entries can be removed, then takes the lock that keeps passes apart. Throws
 /// StoreError: unusable, busy where another pass has it for longer than `wait`, stopped.
 void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop);

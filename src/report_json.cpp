@@ -111,7 +111,12 @@ std::string json_report(const Report& report) {
       {"warnings", strings_json(report.warnings)},
       {"errors", errors_json(report)},
       {"version", CALIB_CLEANUP_VERSION}};
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+  // ASCII only: C1 controls and characters that turn text around are escaped, too; DEL is left.
+  auto text = document.dump(2, ' ', true, Json::error_handler_t::replace) + '\n';
+  for (auto at = text.find('\x7f'); at != std::string::npos; at = text.find('\x7f', at)) {
+    text.replace(at, 1, "\\u007f");
+  }
+  return text;
 }
 
 }  // namespace calib

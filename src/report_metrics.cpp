@@ -258,8 +258,16 @@ std::string metrics_text(const Report& report, const std::string& previous) {
 void write_metrics(const Report& report, const std::filesystem::path& file) {
   check_replaceable(file);
   // A success has its own time to write, and need not read the one before.
-  const auto [previous, error] =
-      exit_status(report) == 0 ? std::pair(std::string(), 0) : read_previous(file);
+  auto [previous, error] = read_previous(file);
+  // A mistyped name must not cost anybody a database or a .env.
+  if (!previous.empty() && !previous.starts_with("# HELP calib_cleanup_")) {
+    throw_error(EEXIST, file,
+                "cannot write the metrics: this is no metrics file of calib-cleanup; name another");
+  }
+  if (exit_status(report) == 0) {
+    previous.clear();
+    error = 0;
+  }
 
   TemporaryFile temporary(file);
   temporary.write(metrics_text(report, previous));

@@ -9,7 +9,16 @@ namespace calib {
 void Slices::stage(StoreTransaction& transaction, Slice& slice) {
   for (std::size_t unit = 0; unit < slice.units.size(); ++unit) {
     if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
-    if (!slice.dropped[unit] && !stage_unit(slice, unit)) drop(transaction, slice, unit);
+    if (slice.dropped[unit] || stage_unit(slice, unit)) continue;
+    drop(transaction, slice, unit);
+    for (const auto owner : slice.units[unit].owners) {
+      if (slice.units[unit].owners.size() == 1) break;
+      slice.failures.push_back(
+          {name_of(owner),
+           "it goes together with a session that is left whole, so it is left, "
+           "too",
+           ErrorKind::session});
+    }
   }
 }
 
@@ -29,7 +38,7 @@ bool Slices::stage_unit(Slice& slice, std::size_t unit) {
                                ? "something is staged under its name already, look into it"
                                : "it cannot be moved aside";
       slice.failures.push_back(
-          {in_folder(name),
+          {in_folder(error == std::errc::file_exists ? std::string(staged_prefix) + name : name),
            fmt::format("{}: {}; {} is left whole", remedy, error.message(), name_of(owner)),
            ErrorKind::directory});
       return false;
@@ -67,9 +76,18 @@ void Slices::purge(const Slice& slice) {
     }
   }
   std::map<std::string, Usage> usages;
-  remove_entries(
-      entries, {c_.uploads, c_.links, c_.stop, c_.progress, c_.jobs, ErrorKind::directory},
-      c_.report, [&](std::size_t i, const Usage& usage) { usages.emplace(names[i], usage); });
+  const auto remove = [&] {
+    remove_entries(
+        entries, {c_.uploads, c_.links, c_.stop, c_.progress, c_.jobs, ErrorKind::directory},
+        c_.report, [&](std::size_t i, const Usage& usage) { usages.emplace(names[i], usage); });
+  };
+  try {
+    remove();
+  } catch (...) {
+    // The sessions are gone, whatever becomes of their files: that must be told.
+    add_lines(slice, usages);
+    throw;
+  }
   add_lines(slice, usages);
 }
 

@@ -184,6 +184,13 @@ Slices::Result Slices::settle_unknown(Slice& slice) {
   for (const auto& [owner, unit] : slice.unit_of) {
     if (is_session(owner) && !slice.dropped[unit]) owners.push_back(owner);
   }
+  if (owners.empty()) {
+    c_.changed = true;
+    throw StoreError(
+        StoreError::Kind::unusable, last_error_->path(),
+        last_error_->text() +
+            "; whether the leaked records went is not known, the next pass looks again");
+  }
   std::vector<bool> present;
   try {
     present = c_.store.present(owners);
@@ -197,7 +204,7 @@ Slices::Result Slices::settle_unknown(Slice& slice) {
                                  last_error_->text(), error.what()));
   }
   const bool holds = std::find(present.begin(), present.end(), true) == present.end();
-  if (!owners.empty() && holds) {
+  if (holds) {
     c_.changed = true;
     slice.warnings.push_back(fmt::format("{}; the commit holds all the same", last_error_->what()));
     return Result::committed;

@@ -34,6 +34,16 @@ std::string checked(const std::filesystem::path& path) {
     throw StoreError(Kind::unusable, path.string(),
                      "this is no database file; name the right one with --database");
   }
+  // SQLite would open these, and wait for ever at a FIFO.
+  for (const auto* suffix : {"-journal", "-wal", "-shm"}) {
+    const auto beside = path.string() + suffix;
+    const auto kind = std::filesystem::status(beside, error).type();
+    if (kind != std::filesystem::file_type::not_found &&
+        kind != std::filesystem::file_type::regular) {
+      throw StoreError(Kind::unusable, beside,
+                       "this is no file, and stands where SQLite keeps one; remove it");
+    }
+  }
   // Absolute, so that SQLite never takes it for a `file:` URI.
   return std::filesystem::absolute(path).string();
 }

@@ -189,7 +189,13 @@ std::error_code UploadDir::changed_at(const std::string& name, Instant& changed)
 std::error_code UploadDir::stage(const std::string& name) const {
   if (!is_component(name)) return errno_code(EINVAL);
   Status seen;
-  if (const auto error = look(fd_.get(), name.c_str(), seen)) return error;
+  if (const auto error = look(fd_.get(), name.c_str(), seen)) {
+    // What is aside already, and could not be moved back, is not gone.
+    Status aside;
+    const bool is_aside = error == std::errc::no_such_file_or_directory &&
+                          !look(fd_.get(), staged_name(name).c_str(), aside);
+    return is_aside ? errno_code(EEXIST) : error;
+  }
   if (!seen.is_directory()) return errno_code(ENOTDIR);
   if (seen.mount != mount_ || seen.mount_root) return errno_code(EXDEV);
 

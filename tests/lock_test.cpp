@@ -191,6 +191,29 @@ TEST_CASE("a commit that a reader blocks is rolled back, and tried again until t
   CHECK(difference(state_of(backlog), settled) == none);
 }
 
+TEST_CASE("a directory that cannot be moved back after a blocked commit keeps its records",
+          "[tool][locks][faults]") {
+  const Backlog backlog;
+  const auto settled = backlog.settled();
+  Running running(pass_arguments(backlog, {"--lock-wait", "20"}),
+                  at("renameat2:3:5 renameat2:4:stop-after"));
+  DatabaseUser reader(backlog.database(), reads);
+  REQUIRE(running.wait_until_stopped());
+  reader.crash();
+  const auto ran = running.finish();
+  CHECK(ran.status == 1);
+  // One of the two could be moved back, and goes with the second try.
+  const auto& stuck = backlog.due()[backlog.has_session(backlog.due()[0]) ? 0 : 1];
+  const auto& other = backlog.due()[backlog.has_session(backlog.due()[0]) ? 1 : 0];
+  CHECK(backlog.has_session(stuck));
+  CHECK(backlog.rows_of(stuck) == 4);
+  CHECK(Backlog::has_all_images(backlog.staged(stuck)));
+  CHECK(lines_with(diagnostics_of(ran).errors, backlog.staged(stuck).string()) >= 1);
+  CHECK(backlog.is_gone(other));
+  CHECK(run_pass(backlog).status == 0);
+  CHECK(difference(state_of(backlog), settled) == none);
+}
+
 TEST_CASE("readers that stay for longer than --lock-wait end the pass, with everything restored",
           "[tool][locks]") {
   const Backlog backlog;

@@ -133,123 +133,37 @@ TEST_CASE("who is kept for a shared directory keeps, in its turn, whoever shares
 
 TEST_CASE("sessions that share a directory go together, as one unit", "[plan][directories]") {
   Situation situation;
-  situation.sessions = {session_in("a", "uploads/shared"),      session("alone"),
-                        session_in("b", "/x/uploads/shared"),   session("c"),
-                        session_in("e", "/c/uploads/e"),        session_in("d", "uploads/Shared"),
-                        session_in("last", "/srv/uploads/last")};
-  situation.directories({"shared", "alone", "c", "e", "last"});
+  situation.sessions = {
+      session_in("a", "uploads/shared"),    session("alone"),
+      session_in("b", "/x/uploads/shared"), session_in("shared", "uploads/c"),
+      session_in("d", "uploads/Shared"),    session_in("last", "/srv/uploads/last")};
+  situation.directories({"shared", "alone", "c", "last"});
   const auto plan = plan_of(situation);
   CHECK(units_of(plan) ==
-        std::set<std::set<std::string>>{{"a", "b", "d"}, {"alone"}, {"c", "e"}, {"last"}});
+        std::set<std::set<std::string>>{{"a", "b", "d", "shared"}, {"alone"}, {"last"}});
   // In the order of the database, units kept together, numbered as they come.
-  CHECK(doomed_of(plan) == Names{"a", "b", "d", "alone", "c", "e", "last"});
+  CHECK(doomed_of(plan) == Names{"a", "b", "shared", "d", "alone", "last"});
   std::vector<std::uint32_t> numbers;
   for (const auto& session : plan.sessions) numbers.push_back(session.unit);
-  CHECK(numbers == std::vector<std::uint32_t>{0, 0, 0, 1, 2, 2, 3});
+  CHECK(numbers == std::vector<std::uint32_t>{0, 0, 0, 0, 1, 2});
 }
 
-TEST_CASE("orphans in a folder where no session's directory stands are listed and left",
-          "[plan][directories]") {
+TEST_CASE(
+    "a session whose directory another one names on its way is kept and named, or goes with it",
+    "[plan][directories]") {
   Situation situation;
-  situation.sessions = {session("old"), session("young", young)};
-  situation.directories({"orphan", one_uuid, staged("left")});
-  situation.entry("old", EntryKind::link).entry("young", EntryKind::other);
-  situation.rules.database_named = GENERATE(Named::no, Named::yes);
-  situation.rules.mode = GENERATE(Mode::expired, Mode::orphans_only);
+  situation.sessions = {session("c"), session_in("e", "/c/uploads/e")};
+  situation.directories({"c", "e"});
   const auto plan = plan_of(situation);
+  REQUIRE_FALSE(plan.sessions.empty());
+  if (plan.sessions.size() == 2) {
+    CHECK(units_of(plan).size() == 1);
+  } else {
+    CHECK(doomed_of(plan) == Names{"e"});
+    REQUIRE(plan.failures.size() == 1);
+    CHECK_THAT(plan.failures.front().error, ContainsSubstring("session c is left whole"));
+  }
   CHECK(plan.orphans.empty());
-  CHECK(plan.leftovers.empty());
-  Names left;
-  for (const auto& failure : plan.failures) {
-    if (failure.kind == ErrorKind::orphan) left.push_back(failure.path);
-    if (failure.kind == ErrorKind::orphan)
-      CHECK_THAT(failure.error, ContainsSubstring("--uploads"));
-  }
-  std::sort(left.begin(), left.end());
-  CHECK(left == Names{"/srv/uploads/" + staged("left"), std::string("/srv/uploads/") + one_uuid,
-                      "/srv/uploads/orphan"});
-}
-
-TEST_CASE("one session's directory proves the folder, whatever becomes of the session",
-          "[plan][directories]") {
-  Situation situation;
-  situation.sessions = {session("elsewhere", young)};
-  situation.directories({"orphan"});
-  REQUIRE(plan_of(situation).orphans.empty());
-  SECTION("it goes") {
-    situation.sessions.push_back(session("x"));
-    situation.directories({"x"});
-  }
-  SECTION("it stays, without a date") {
-    situation.sessions.push_back(session_in("y", "/srv/uploads/x", std::nullopt));
-    situation.directories({"x"});
-  }
-  SECTION("it is staged by an interrupted pass") {
-    situation.sessions.push_back(session("x"));
-    situation.directories({staged("x")});
-  }
-  const auto plan = plan_of(situation);
-  CHECK(plan.orphans == Names{"orphan"});
-  CHECK(plan.failures.empty());
-}
-
-TEST_CASE("what does not count as a session's directory proves nothing", "[plan][directories]") {
-  Situation situation;
-  situation.directories({"orphan"});
-  SECTION("a claim by another component") {
-    situation.sessions = {session_in("a", "/x/uploads/b", young)};
-    situation.directories({"x", "uploads"});
-  }
-  SECTION("an id where images_dir says otherwise") {
-    situation.sessions = {session_in("a", "uploads/b", young)};
-    situation.directories({"a"});
-  }
-  SECTION("another case") {
-    situation.sessions = {session("a", young)};
-    situation.directories({"A"});
-  }
-  SECTION("a file of its name") {
-    situation.sessions = {session("a", young)};
-    situation.entry("a", EntryKind::other);
-  }
-  CHECK(plan_of(situation).orphans.empty());
-}
-
-TEST_CASE("of an empty database only directories named by a UUID go, and only if it was named",
-          "[plan][directories]") {
-  Situation situation;
-  situation.directories({one_uuid, "word", "0D1F6D0E-3333-1000-8000-00000000000A",
-                         staged(another_uuid), staged("word2")});
-  SECTION("named") {
-    situation.rules.database_named = Named::yes;
-    const auto plan = plan_of(situation);
-    CHECK(plan.orphans == Names{"0D1F6D0E-3333-1000-8000-00000000000A", one_uuid});
-    CHECK(plan.leftovers == Names{another_uuid});
-    CHECK(plan.failures.size() == 2);
-    for (const auto& failure : plan.failures) CHECK(failure.kind == ErrorKind::orphan);
-  }
-  SECTION("not named") {
-    const auto plan = plan_of(situation);
-    CHECK(plan.orphans.empty());
-    CHECK(plan.leftovers.empty());
-    CHECK(plan.failures.size() == 5);
-    for (const auto& failure : plan.failures) {
-      CHECK_THAT(failure.error, ContainsSubstring("--database"));
-    }
-  }
-}
-
-TEST_CASE("sessions that go from a folder that is not proven are warned of",
-          "[plan][directories]") {
-  Situation situation;
-  situation.sessions = {session("gone"), session("gone2")};
-  const auto plan = plan_of(situation);
-  CHECK(plan.sessions.size() == 2);
-  REQUIRE(plan.warnings.size() == 1);
-  CHECK_THAT(plan.warnings.front(), ContainsSubstring("/srv/uploads") &&
-                                        ContainsSubstring("2 sessions") &&
-                                        ContainsSubstring("/srv/calibration.db"));
-  CHECK(plan_of(situation.directories({"gone2"})).warnings.empty());
 }
 
 TEST_CASE("what an interrupted pass staged goes back to its session, or goes for good",

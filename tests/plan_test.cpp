@@ -236,9 +236,10 @@ TEST_CASE("a session that stands twice is left whole, whichever of the two is du
 
 TEST_CASE("a session that stands twice claims with both its rows", "[plan]") {
   Situation situation;
-  situation.sessions = {session_in("twice", "/due/uploads/x"), session("due"),
-                        session_in("twice", "/too/uploads/y"), session("too"), session("free")};
-  situation.directories({"due", "too", "free"});
+  situation.sessions = {session_in("twice", "uploads/x"), session_in("shares-x", "uploads/x"),
+                        session_in("twice", "uploads/y"), session_in("shares-y", "uploads/y"),
+                        session("free")};
+  situation.directories({"x", "y", "free"});
   const auto plan = plan_of(situation);
   CHECK(doomed_of(plan) == Names{"free"});
   CHECK(plan.failures.size() == 3);

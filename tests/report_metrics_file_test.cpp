@@ -96,11 +96,21 @@ TEST_CASE("the file holds the metrics, for everybody to read, and nothing else i
 
 TEST_CASE("the file is replaced, not written over") {
   const Folder folder;
-  fill(folder / "calib.prom", "old");
+  const auto old = metrics_text(failed_report(), "");
+  fill(folder / "calib.prom", old);
   fs::create_hard_link(folder / "calib.prom", folder / "reader");
   calib::write_metrics(sample_report(), folder / "calib.prom");
-  CHECK(content(folder / "reader") == "old");
+  CHECK(content(folder / "reader") == old);
   CHECK(content(folder / "calib.prom") == metrics_text(sample_report(), ""));
+}
+
+TEST_CASE("a file that is none of ours is not replaced, and stays as it is") {
+  const Folder folder;
+  fill(folder / "calibration.db", "SQLite format 3");
+  CHECK(error_of_writing(sample_report(), folder / "calibration.db") == EEXIST);
+  CHECK(error_of_writing(failed_report(), folder / "calibration.db") == EEXIST);
+  CHECK(content(folder / "calibration.db") == "SQLite format 3");
+  CHECK(entries_in(folder.path()) == 1);
 }
 
 TEST_CASE("a plain name is a file in the working directory") {

@@ -1,0 +1,96 @@
+// What the app itself needs stays, wherever the uploads folder is said to be.
+#include <sys/stat.h>
+
+#include "app_fixture.hpp"
+#include "catch.hpp"
+
+using namespace calib::test;
+using Catch::Matchers::ContainsSubstring;
+
+TEST_CASE("a directory in uploads that holds the database is no orphan", "[tool][untouched]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  const auto young = app.add_session(1);
+  fs::create_directory(app.uploads() / "db");
+  fs::rename(app.database(), app.uploads() / "db" / "calibration.db");
+  fs::create_symlink(app.uploads() / "db" / "calibration.db", app.database());
+
+  const auto ran =
+      run_on(app, {}, {.environment = {{"DATABASE_URL", "sqlite:///uploads/db/calibration.db"}}});
+
+  CHECK(ran.status == 0);
+  CHECK_THAT(ran.err, ContainsSubstring("uploads/db: no session claims it, but the database"));
+  CHECK(app.is_gone(old_one));
+  CHECK(app.is_whole(young));
+}
+
+TEST_CASE("a wrong --uploads never takes the app's own folder for an orphan", "[tool][untouched]") {
+  App app;
+  const auto young = app.add_session(1);
+  // The directory of a session stands in the wrong folder, too, so that it counts as proven.
+  fs::create_directory(app.root().parent_path() / young);
+
+  const auto ran = run_on(app, {"--uploads", app.root().parent_path().string()});
+
+  CHECK_THAT(ran.err, ContainsSubstring("/app: no session claims it"));
+  CHECK(app.is_whole(young));
+  CHECK(app.is_sound());
+}
+
+TEST_CASE("a link from the app's folder into uploads protects where it leads",
+          "[tool][untouched]") {
+  App app;
+  const auto young = app.add_session(1);
+  fs::rename(app.root() / "backend", app.uploads() / "backend");
+  fs::create_directory_symlink(app.uploads() / "backend", app.root() / "backend");
+
+  CHECK(run_on(app, {}).status == 0);
+
+  CHECK(app.is_whole(young));
+}
+
+TEST_CASE("--metrics never replaces a file that is not its own", "[tool][metrics]") {
+  App app;
+  const auto young = app.add_session(1);
+  const auto ran = run_on(app, {"--metrics", app.database().string()});
+  CHECK(ran.status == 1);
+  CHECK_THAT(ran.err, ContainsSubstring("no metrics file"));
+  CHECK(app.is_whole(young));
+  CHECK(app.is_sound());
+}
+
+TEST_CASE("a FIFO where SQLite keeps its journal is refused, not waited for", "[tool][untouched]") {
+  App app;
+  app.add_session(48);
+  const auto journal = app.database().string() + "-journal";
+  REQUIRE(::mkfifo(journal.c_str(), 0600) == 0);
+  for (const auto& arguments : {std::vector<std::string>{}, std::vector<std::string>{"-n"}}) {
+    const auto ran = run_on(app, arguments);
+    CHECK(ran.status == 3);
+    CHECK_THAT(ran.err, ContainsSubstring("calibration.db-journal: "));
+  }
+}
+
+TEST_CASE("--max-delete counts what an interrupted pass left", "[tool]") {
+  App app;
+  app.add_session(1);
+  app.add_directory(std::string(".calib-cleanup.").append(new_uuid()));
+  const auto before = app.entries();
+  CHECK(run_on(app, {"--max-delete", "0"}).status == 1);
+  CHECK(app.entries() == before);
+  CHECK(run_on(app, {"--max-delete", "1"}).status == 0);
+  CHECK(app.entries().size() == 1);
+}
+
+TEST_CASE("a session that claims what all name on the way keeps nobody else", "[tool]") {
+  App app;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 4; ++i) ids.push_back(app.add_session(48));
+  app.add_session_row("evil", sql_text(hours_ago(48)), "'uploads/uploads'");
+  app.add_directory("uploads");
+  const auto ran = run_on(app, {});
+  CHECK(ran.status == 1);
+  for (const auto& id : ids) CHECK(app.is_gone(id));
+  CHECK(app.has_session("evil"));
+  CHECK(app.entries() == std::set<std::string>{"uploads"});
+}
