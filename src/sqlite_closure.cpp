@@ -44,7 +44,7 @@ std::string default_expression(const std::string& text) {
   static const std::set<std::string, std::less<>> values{
       "null", "true", "false", "current_time", "current_date", "current_timestamp"};
   if (bare && !values.contains(ascii_lowered(text))) return "'" + text + "'";
-  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return "(" + text + ")";
+  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return "(" + text + "\n)";
   std::string literal = "'";
   for (std::size_t i = 1; i + 1 < text.size(); ++i) {
     literal += text[i];
@@ -159,8 +159,9 @@ std::string Closure::parent_join(const ForeignKey& key) const {
   }
   const auto& parent = schema_.tables[key.parent];
   if (key.parent == schema_.sessions) {
-    return fmt::format("JOIN {} g ON g.key = c.{} AND g.is_session", owner_table,
-                       quoted_name(key.from.front()));
+    return fmt::format("JOIN {} p ON {} JOIN {} g ON g.key = p.{} AND g.is_session",
+                       main_table(parent), join_and(references), owner_table,
+                       quoted_name(key.to.front()));
   }
   std::vector<std::string> rows;
   for (std::size_t i = 0; i < parent.identity.size(); ++i) {

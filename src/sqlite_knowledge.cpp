@@ -59,6 +59,10 @@ void visit_sessions_where(Connection& connection, const Schema& schema, const st
   while (rows.executeStep()) visit(session_row(rows, 0, schema));
 }
 
+std::int64_t read_data_version(Connection& connection) {
+  return connection.database().execAndGet("PRAGMA main.data_version").getInt64();
+}
+
 std::int64_t read_schema_version(Connection& connection) {
   return connection.database().execAndGet("PRAGMA main.schema_version").getInt64();
 }

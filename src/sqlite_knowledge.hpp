@@ -26,6 +26,8 @@ struct SessionAnchor {
 struct Knowledge {
   Schema schema;
   std::int64_t schema_version = 0;
+  std::int64_t data_version = 0;    ///< before the sessions were read: others' commits change it
+  std::uint64_t session_count = 0;  ///< as they were read
   SessionAnchor newest_session;
   std::span<const DoomedKey> doomed;
   std::vector<std::string> leaked_keys;
@@ -50,6 +52,7 @@ std::string session_columns(const Schema& schema);
 SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema);
 
 std::int64_t read_schema_version(Connection& connection);
+std::int64_t read_data_version(Connection& connection);
 
 /// Whether a leaked record's key names what is gone, asked of the database itself.
 bool is_leaked(Connection& connection, std::string_view key);

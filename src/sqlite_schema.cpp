@@ -51,7 +51,7 @@ std::vector<std::string> primary_key(const Table& table) {
 
 void read_columns(SQLite::Database& database, Table& table) {
   SQLite::Statement columns(database,
-                            "SELECT name, \"notnull\", pk, dflt_value FROM "
+                            "SELECT name, \"notnull\", pk, dflt_value, type FROM "
                             "pragma_table_xinfo(?1, 'main') ORDER BY cid");
   columns.bind(1, table.name);
   while (columns.executeStep()) {
@@ -59,6 +59,7 @@ void read_columns(SQLite::Database& database, Table& table) {
     column.name = columns.getColumn(0).getString();
     column.not_null = columns.getColumn(1).getInt() != 0;
     column.primary_key = columns.getColumn(2).getInt();
+    column.is_integer = ascii_lowered(columns.getColumn(4).getString()) == "integer";
     if (!columns.isColumnNull(3)) column.default_value = columns.getColumn(3).getString();
     table.columns.push_back(std::move(column));
   }
@@ -75,6 +76,12 @@ void choose_identity(Table& table, bool without_rowid) {
     }
   }
   table.identity = primary_key(table);
+  // With rowids, SQLite lets NULL into any other primary key, and NULL tells no rows apart.
+  const bool may_be_null =
+      std::any_of(table.columns.begin(), table.columns.end(), [](const Column& column) {
+        return column.primary_key > 0 && !column.not_null && !column.is_integer;
+      });
+  if (!without_rowid && may_be_null) table.identity.clear();
 }
 
 Tables read_tables(SQLite::Database& database) {

@@ -55,11 +55,14 @@ class SqliteStore : public SessionStore {
       auto& newest = knowledge_.newest_session;
       newest = {std::nullopt, {}, table.has_rowid};
       keys_ = {};
+      knowledge_.session_count = 0;
+      knowledge_.data_version = read_data_version(connection_);
       read_in_pieces(
           connection_, table, session_columns(schema),
           [&](SQLite::Statement& statement) {
             const auto row = session_row(statement, first, schema);
             keys_.add(row.id);
+            ++knowledge_.session_count;
             if (table.has_rowid) {
               newest.rowid = statement.getColumn(0).getInt64();
               newest.id.assign(row.id);

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "sqlite_pieces.hpp"
 #include "text.hpp"
@@ -14,6 +15,9 @@ namespace {
 // A commit waits for readers with the pending lock held, which keeps new readers out: not longer
 // than this, then it is tried again.
 constexpr std::chrono::milliseconds longest_commit_wait{1000};
+
+// Reading so many sessions takes some 25 ms, which the write lock can be held for.
+constexpr std::uint64_t most_revisited = 50'000;
 
 }  // namespace
 
@@ -191,10 +195,14 @@ void Transaction::for_each_run(const DirectTable& direct, std::size_t position,
 
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
   connection_.translated([&] {
+    if (read_data_version(connection_) == knowledge_.data_version) return;
     const auto& anchor = knowledge_.newest_session;
     const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
-    bool anchored = anchor.anchored;
-    if (anchored && anchor.rowid) {
+    // All of them where that takes no time; then an UPDATE is seen, too. Else those with a higher
+    // rowid, which is where additions are: beyond the highest one there is, they are anywhere.
+    bool anchored = anchor.anchored && anchor.rowid && knowledge_.session_count > most_revisited &&
+                    *anchor.rowid != std::numeric_limits<std::int64_t>::max();
+    if (anchored) {
       SQLite::Statement look(connection_.database(),
                              fmt::format("SELECT id FROM main.sessions WHERE {} = ?1",
                                          quoted_name(table.identity.front())));
@@ -202,9 +210,8 @@ void Transaction::visit_new_sessions(const SessionVisitor& visit) {
       anchored = look.executeStep() && text_of(look, 0) == anchor.id;
     }
     const auto where =
-        anchored && anchor.rowid
-            ? fmt::format("WHERE {} > {}", quoted_name(table.identity.front()), *anchor.rowid)
-            : std::string();
+        anchored ? fmt::format("WHERE {} > {}", quoted_name(table.identity.front()), *anchor.rowid)
+                 : std::string();
     visit_sessions_where(connection_, knowledge_.schema, where, visit);
   });
 }

@@ -114,7 +114,7 @@ TEST_CASE("what cannot be removed after the commit is named, and the next pass f
   const Backlog backlog;
   const auto settled = backlog.settled();
   const int error = GENERATE(EIO, EACCES, EBUSY, EPERM);
-  // A sync of a session in the middle of the purge: its first two images are the orphan's.
+  // The orphan has an image_001 of its own, and goes first: the second one is a session's.
   const auto call = GENERATE(as<std::string>{}, "unlinkat/image_001:2", "rmdirat/.calib-cleanup:1");
   CAPTURE(error, call);
 

@@ -2,11 +2,10 @@
 // fail, or stops the process before it, so that a test can look and act at exactly that point.
 //
 // CALIB_TEST_AT holds rules, separated by spaces: `<call>[/<part>]:<n>:<what>`. <call> is one of
-// the functions below; <part>, where it is given, must be part of the name that the call is about
-// (of the path, where it is about an open file);
-// <n> counts the calls that match, from 1 (`*`: each of them); <what> is `kill`, `stop` (SIGSTOP,
-// the test goes on with SIGCONT) or an errno. It happens before the call; `kill-after` and
-// `stop-after` let the call happen first.
+// the functions below; <part>, where it is given, must be part of the name that the call is about,
+// or of the path of the open file. <n> counts the calls that match, from 1 (`*`: each of them);
+// <what> is `kill`, `stop` (SIGSTOP, the test goes on with SIGCONT) or an errno. It happens before
+// the call; `kill-after` and `stop-after` let the call happen first.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>

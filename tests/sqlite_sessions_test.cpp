@@ -165,7 +165,8 @@ TEST_CASE("sessions are read from tables without rowids, and with columns that h
   const auto* const table = GENERATE(
       "CREATE TABLE sessions (id VARCHAR PRIMARY KEY, images_dir, created_at) WITHOUT ROWID",
       "CREATE TABLE sessions (rowid, _rowid_, id VARCHAR, images_dir, created_at)",
-      "CREATE TABLE sessions (rowid, oid, _rowid_, id VARCHAR PRIMARY KEY, images_dir, created_at)",
+      "CREATE TABLE sessions (rowid, oid, _rowid_, id VARCHAR NOT NULL PRIMARY KEY, images_dir, "
+      "created_at)",
       "CREATE TABLE sessions (n INTEGER PRIMARY KEY, id VARCHAR UNIQUE, images_dir, created_at)");
   CAPTURE(table);
   const SessionDb database(table);
