@@ -51,7 +51,7 @@ std::string option_entries() {
 
 }  // namespace
 
-TEST_CASE("--help names exactly the promised options", "[documentation]") {
+TEST_CASE("option --help names exactly the promised options", "[documentation]") {
   const auto help = run_tool({"--help"});
   CHECK(help.status == 0);
   CHECK(all_matches(help.out, std::regex("\n  (?:-\\w,)?--([a-z-]+)")) == promised_options);

@@ -49,7 +49,7 @@ TEST_CASE("a link from the app's folder into uploads protects where it leads",
   CHECK(app.is_whole(young));
 }
 
-TEST_CASE("--metrics never replaces a file that is not its own", "[tool][metrics]") {
+TEST_CASE("option --metrics never replaces a file that is not its own", "[tool][metrics]") {
   App app;
   const auto young = app.add_session(1);
   const auto ran = run_on(app, {"--metrics", app.database().string()});
@@ -71,7 +71,7 @@ TEST_CASE("a FIFO where SQLite keeps its journal is refused, not waited for", "[
   }
 }
 
-TEST_CASE("--max-delete counts what an interrupted pass left", "[tool]") {
+TEST_CASE("option --max-delete counts what an interrupted pass left", "[tool]") {
   App app;
   app.add_session(1);
   app.add_directory(std::string(".calib-cleanup.").append(new_uuid()));

@@ -67,7 +67,7 @@ TEST_CASE("an orphan goes without grace however young it is, and stays listed in
   CHECK_FALSE(app.entries().contains("orphan"));
 }
 
-TEST_CASE("--orphan-grace goes by the later of mtime and ctime", "[tool][orphans]") {
+TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][orphans]") {
   App app;
   app.add_session(2);
   const auto orphan = app.add_directory("orphan");
@@ -98,7 +98,8 @@ TEST_CASE("--orphan-grace goes by the later of mtime and ctime", "[tool][orphans
   }
 }
 
-TEST_CASE("--orphan-grace is for orphans: sessions go by their age alone", "[tool][orphans]") {
+TEST_CASE("option --orphan-grace is for orphans: sessions go by their age alone",
+          "[tool][orphans]") {
   App app;
   const auto due = app.add_session(48);
   app.add_directory("orphan");
@@ -152,7 +153,7 @@ TEST_CASE("what an interrupted pass left of a session that stands goes back to i
   CHECK(app.entries() == std::set<std::string>{young});
 }
 
-TEST_CASE("--orphans-only leaves every session alone, however old", "[tool][orphans]") {
+TEST_CASE("option --orphans-only leaves every session alone, however old", "[tool][orphans]") {
   App app;
   const auto old_one = app.add_session(10000);
   app.add_directory("orphan");
@@ -165,7 +166,7 @@ TEST_CASE("--orphans-only leaves every session alone, however old", "[tool][orph
   CHECK(app.entries() == std::set<std::string>{old_one});
 }
 
-TEST_CASE("--session takes no orphans along", "[tool][orphans]") {
+TEST_CASE("option --session takes no orphans along", "[tool][orphans]") {
   App app;
   const auto id = app.add_session(2);
   app.add_session(2);

@@ -222,7 +222,7 @@ TEST_CASE("where more would go than --max-delete allows, nothing goes", "[tool][
   }
 }
 
-TEST_CASE("--max-delete counts sessions and directories, not records that leaked",
+TEST_CASE("option --max-delete counts sessions and directories, not records that leaked",
           "[tool][max-delete]") {
   App app;
   const auto young = app.add_session(1);

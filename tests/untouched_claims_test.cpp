@@ -146,7 +146,7 @@ TEST_CASE("an expired session stays whole while one that survives claims its dir
   CHECK(app.is_gone(bystander));
 }
 
-TEST_CASE("--session, too, leaves a session whole that shares its directory with another",
+TEST_CASE("option --session, too, leaves a session whole that shares its directory with another",
           "[tool][untouched]") {
   App app;
   const auto named = app.add_session(48);
