@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "measure.hpp"
@@ -16,19 +15,12 @@
 #include "slices.hpp"
 #include "text.hpp"
 #include "upload_dir.hpp"
+#include "workers.hpp"
 
 namespace calib {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// More threads than processors gain little, and a small machine has an app to serve.
-constexpr unsigned most_default_jobs = 4;
-
-unsigned chosen_jobs(unsigned wanted) {
-  if (wanted > 0) return wanted;
-  return std::clamp(std::thread::hardware_concurrency(), 1U, most_default_jobs);
-}
 
 class Pass {
  public:
@@ -38,7 +30,7 @@ class Pass {
         stop_(stop),
         progress_(progress),
         began_(Clock::now()),
-        jobs_(chosen_jobs(options.jobs)) {
+        removers_(options.jobs, stop) {
     report_.dry_run = options.dry_run;
     report_.mode = options.mode;
     report_.hours = options.hours;
@@ -223,7 +215,7 @@ class Pass {
   void preview() {
     progress_.begin("measuring directories", listing_.size());
     Preview(plan_, units_, survey_, listing_, orphans_)
-        .measure(*uploads_, jobs_, stop_, progress_, report_);
+        .measure(*uploads_, options_.jobs, stop_, progress_, report_);
     report_.recovery = {plan_.restores.size(), plan_.leftovers.size()};
     if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = store_->free_bytes();
   }
@@ -233,7 +225,7 @@ class Pass {
     remove_leftovers();
     remove_orphans();
     check_stop();
-    Slices({*store_, *uploads_, plan_.sessions, survey_, links_, stop_, progress_, jobs_,
+    Slices({*store_, *uploads_, plan_.sessions, survey_, links_, stop_, progress_, removers_,
             options_.lock_wait, report_, changed_})
         .run(std::move(units_));
     if (options_.vacuum == Vacuum::yes && !refused_) vacuum();
@@ -278,7 +270,7 @@ class Pass {
   void remove(const std::vector<std::string>& entries,
               const std::function<void(std::size_t, const Usage&)>& gone) {
     if (!entries.empty()) changed_ = true;
-    remove_entries(entries, {*uploads_, links_, stop_, progress_, jobs_, ErrorKind::orphan},
+    remove_entries(entries, {*uploads_, links_, stop_, progress_, removers_, ErrorKind::orphan},
                    report_, gone);
   }
 
@@ -305,7 +297,7 @@ class Pass {
     if (options_.format != Format::json && !options_.metrics) return;
     progress_.begin("measuring what stays", listing_.size());
     report_.kept.allocated_bytes =
-        measure_folder(*uploads_, listing_, jobs_, stop_, progress_, report_);
+        measure_folder(*uploads_, listing_, options_.jobs, stop_, progress_, report_);
     report_.total_bytes = report_.kept.allocated_bytes;
   }
 
@@ -314,7 +306,7 @@ class Pass {
   const StopFlag& stop_;
   Progress& progress_;
   Clock::time_point began_;
-  unsigned jobs_;
+  Workers removers_;
   Report report_;
   bool changed_ = false;
   bool refused_ = false;  ///< by --max-delete

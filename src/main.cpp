@@ -16,10 +16,12 @@
 //   session_store          what a pass needs of a database
 //     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _scan,
 //                          _closure, _transaction; session_keys reads what a session_id names
-//   upload_dir             the uploads folder: list, stage, restore, purge   (tree, dir_io)
+//   upload_dir             the uploads folder: list, stage, restore, purge   (tree, dir_io,
+//                          mounts)
 //   report                 what was done, as values: report_text, report_json, report_metrics
 //   progress               the line on a terminal
-//   stop, parallel, fd, text, timestamp, usage: small things that everyone may use
+//   workers                threads, as many as get the most done   (pace)
+//   stop, fd, text, timestamp, usage: small things that everyone may use
 #include <fmt/format.h>
 #include <unistd.h>
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "parallel.hpp"
+#include "workers.hpp"
 
 namespace calib {
 namespace {
@@ -38,14 +38,21 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
     }
   };
   add(uploads.measure_top(result.links, stop), Fate::stays);
-  for_each_index(jobs, listing.size(), stop, [&](std::size_t i) {
+  std::vector<const Entry*> directories;
+  for (const auto& entry : listing) {
+    if (entry.kind == EntryKind::directory) directories.push_back(&entry);
+  }
+  std::sort(directories.begin(), directories.end(),
+            [](const Entry* a, const Entry* b) { return a->inode < b->inode; });
+  Workers(jobs, stop).run(directories.size(), [&](std::size_t i) {
     progress.advance();
-    if (listing[i].kind != EntryKind::directory) return;
-    const auto fate = going.contains(listing[i].name) ? Fate::goes : Fate::stays;
-    const auto tree = uploads.measure(listing[i].name, fate, result.links, stop);
+    const auto& name = directories[i]->name;
+    const auto fate = going.contains(name) ? Fate::goes : Fate::stays;
+    const auto tree = uploads.measure(name, fate, result.links, stop);
     const std::lock_guard lock(mutex);
-    if (fate == Fate::goes) result.usages.emplace(listing[i].name, tree.usage);
+    if (fate == Fate::goes) result.usages.emplace(name, tree.usage);
     add(tree, fate);
+    return tree.usage.files + 1;
   });
 }
 

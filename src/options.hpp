@@ -41,7 +41,7 @@ struct Options {
   std::chrono::microseconds orphan_grace{0};
   std::optional<std::uint64_t> max_delete;
   std::chrono::milliseconds lock_wait{30'000};
-  unsigned jobs = 0;  ///< 0: chosen by the tool
+  unsigned jobs = 0;  ///< 0: as many as the rate says, see Workers
   Vacuum vacuum = Vacuum::no;
   Format format = Format::text;
   std::optional<std::filesystem::path> metrics;

@@ -5,7 +5,6 @@
 #include <mutex>
 #include <thread>
 
-#include "parallel.hpp"
 #include "session_store.hpp"
 
 namespace calib {
@@ -83,7 +82,9 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
 void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
                     const std::function<void(std::size_t, const Usage&)>& gone) {
   std::mutex mutex;
-  for_each_index(removal.jobs, entries.size(), removal.stop, [&](std::size_t i) {
+  const auto order = removal.uploads.in_inode_order(entries);
+  removal.workers.run(order.size(), [&](std::size_t position) {
+    const auto i = order[position];
     const auto result = removal.uploads.purge(entries[i], removal.links, removal.stop);
     removal.progress.advance();
     const std::lock_guard lock(mutex);
@@ -95,6 +96,7 @@ void remove_entries(const std::vector<std::string>& entries, const Removal& remo
                                removal.kind});
     }
     if (result.errors.empty() && !result.stopped) gone(i, result.usage);
+    return result.usage.files + 1;
   });
 }
 

@@ -13,6 +13,7 @@
 #include "stop.hpp"
 #include "upload_dir.hpp"
 #include "usage.hpp"
+#include "workers.hpp"
 
 namespace calib {
 
@@ -37,7 +38,7 @@ struct Removal {
   HardLinks& links;
   const StopFlag& stop;
   Progress& progress;
-  unsigned jobs;
+  Workers& workers;
   ErrorKind kind;  ///< what a failure counts as
 };
 

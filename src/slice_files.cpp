@@ -78,7 +78,7 @@ void Slices::purge(const Slice& slice) {
   std::map<std::string, Usage> usages;
   const auto remove = [&] {
     remove_entries(
-        entries, {c_.uploads, c_.links, c_.stop, c_.progress, c_.jobs, ErrorKind::directory},
+        entries, {c_.uploads, c_.links, c_.stop, c_.progress, c_.workers, ErrorKind::directory},
         c_.report, [&](std::size_t i, const Usage& usage) { usages.emplace(names[i], usage); });
   };
   try {

@@ -7,7 +7,6 @@
 #include <thread>
 #include <utility>
 
-#include "parallel.hpp"
 
 namespace calib {
 namespace {

@@ -20,6 +20,7 @@
 #include "units.hpp"
 #include "upload_dir.hpp"
 #include "usage.hpp"
+#include "workers.hpp"
 
 namespace calib {
 
@@ -33,7 +34,7 @@ class Slices {
     HardLinks& links;
     const StopFlag& stop;
     Progress& progress;
-    unsigned jobs;
+    Workers& workers;
     std::chrono::milliseconds lock_wait;
     Report& report;
     bool& changed;  ///< set once anything holds that cannot be taken back

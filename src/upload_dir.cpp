@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <fstream>
-#include <sstream>
+#include <numeric>
 #include <utility>
 
 #include "dir_io.hpp"
+#include "mounts.hpp"
 #include "tree.hpp"
 
 namespace calib {
@@ -88,33 +88,6 @@ TreeResult refused(const std::string& path) {
   return result;
 }
 
-/// mountinfo writes blanks, tabs, newlines and backslashes as three octal digits.
-std::string unescaped(const std::string& field) {
-  const auto digit = [&](std::size_t at, char most) {
-    return at < field.size() && field[at] >= '0' && field[at] <= most;
-  };
-  std::string text;
-  for (std::size_t at = 0; at < field.size(); ++at) {
-    if (field[at] == '\\' && digit(at + 1, '3') && digit(at + 2, '7') && digit(at + 3, '7')) {
-      const int value =
-          (field[at + 1] - '0') * 64 + (field[at + 2] - '0') * 8 + (field[at + 3] - '0');
-      text += static_cast<char>(static_cast<unsigned char>(value));
-      at += 3;
-    } else {
-      text += field[at];
-    }
-  }
-  return text;
-}
-
-/// The mount point in a line of mountinfo.
-std::string mount_point(const std::string& line) {
-  std::istringstream fields(line);
-  std::string field;
-  for (int number = 1; number <= 5; ++number) std::getline(fields, field, ' ');
-  return unescaped(field);
-}
-
 }  // namespace
 
 UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
@@ -159,22 +132,7 @@ std::vector<Entry> UploadDir::list() const {
 }
 
 std::vector<std::string> UploadDir::names_with_mounts() const {
-  std::error_code error;
-  const auto real =
-      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd_.get()), error);
-  std::vector<std::string> names;
-  if (error) return names;
-  const auto below = path_below(real.string(), "");
-  std::ifstream mounts("/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) {
-    const auto point = mount_point(line);
-    if (!point.starts_with(below)) continue;
-    auto name = point.substr(below.size(), point.find('/', below.size()) - below.size());
-    if (!name.empty()) names.push_back(std::move(name));
-  }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
+  return entries_with_mounts(fd_.get());
 }
 
 std::error_code UploadDir::changed_at(const std::string& name, Instant& changed) const {
@@ -184,6 +142,21 @@ std::error_code UploadDir::changed_at(const std::string& name, Instant& changed)
   if (!status.is_directory()) return errno_code(ENOTDIR);
   changed = status.changed;
   return {};
+}
+
+std::vector<std::size_t> UploadDir::in_inode_order(const std::vector<std::string>& names) const {
+  std::vector<std::uint64_t> inodes;
+  inodes.reserve(names.size());
+  for (const auto& name : names) {
+    Status status;
+    const bool there = is_component(name) && !glance(fd_.get(), name.c_str(), status);
+    inodes.push_back(there ? status.id.inode : 0);
+  }
+  std::vector<std::size_t> order(names.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return inodes[a] < inodes[b]; });
+  return order;
 }
 
 std::error_code UploadDir::stage(const std::string& name) const {
