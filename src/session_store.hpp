@@ -125,7 +125,7 @@ class StoreTransaction {
   virtual void require_writable() = 0;
 
   /// Chooses these owners, checking each again: its row unchanged, no row that stays referring to
-  /// it. The refused ones are not chosen. Once for each transaction.
+  /// it. The refused ones are not chosen. Again after delete_records(), for more owners.
   virtual std::vector<Refusal> choose(std::span<const OwnerIndex> owners) = 0;
 
   /// Takes owners back out; whoever cannot go without them is refused in turn.

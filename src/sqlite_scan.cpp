@@ -10,6 +10,9 @@
 namespace calib::sqlite {
 namespace {
 
+// Where the newest rows go while a pass runs, at most so many more have to be looked at again.
+constexpr std::uint64_t rows_between_anchors = 4096;
+
 std::string references_of(const Schema& schema, const DirectTable& direct) {
   std::vector<std::string> columns;
   for (const auto key : direct.keys) columns.push_back(quoted_name(schema.keys[key].from.front()));
@@ -34,16 +37,18 @@ class TableScan {
 
   void run() {
     direct_.runs.assign(direct_.keys.size(), {});
-    direct_.anchor = {std::nullopt, std::vector<std::string>(direct_.keys.size())};
-    direct_.anchored = table_.has_rowid;
+    direct_.anchors.clear();
+    last_row_ = {0, std::vector<std::string>(direct_.keys.size())};
+    gapless_ = table_.has_rowid;
     read_in_pieces(
         connection_, table_, references_of(schema_, direct_),
         [this](SQLite::Statement& row) { visit(row); },
         [this] {
-          if (table_.has_rowid && !anchor_stands(connection_, schema_, direct_)) {
-            direct_.anchored = false;
-          }
+          // Where the last row is gone, others may have come in below what is read from here on.
+          drop_anchor();
+          gapless_ = gapless_ && highest_anchor(connection_, schema_, direct_) == last_row_.rowid;
         });
+    drop_anchor();
     for (auto& runs : direct_.runs) {
       std::stable_sort(runs.begin(), runs.end(),
                        [](const Run& a, const Run& b) { return a.owner < b.owner; });
@@ -66,10 +71,17 @@ class TableScan {
       }
       last_owner_[i] = match.second ? std::nullopt : owner;
       if (!counted) counted = owner;
-      direct_.anchor.keys[i].assign(text);
+      last_row_.keys[i].assign(text);
     }
-    if (table_.has_rowid) direct_.anchor.rowid = row.getColumn(0).getInt64();
+    if (table_.has_rowid) last_row_.rowid = row.getColumn(0).getInt64();
+    if (++rows_ % rows_between_anchors == 0) drop_anchor();
     if (counted && direct_.plain) ++counts_.at(*counted, column_);
+  }
+
+  void drop_anchor() {
+    if (!gapless_ || rows_ == 0) return;
+    if (!direct_.anchors.empty() && direct_.anchors.back().rowid == last_row_.rowid) return;
+    direct_.anchors.push_back(last_row_);
   }
 
   [[nodiscard]] SessionKeys::Match match_of(std::size_t i, std::string_view text) const {
@@ -109,6 +121,9 @@ class TableScan {
   const Table& table_;
   int first_key_;
   std::vector<std::optional<OwnerIndex>> last_owner_;
+  Anchor last_row_;
+  std::uint64_t rows_ = 0;
+  bool gapless_ = false;  ///< whether every row below the last one was read
 };
 
 bool depends_on_nothing_else(const Schema& schema, std::size_t table) {
@@ -145,32 +160,39 @@ void scan_table(Connection& connection, const Schema& schema, const SessionKeys&
   TableScan(connection, schema, keys, direct, leaked, counts, column).run();
 }
 
-bool anchor_stands(Connection& connection, const Schema& schema, const DirectTable& direct) {
-  if (!direct.anchor.rowid) return true;
+std::optional<std::int64_t> highest_anchor(Connection& connection, const Schema& schema,
+                                           DirectTable& direct) {
   const auto& table = schema.tables[direct.table];
   SQLite::Statement look(
       connection.database(),
       fmt::format("SELECT {} FROM {} WHERE {} = ?1", references_of(schema, direct),
                   main_table(table), quoted_name(table.identity.front())));
-  look.bind(1, *direct.anchor.rowid);
-  if (!look.executeStep()) return false;
-  for (std::size_t i = 0; i < direct.anchor.keys.size(); ++i) {
-    if (text_of(look, static_cast<int>(i)) != direct.anchor.keys[i]) {
-      return false;
+  const auto stands = [&](const Anchor& anchor) {
+    look.reset();
+    look.bind(1, anchor.rowid);
+    if (!look.executeStep()) return false;
+    for (std::size_t i = 0; i < anchor.keys.size(); ++i) {
+      if (text_of(look, static_cast<int>(i)) != anchor.keys[i]) return false;
     }
-  }
-  return true;
+    return true;
+  };
+  auto& anchors = direct.anchors;
+  while (!anchors.empty() && !stands(anchors.back())) anchors.pop_back();
+  if (anchors.empty()) return std::nullopt;
+  return anchors.back().rowid;
 }
 
-Anchor read_anchor(Connection& connection, const Schema& schema, const DirectTable& direct) {
+std::optional<Anchor> read_anchor(Connection& connection, const Schema& schema,
+                                  const DirectTable& direct, std::int64_t rowid) {
   const auto& table = schema.tables[direct.table];
-  const auto rowid = quoted_name(table.identity.front());
-  SQLite::Statement last(connection.database(),
-                         fmt::format("SELECT {0}, {1} FROM {2} ORDER BY {0} DESC LIMIT 1", rowid,
-                                     references_of(schema, direct), main_table(table)));
-  Anchor anchor;
-  if (!last.executeStep()) return anchor;
-  anchor.rowid = last.getColumn(0).getInt64();
+  SQLite::Statement last(
+      connection.database(),
+      fmt::format("SELECT {0}, {1} FROM {2} WHERE {0} <= ?1 ORDER BY {0} DESC LIMIT 1",
+                  quoted_name(table.identity.front()), references_of(schema, direct),
+                  main_table(table)));
+  last.bind(1, rowid);
+  if (!last.executeStep()) return std::nullopt;
+  Anchor anchor{last.getColumn(0).getInt64(), {}};
   for (std::size_t i = 0; i < direct.keys.size(); ++i) {
     anchor.keys.emplace_back(text_of(last, static_cast<int>(i + 1)));
   }

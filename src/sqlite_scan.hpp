@@ -22,10 +22,10 @@ struct Run {
   OwnerIndex owner = 0;
 };
 
-/// The highest row of a table at the last look, and what it referred to. While it stands, rows
-/// added since have higher rowids; where it is gone, rowids may have been used again.
+/// A row that the scan has seen, with all rows below it, and what it referred to. While it stands,
+/// rows added since have higher rowids; where it is gone, rowids may have been used again.
 struct Anchor {
-  std::optional<std::int64_t> rowid;  ///< nothing: the table was empty
+  std::int64_t rowid = 0;
   std::vector<std::string> keys;
 };
 
@@ -35,8 +35,9 @@ struct DirectTable {
   std::vector<std::size_t> keys;       ///< those keys (indexes in Schema::keys)
   bool plain = false;                  ///< nothing else depends on its rows: runs are all it takes
   std::vector<std::vector<Run>> runs;  ///< for each of `keys`, by owner; where it has rowids
-  Anchor anchor;
-  bool anchored = false;  ///< false: rows may stand anywhere that the runs do not know
+  /// Some of the rows that were scanned, ascending: where the highest ones are gone, a lower one
+  /// may still stand. None: rows may stand anywhere that the runs do not know.
+  std::vector<Anchor> anchors;
 };
 
 std::vector<DirectTable> direct_tables(const Schema& schema);
@@ -48,17 +49,19 @@ struct LeakedKeys {
   std::map<std::string, OwnerIndex, std::less<>> index;
 };
 
-/// Reads all of `direct.table`. Fills its runs and anchor, adds the rows of plain tables (the
+/// Reads all of `direct.table`. Fills its runs and anchors, adds the rows of plain tables (the
 /// others are Closure's to count) to `counts` at `column`, and the leaked keys it meets to `leaked`
 /// (nothing: they are not wanted).
 void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,
                 DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column);
 
-/// Whether the row of the anchor still stands and refers to what it did. In a table that was empty
-/// every row is above the anchor.
-bool anchor_stands(Connection& connection, const Schema& schema, const DirectTable& direct);
+/// Drops the anchors that do not stand any more, or refer to something else, from the highest down
+/// to the first that is as it was. Returns that one's rowid; nothing where none is left.
+std::optional<std::int64_t> highest_anchor(Connection& connection, const Schema& schema,
+                                           DirectTable& direct);
 
-/// The anchor of a table that has rowids, as it stands now.
-Anchor read_anchor(Connection& connection, const Schema& schema, const DirectTable& direct);
+/// The highest row up to `rowid`, as an anchor.
+std::optional<Anchor> read_anchor(Connection& connection, const Schema& schema,
+                                  const DirectTable& direct, std::int64_t rowid);
 
 }  // namespace calib::sqlite

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "sqlite_pieces.hpp"
 #include "text.hpp"
@@ -28,7 +29,7 @@ Transaction::Transaction(Connection& connection, Knowledge& knowledge, Closure& 
       closure_(closure),
       usual_wait_(usual_wait),
       added_(knowledge.direct.size()),
-      next_anchors_(knowledge.direct.size()) {
+      known_up_to_(knowledge.direct.size()) {
   connection_.translated([&] {
     connection_.wait_at_most(wait);
     connection_.database().exec("BEGIN IMMEDIATE");
@@ -95,6 +96,8 @@ std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
                        "the database was changed in its structure (or "
                        "vacuumed) while the pass read it; run again");
     }
+    look_for_anchors();
+    chosen_.clear();
     auto refusals = recheck(owners);
     std::vector<Closure::Owner> starts;
     starts.reserve(chosen_.size());
@@ -105,7 +108,7 @@ std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
     for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
       const auto& direct = knowledge_.direct[i];
       if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
-      add_new_rows(direct, added_[i]);
+      add_new_rows(direct, known_up_to_[i], added_[i]);
       if (direct.plain) continue;
       for (std::size_t position = 0; position < direct.keys.size(); ++position) {
         RunStatement seed(connection_, knowledge_, closure_.seed_statement(direct, position));
@@ -149,13 +152,21 @@ void Transaction::drop_chosen(std::span<const OwnerIndex> owners) {
       chosen_, [&](OwnerIndex owner) { return std::binary_search(out.begin(), out.end(), owner); });
 }
 
-void Transaction::add_new_rows(const DirectTable& direct, std::vector<std::vector<Run>>& added) {
+void Transaction::look_for_anchors() {
+  // Once: from here on only this transaction changes anything, and its own deletions add no rows.
+  if (std::exchange(anchors_looked_for_, true)) return;
+  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
+    auto& direct = knowledge_.direct[i];
+    if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
+    known_up_to_[i] = highest_anchor(connection_, knowledge_.schema, direct);
+  }
+}
+
+void Transaction::add_new_rows(const DirectTable& direct, std::optional<std::int64_t> known_up_to,
+                               std::vector<std::vector<Run>>& added) {
   const auto& table = knowledge_.schema.tables[direct.table];
-  const bool anchored = direct.anchored && anchor_stands(connection_, knowledge_.schema, direct);
   const auto rowid = "c." + quoted_name(table.identity.front());
-  const auto above = anchored && direct.anchor.rowid
-                         ? fmt::format("{} > {} AND ", rowid, *direct.anchor.rowid)
-                         : "";
+  const auto above = known_up_to ? fmt::format("{} > {} AND ", rowid, *known_up_to) : "";
   added.assign(direct.keys.size(), {});
   for (std::size_t position = 0; position < direct.keys.size(); ++position) {
     const auto& key = knowledge_.schema.keys[direct.keys[position]];
@@ -252,10 +263,12 @@ void Transaction::delete_records(RecordCounts& counts) {
 }
 
 void Transaction::anchor_anew() {
+  // Never higher than before: rows of the sessions to come may have been added above.
+  next_anchors_.assign(knowledge_.direct.size(), std::nullopt);
   for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
-    const auto& direct = knowledge_.direct[i];
-    if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
-    next_anchors_[i] = read_anchor(connection_, knowledge_.schema, direct);
+    if (!known_up_to_[i]) continue;
+    next_anchors_[i] =
+        read_anchor(connection_, knowledge_.schema, knowledge_.direct[i], *known_up_to_[i]);
   }
   next_newest_ = {};
   const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
@@ -277,10 +290,13 @@ CommitOutcome Transaction::commit() {
   if (result == SQLITE_OK) {
     connection_.wait_at_most(usual_wait_);
     open_ = false;
-    for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
-      auto& direct = knowledge_.direct[i];
-      // Without the anchor of the scan nobody knows which rows stand below: not now either.
-      if (direct.anchored) direct.anchor = std::move(next_anchors_[i]);
+    for (std::size_t i = 0; i < next_anchors_.size(); ++i) {
+      if (!next_anchors_[i]) continue;
+      auto& anchors = knowledge_.direct[i].anchors;
+      while (!anchors.empty() && anchors.back().rowid >= next_anchors_[i]->rowid) {
+        anchors.pop_back();
+      }
+      anchors.push_back(std::move(*next_anchors_[i]));
     }
     knowledge_.newest_session = std::move(next_newest_);
     return CommitOutcome::committed;

@@ -37,7 +37,9 @@ class Transaction : public StoreTransaction {
   std::optional<Refusal> recheck_session(OwnerIndex owner, SQLite::Statement& look);
   std::optional<Refusal> recheck_leaked(OwnerIndex owner);
   std::vector<Refusal> refuse_held();
-  void add_new_rows(const DirectTable& direct, std::vector<std::vector<Run>>& added);
+  void look_for_anchors();
+  void add_new_rows(const DirectTable& direct, std::optional<std::int64_t> known_up_to,
+                    std::vector<std::vector<Run>>& added);
   void for_each_run(const DirectTable& direct, std::size_t position,
                     const std::vector<std::vector<Run>>& added,
                     const std::function<void(const Run&)>& visit);
@@ -53,7 +55,10 @@ class Transaction : public StoreTransaction {
   std::vector<OwnerIndex> chosen_;  ///< sorted
   /// Rows that were added since the scan: for each direct table, for each of its keys.
   std::vector<std::vector<std::vector<Run>>> added_;
-  std::vector<Anchor> next_anchors_;
+  /// For each direct table: the scan knows all rows up to here; nothing: it may know none.
+  std::vector<std::optional<std::int64_t>> known_up_to_;
+  bool anchors_looked_for_ = false;
+  std::vector<std::optional<Anchor>> next_anchors_;
   SessionAnchor next_newest_;
 };
 

@@ -101,3 +101,47 @@ TEST_CASE("rows added after the newest row went to another session are found all
   finish(pass, *transaction);
   CHECK(images(database) == "3keep 4b 9keep");
 }
+
+TEST_CASE("rows that were added before the first slice go along in the second", "[store][slices]") {
+  const auto database = with_rows(any_shape());
+  StorePass pass(database);
+  pass.look({"a", "b", "c"});
+  database.execute("INSERT INTO images VALUES (10, 'b'), (11, 'keep'), (12, 'c')");
+  const bool in_one_transaction = GENERATE(false, true);
+  auto counts = pass.no_counts();
+  auto transaction = pass.begin();
+  for (const auto* const session : {"a", "c", "b"}) {
+    CHECK(transaction->choose(pass.owners({session})).empty());
+    transaction->delete_records(counts);
+    if (in_one_transaction) continue;
+    REQUIRE(transaction->commit() == CommitOutcome::committed);
+    transaction.reset();
+    transaction = pass.begin();
+  }
+  REQUIRE(transaction->commit() == CommitOutcome::committed);
+  transaction.reset();
+  CHECK(images(database) == "3keep 7keep 11keep");
+  CHECK(ids(database) == "keep");
+  CHECK(pass.named(counts).at("b").at("images") == 3);
+  CHECK(pass.named(counts).at("c").at("images") == 3);
+}
+
+TEST_CASE("rows that took the place of many of the newest ones go along", "[store][transaction]") {
+  const auto database = with_rows(Shape::plain);
+  database.execute(
+      "WITH RECURSIVE n(n) AS (SELECT 10 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) "
+      "INSERT INTO images SELECT n, 'keep' FROM n");
+  StorePass pass(database);
+  pass.look({"a"});
+  const auto highest_left = GENERATE(19'999, 12'000, 4'000, 9);
+  CAPTURE(highest_left);
+  database.execute(
+      fmt::format("DELETE FROM images WHERE n > {0}; INSERT INTO images VALUES "
+                  "({0} + 1, 'a'), ({0} + 2, 'c'), ({0} + 3, 'a')",
+                  highest_left));
+  const auto transaction = pass.begin();
+  CHECK(transaction->choose(pass.all()).empty());
+  CHECK(finish(pass, *transaction).at("a").at("images") == 5);
+  CHECK(database.number("SELECT count(*) FROM images WHERE session_id = 'a'") == 0);
+  CHECK(database.number("SELECT max(n) FROM images") == highest_left + 2);
+}
