@@ -4,6 +4,16 @@
 build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libfmt-dev
   nlohmann-json3-dev libtomlplusplus-dev"
 
+# To test the app's adapter. What FastAPI reads forms with has another name since Debian 13, where
+# its old one is another project's.
+app_packages="python3 python3-dotenv python3-fastapi python3-httpx python3-sqlalchemy
+  python3-uvicorn flake8 mypy"
+if grep -qx 'VERSION_ID="12"' /etc/os-release; then
+  app_packages+=" python3-multipart"
+else
+  app_packages+=" python3-python-multipart"
+fi
+
 # need_packages NAME...: installs those that are missing, as root or through sudo.
 need_packages() {
   local missing=()

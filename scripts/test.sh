@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what it needs (Debian 12 or 13), builds, and runs every test: as it is built every day,
-# under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer; then looks at
-# format, clang-tidy and the manual.
+# under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer; then runs the
+# adapter in a small app, and looks at format, clang-tidy and the manual.
 #
 #   scripts/test.sh           everything
 #   scripts/test.sh dev       only these presets (dev, asan, tsan), without the checks after them
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
 # shellcheck disable=SC2086 # a list of words
-need_packages $build_packages catch2 coreutils mandoc sqlite3 clang-format clang-tidy
+need_packages $build_packages $app_packages catch2 coreutils mandoc sqlite3 clang-format clang-tidy
 
 title() { printf '\n== %s\n' "$*"; }
 
@@ -20,6 +20,16 @@ test_preset() {
   cmake --build --preset "$1" >build/"$1".log 2>&1 || { cat build/"$1".log; return 1; }
   title "$1: tests"
   ctest --preset "$1" --progress
+}
+
+# Debian's Python, whatever else is on PATH: the packages are for that one.
+test_app() {
+  title "app"
+  /usr/bin/python3 -m flake8 --max-line-length=100 scripts/app tests/app
+  MYPYPATH=scripts/app /usr/bin/python3 -m mypy --strict --ignore-missing-imports \
+    --cache-dir=build/mypy scripts/app/*.py tests/app/*.py
+  CALIB_CLEANUP_BIN=$PWD/build/dev/calib-cleanup PYTHONDONTWRITEBYTECODE=1 timeout 300 \
+    /usr/bin/python3 -m unittest discover -s tests/app -p '*_test.py'
 }
 
 # Other versions format and complain differently, and one must be the measure: Debian 12's.
@@ -52,6 +62,7 @@ if [ "$#" -gt 0 ]; then
   exit
 fi
 for preset in dev asan tsan; do test_preset "$preset"; done
+test_app
 check_format
 check_tidy
 check_manual

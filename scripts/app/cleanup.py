@@ -1,0 +1,231 @@
+"""Deletes expired upload sessions, and what no session claims, by calib-cleanup.
+
+Takes the place of the app's own backend/utils/cleanup.py, and needs nothing but Python. Like the
+app it works on its working directory: uploads/ there, and the database that DATABASE_URL,
+backend/.env or .env name.
+
+CALIB_CLEANUP_BIN is the path of the executable where it is not on PATH. What an administrator sets
+for safety holds here too: CALIB_CLEANUP_DRY_RUN, _MAX_DELETE, _ORPHAN_GRACE, _LOCK_WAIT and others.
+
+A pass that leaves something behind gives its numbers all the same, and says on stderr what stays
+and why. A pass that could not run raises CleanupError, and nothing is changed; so does one that was
+stopped, and what is done is done whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+__all__ = [
+    "CleanupError",
+    "CleanupResult",
+    "cleanup_old_sessions",
+    "cleanup_orphaned_files",
+    "delete_session",
+    "run_cleanup",
+]
+
+# Where and what to clean is the app's to say, and how to answer is ours: set for another app, or
+# for a pass by hand, these must not reach the tool. All others do: it refuses mistyped ones.
+_SETTLED_HERE = frozenset(
+    f"CALIB_CLEANUP_{option}"
+    for option in (
+        "APP_DIR", "COLOR", "DATABASE", "HOURS", "JSON", "ORPHANS_ONLY", "PROGRESS", "QUIET",
+        "UPLOADS", "VERBOSE",
+    )
+)
+
+# The longest grace that the tool takes, 100 years in minutes: no directory is that old.
+_NO_ORPHANS = f"--orphan-grace={100 * 365 * 24 * 60}"
+
+_PARTIAL = 1
+_UNABLE = 3
+_BUSY = 4
+
+
+class CleanupError(Exception):
+    """The tool could not do it; the text is its own message, one line.
+
+    status is its exit status, negative where a signal killed it, None where it did not run.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def busy(self) -> bool:
+        """Whether to try again later: another pass is at work, or the database is locked."""
+        return self.status == _BUSY
+
+
+class CleanupResult(NamedTuple):
+    """What a pass has deleted, as POST /api/v1/upload/cleanup answers it."""
+
+    message: str
+    deleted_sessions: int
+    deleted_orphaned_directories: int
+
+
+class _Report(NamedTuple):
+    """What is read of the tool's JSON document."""
+
+    message: str
+    status: int
+    dry_run: bool
+    sessions: int
+    directories: int
+
+    @classmethod
+    def parse(cls, document: bytes) -> _Report | None:
+        """The report; None where the tool wrote none, as on wrong usage."""
+        try:
+            keys = json.loads(document)
+            return cls(
+                message=str(keys["message"]),
+                status=int(keys["status"]),
+                dry_run=bool(keys["dry_run"]),
+                sessions=int(keys["deleted_sessions"]),
+                directories=int(keys["deleted_orphaned_directories"]),
+            )
+        except (ValueError, LookupError, TypeError):
+            return None
+
+    def print_sessions(self) -> int:
+        """Prints the line of the sessions; how many are gone."""
+        return self._print("Cleanup", self.sessions, "old session", "old sessions")
+
+    def print_directories(self) -> int:
+        """Prints the line of the orphaned directories; how many are gone."""
+        return self._print("Orphaned file cleanup", self.directories, "directory", "directories")
+
+    def _print(self, what: str, count: int, one: str, many: str) -> int:
+        done = "dry run: Would delete" if self.dry_run else "completed: Deleted"
+        print(f"{what} {done} {count} {one if count == 1 else many}", flush=True)
+        return 0 if self.dry_run else count
+
+
+def cleanup_old_sessions(hours_old: float = 24) -> int:
+    """Deletes sessions created more than hours_old hours ago; orphaned directories stay.
+
+    Returns how many are gone. Raises ValueError unless hours_old is a number, finite, 0 or more.
+    """
+    return _clean_up(f"--hours={_hours(hours_old)}", _NO_ORPHANS).print_sessions()
+
+
+def cleanup_orphaned_files() -> int:
+    """Removes directories and records that have no session; returns how many directories are gone.
+
+    Where there is no session at all the tool cannot tell whose the directories are, and leaves
+    them: call this before cleanup_old_sessions, or run_cleanup, which does both in one pass.
+    """
+    return _clean_up("--orphans-only").print_directories()
+
+
+def run_cleanup(hours_old: float = 24) -> CleanupResult:
+    """Both in one pass; the message says what is wrong where something stays.
+
+    Raises ValueError unless hours_old is a number, finite, 0 or more.
+    """
+    report = _clean_up(f"--hours={_hours(hours_old)}")
+    sessions = report.print_sessions()
+    directories = report.print_directories()
+    message = "Dry run: nothing was deleted" if report.dry_run else report.message
+    return CleanupResult(message, sessions, directories)
+
+
+def delete_session(session_id: str) -> None:
+    """Deletes this session whatever its age: records and directory together, or not at all.
+
+    Raises CleanupError where it is not gone, also where there is none of this id, and ValueError
+    for what can be no id: empty, with a NUL, or not text.
+    """
+    if not isinstance(session_id, str) or not session_id or "\0" in session_id:
+        raise ValueError("a session id is a text that is not empty and holds no NUL")
+    try:
+        session_id.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a session id is a text without lone surrogates") from None
+    # One argument: as a second one, an id could be taken for an option.
+    report = _clean_up(f"--session={session_id}")
+    if report.status == _PARTIAL:
+        raise CleanupError(report.message, report.status)
+    if report.dry_run:
+        raise CleanupError("CALIB_CLEANUP_DRY_RUN is set: nothing was deleted", report.status)
+
+
+def _hours(hours: float) -> float:
+    """Hours as the tool takes them; raises ValueError for anything else."""
+    try:
+        valid = not isinstance(hours, bool) and math.isfinite(hours) and hours >= 0
+    except (TypeError, OverflowError):  # no number, or an integer that no float can hold
+        valid = False
+    if not valid:
+        raise ValueError(f"hours must be a number, 0 or more, not {hours!r}")
+    return float(hours)
+
+
+def _clean_up(*options: str) -> _Report:
+    """Runs the tool; raises CleanupError unless it went through, complete or in part."""
+    executable = os.environ.get("CALIB_CLEANUP_BIN") or "calib-cleanup"
+    app_dir = os.getcwd()
+    try:
+        # No time limit: the tool bounds its own waiting, and a long pass is at work.
+        done = subprocess.run(
+            [executable, "--json", f"--app-dir={app_dir}", *options],
+            env={name: text for name, text in os.environ.items() if name not in _SETTLED_HERE},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        raise CleanupError(
+            f"cannot run {executable}: {error.strerror}; install calib-cleanup, or set "
+            "CALIB_CLEANUP_BIN to its path"
+        ) from error
+    said = done.stderr.decode(errors="backslashreplace")
+    report = _Report.parse(done.stdout)
+    # Where the app ignores SIGCHLD, Python sees status 0 whatever happened.
+    status = done.returncode or (report.status if report else 0)
+    if report and status in (0, _PARTIAL):
+        print(said, end="", file=sys.stderr, flush=True)
+        return report
+    if status < 0:
+        message = f"{executable} was killed by signal {-status}: the next pass settles it"
+    elif report and report.status:
+        message = report.message
+    else:
+        message = said.strip().rpartition("\n")[2].removeprefix("calib-cleanup: error: ")
+    message = message or f"{executable} gave no report: is it calib-cleanup?"
+    raise CleanupError(message, status or None)
+
+
+def main() -> int:
+    """By hand: python -m backend.utils.cleanup --hours 24. Ends with the tool's exit status."""
+    parser = argparse.ArgumentParser(description="Delete old sessions, and what no session claims.")
+    parser.add_argument(
+        "--hours", type=float, default=24, metavar="N",
+        help="delete sessions created more than N hours ago (default: %(default)s)",
+    )
+    try:
+        report = _clean_up(f"--hours={_hours(parser.parse_args().hours)}")
+    except ValueError as error:
+        parser.error(str(error))
+    except CleanupError as error:
+        print(f"calib-cleanup: error: {error}", file=sys.stderr)
+        if error.status is None:
+            return _UNABLE
+        return error.status if error.status > 0 else 128 - error.status
+    report.print_sessions()
+    report.print_directories()
+    return report.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

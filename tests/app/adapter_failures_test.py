@@ -1,0 +1,175 @@
+"""The adapter where the tool cannot work, and in surroundings that are not its own."""
+
+import contextlib
+import os
+import signal
+import time
+import unittest
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from adapter_fixture import AdapterTest
+from app_folder import DEADLINE, TOOL, AnnouncedTool, AppFolder
+from cleanup import (
+    CleanupError, CleanupResult, cleanup_old_sessions, cleanup_orphaned_files, delete_session,
+    run_cleanup,
+)
+
+
+def catches(process: int, wanted: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal by now."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (wanted - 1) & 1)
+    return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Asks again and again until it is so."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("it never came to that")
+        os.sched_yield()
+
+
+class Failures(AdapterTest):
+    """What cannot run raises, with the tool's own words, and nothing is lost."""
+
+    def test_no_executable(self) -> None:
+        self.set(CALIB_CLEANUP_BIN="/nowhere/calib-cleanup")
+        calls: list[Callable[[], object]] = [cleanup_old_sessions, cleanup_orphaned_files,
+                                             run_cleanup, lambda: delete_session(self.old)]
+        for call in calls:
+            self.check_failed(call, None, "/nowhere/calib-cleanup", "No such file",
+                              "CALIB_CLEANUP_BIN")
+
+    def test_an_executable_that_may_not_run(self) -> None:
+        os.chmod(self.put_in_place_of_the_tool("exit 0"), 0o644)
+        self.check_failed(run_cleanup, None, "script", "Permission denied")
+
+    def test_something_else_than_the_tool(self) -> None:
+        path = self.put_in_place_of_the_tool("exit 0")
+        self.check_failed(run_cleanup, None, path, "is it calib-cleanup?")
+        for output in ("[]", '"text"', '{"message": "x"}', '{"message": ', "\\377"):
+            self.put_in_place_of_the_tool(f"printf '{output}'")
+            self.check_failed(run_cleanup, None, path)
+
+    def test_a_library_that_is_missing(self) -> None:
+        self.put_in_place_of_the_tool("echo 'error while loading shared libraries' >&2; exit 127")
+        self.check_failed(run_cleanup, 127, "error while loading shared libraries")
+
+    def test_killed(self) -> None:
+        path = self.put_in_place_of_the_tool("kill -KILL $$")
+        self.check_failed(run_cleanup, -signal.SIGKILL, path, "signal 9")
+
+    def test_stopped(self) -> None:
+        tool = self.enterContext(AnnouncedTool(self.app))
+        self.set(CALIB_CLEANUP_BIN=tool.path)
+        with self.app.write_lock(), ThreadPoolExecutor() as threads:
+            failed = threads.submit(
+                self.check_failed, run_cleanup, 128 + signal.SIGTERM, "Stopped by SIGTERM")
+            process = tool.started()
+            wait_until(lambda: catches(process, signal.SIGTERM))
+            os.kill(process, signal.SIGTERM)
+            failed.result(DEADLINE)
+
+    def test_no_database(self) -> None:
+        self.set(DATABASE_URL="sqlite:///backend/other.db")
+        self.check_failed(run_cleanup, 3, str(self.app.root / "backend" / "other.db"))
+        self.check_failed(lambda: delete_session(self.old), 3, "other.db")
+        self.assertFalse((self.app.root / "backend" / "other.db").exists())
+
+    def test_no_uploads_folder(self) -> None:
+        self.app.uploads.rename(self.app.root / "moved")
+        self.check_failed(cleanup_old_sessions, 3, str(self.app.uploads))
+        self.check_failed(cleanup_orphaned_files, 3, str(self.app.uploads))
+
+    def test_a_locked_database(self) -> None:
+        self.set(CALIB_CLEANUP_LOCK_WAIT="0.1")
+        with self.app.write_lock():
+            self.check_failed(run_cleanup, 4, "database")
+        self.assertEqual(run_cleanup().deleted_sessions, 1)
+
+    def test_a_mistyped_variable(self) -> None:
+        self.set(CALIB_CLEANUP_DRYRUN="1")
+        self.check_failed(run_cleanup, 2, "CALIB_CLEANUP_DRYRUN is not known",
+                          "did you mean CALIB_CLEANUP_DRY_RUN?")
+
+    def test_where_the_app_ignores_its_children(self) -> None:
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGCHLD, before)
+        self.set(DATABASE_URL="sqlite:///backend/other.db")
+        self.check_failed(run_cleanup, 3, "other.db")
+        self.set(DATABASE_URL="")
+        self.assertEqual(run_cleanup().deleted_sessions, 1)
+
+
+class Surroundings(AdapterTest):
+    """The working directory and the environment."""
+
+    def test_the_executable_on_the_path(self) -> None:
+        self.set(CALIB_CLEANUP_BIN="", PATH=f"{self.app.root / 'bin'}:{os.environ['PATH']}")
+        (self.app.root / "bin").mkdir()
+        (self.app.root / "bin" / "calib-cleanup").symlink_to(TOOL)
+        self.assertEqual(run_cleanup().deleted_sessions, 1)
+
+    def test_another_apps_settings_do_not_count(self) -> None:
+        with AppFolder() as other:
+            other.create()
+            other.add_session(1000)
+            other.add_orphan()
+            before = other.state()
+            self.set(CALIB_CLEANUP_APP_DIR=str(other.root), CALIB_CLEANUP_HOURS="0",
+                     CALIB_CLEANUP_DATABASE=str(other.database), CALIB_CLEANUP_JSON="0",
+                     CALIB_CLEANUP_UPLOADS=str(other.uploads), CALIB_CLEANUP_ORPHANS_ONLY="1",
+                     CALIB_CLEANUP_QUIET="1", CALIB_CLEANUP_VERBOSE="1",
+                     CALIB_CLEANUP_PROGRESS="always", CALIB_CLEANUP_COLOR="always")
+            self.assertEqual(cleanup_old_sessions(), 1)
+            self.assertEqual(cleanup_orphaned_files(), 1)
+            self.assertEqual(self.err.getvalue(), "")
+            self.assertEqual(self.app.session_ids(), {self.young})
+            self.assertEqual(other.state(), before)
+
+    def test_a_dry_run_holds(self) -> None:
+        self.set(CALIB_CLEANUP_DRY_RUN="1")
+        before = self.app.state()
+        self.assertEqual(cleanup_old_sessions(), 0)
+        self.assertEqual(cleanup_orphaned_files(), 0)
+        self.assertEqual(run_cleanup(), CleanupResult("Dry run: nothing was deleted", 0, 0))
+        self.assertEqual(self.printed(), 2 * [
+            "Cleanup dry run: Would delete 1 old session",
+            "Orphaned file cleanup dry run: Would delete 1 directory",
+        ])
+        with self.assertRaisesRegex(CleanupError, "CALIB_CLEANUP_DRY_RUN is set"):
+            delete_session(self.old)
+        self.assertEqual(self.app.state(), before)
+
+    def test_a_limit_holds(self) -> None:
+        self.set(CALIB_CLEANUP_MAX_DELETE="1")
+        before = self.app.state()
+        result = run_cleanup()
+        self.assertEqual(result[1:], (0, 0))
+        self.assertIn("--max-delete", result.message)
+        self.assertEqual(self.app.state(), before)
+
+    def test_a_grace_holds(self) -> None:
+        self.set(CALIB_CLEANUP_ORPHAN_GRACE="60")
+        self.assertEqual(run_cleanup()[1:], (1, 0))
+        self.assertEqual(cleanup_orphaned_files(), 0)
+        self.assertIn(self.orphan, self.app.directories())
+
+    def test_the_database_of_the_dotenv(self) -> None:
+        moved = self.app.root / "data.db"
+        self.app.database.rename(moved)
+        (self.app.root / "backend" / ".env").write_text("DATABASE_URL='sqlite:///data.db'\n")
+        self.assertEqual(run_cleanup()[1:], (1, 1))
+
+    def test_any_working_directory_is_the_apps(self) -> None:
+        with contextlib.chdir(self.app.root / "backend"):
+            self.check_failed(run_cleanup, 3, str(self.app.root / "backend" / "uploads"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,177 @@
+"""The adapter on real folders, with the real executable."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import unittest
+from collections.abc import Callable
+
+from adapter_fixture import AdapterTest
+from app_folder import DEADLINE
+from cleanup import (
+    CleanupResult, cleanup_old_sessions, cleanup_orphaned_files, delete_session, run_cleanup,
+)
+
+
+class WhatGoes(AdapterTest):
+    """Each function takes what its name says, and no more."""
+
+    def test_old_sessions_go_and_orphans_stay(self) -> None:
+        self.assertEqual(cleanup_old_sessions(), 1)
+        self.assertEqual(self.app.session_ids(), {self.young})
+        self.assertEqual(self.app.directories(), {self.young, self.orphan})
+        self.assertEqual(self.printed(), ["Cleanup completed: Deleted 1 old session"])
+        self.assertEqual(self.err.getvalue(), "")
+
+    def test_an_orphan_from_long_ago_stays_too(self) -> None:
+        os.utime(self.app.uploads / self.orphan, (0, 0))
+        self.assertEqual(cleanup_old_sessions(), 1)
+        self.assertEqual(self.app.directories(), {self.young, self.orphan})
+
+    def test_orphans_go_and_sessions_stay(self) -> None:
+        self.app.add_orphan()
+        self.assertEqual(cleanup_orphaned_files(), 2)
+        self.assertEqual(self.app.session_ids(), {self.old, self.young})
+        self.assertEqual(self.app.directories(), {self.old, self.young})
+        self.assertEqual(
+            self.printed(), ["Orphaned file cleanup completed: Deleted 2 directories"])
+
+    def test_one_pass_takes_both(self) -> None:
+        self.app.add_session(1000)
+        self.assertEqual(run_cleanup(), CleanupResult("Cleanup completed successfully", 2, 1))
+        self.assertEqual(self.app.directories(), {self.young})
+        self.assertEqual(self.printed(), [
+            "Cleanup completed: Deleted 2 old sessions",
+            "Orphaned file cleanup completed: Deleted 1 directory",
+        ])
+
+    def test_one_after_the_other_adds_up(self) -> None:
+        self.assertEqual((cleanup_old_sessions(), cleanup_orphaned_files()), (1, 1))
+        self.assertEqual((cleanup_old_sessions(), cleanup_orphaned_files()), (0, 0))
+        self.assertEqual(self.printed()[2:], [
+            "Cleanup completed: Deleted 0 old sessions",
+            "Orphaned file cleanup completed: Deleted 0 directories",
+        ])
+
+    def test_one_after_the_other_where_no_session_is_left(self) -> None:
+        delete_session(self.young)
+        self.assertEqual((cleanup_old_sessions(), cleanup_orphaned_files()), (1, 0))
+        self.assertIn(self.orphan, self.err.getvalue())
+        self.assertEqual(self.app.directories(), {self.orphan})
+
+    def test_one_pass_where_no_session_is_left(self) -> None:
+        delete_session(self.young)
+        self.assertEqual(run_cleanup()[1:], (1, 1))
+        self.assertEqual(self.app.directories(), set())
+
+    def test_the_hours_decide(self) -> None:
+        self.assertEqual(cleanup_old_sessions(25.5), 0)
+        self.assertEqual(cleanup_old_sessions(hours_old=1e300), 0)
+        self.assertEqual(run_cleanup(22.5).deleted_sessions, 2)
+        new = self.app.add_session(0.001)
+        self.assertEqual(cleanup_old_sessions(0), 1)
+        self.assertNotIn(new, self.app.directories())
+
+    def test_one_session_goes_whatever_its_age(self) -> None:
+        delete_session(self.young)
+        self.assertEqual(self.app.session_ids(), {self.old})
+        self.assertEqual(self.app.directories(), {self.old, self.orphan})
+
+    def test_what_stays_behind_is_said_and_the_rest_counts(self) -> None:
+        stuck = self.app.add_session(25)
+        with self.app.connected() as database:
+            database.execute("UPDATE sessions SET images_dir = '/elsewhere' WHERE id = ?", (stuck,))
+        result = run_cleanup()
+        self.assertEqual(result.deleted_sessions, 1)
+        self.assertIn(f"session {stuck} is left whole", result.message)
+        self.assertIn(stuck, self.err.getvalue())
+        self.assertEqual(cleanup_old_sessions(), 0)
+        self.assertEqual(self.err.getvalue().count(f"session {stuck} is left whole"), 2)
+
+
+class NumbersAndIds(AdapterTest):
+    """What is no number of hours and no id is refused before anything runs."""
+
+    def check_refused(self, call: Callable[[], object]) -> None:
+        self.put_in_place_of_the_tool('touch "$0.was-run"')
+        before = self.app.state()
+        with self.assertRaises(ValueError):
+            call()
+        self.assertFalse((self.app.root / "script.was-run").exists())
+        self.assertEqual(self.app.state(), before)
+
+    def test_hours_that_are_none(self) -> None:
+        wrong: list[object] = [-1, -0.001, math.nan, math.inf, -math.inf, True, False, "24", None,
+                               10**400]
+        for hours in wrong:
+            for function in (cleanup_old_sessions, run_cleanup):
+                with self.subTest(hours=hours, function=function.__name__):
+                    self.check_refused(lambda: function(hours))  # type: ignore[arg-type]
+
+    def test_ids_that_can_be_none(self) -> None:
+        wrong: list[object] = ["", "a\0b", "\0", "\ud800", "a\udcffb", None, 7, b"x"]
+        for session_id in wrong:
+            with self.subTest(session_id=session_id):
+                self.check_refused(lambda: delete_session(session_id))  # type: ignore[arg-type]
+
+    def test_no_id_is_taken_for_an_option(self) -> None:
+        for session_id in ("--hours=0", "--hours", "-n", "--dry-run", "--", "-", "--orphans-only",
+                           "[a,b]", '"a"', "=", "../uploads", "x y", "a\nb", "é", "%s"):
+            with self.subTest(session_id=session_id):
+                shown = session_id.replace("\n", "\\x0a")
+                self.check_failed(lambda: delete_session(session_id), 1,
+                                  f"session {shown}: there is no such session")
+
+    def test_an_id_that_looks_like_an_option_is_an_id(self) -> None:
+        for session_id in ("--hours=0", "-n", "--", "[a,b]", '"a"', "x y"):
+            with self.subTest(session_id=session_id):
+                self.app.add_session(0, session_id)
+                delete_session(session_id)
+                self.assertEqual(self.app.session_ids(), {self.old, self.young})
+
+
+class ByHand(AdapterTest):
+    """python -m backend.utils.cleanup"""
+
+    def run_module(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "backend.utils.cleanup", *arguments],
+                              capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+    def test_hours(self) -> None:
+        done = self.run_module("--hours", "24")
+        self.assertEqual(done.stdout, "Cleanup completed: Deleted 1 old session\n"
+                                      "Orphaned file cleanup completed: Deleted 1 directory\n")
+        self.assertEqual((done.stderr, done.returncode), ("", 0))
+        self.assertEqual(self.app.directories(), {self.young})
+        self.assertEqual(self.run_module("--hours", "0.5").returncode, 0)
+        self.assertEqual(self.app.session_ids(), set())
+
+    def test_without_hours_it_is_24(self) -> None:
+        self.assertEqual(self.run_module().returncode, 0)
+        self.assertEqual(self.app.session_ids(), {self.young})
+
+    def test_wrong_hours(self) -> None:
+        before = self.app.state()
+        for hours in ("-1", "nan", "inf", "x", ""):
+            done = self.run_module("--hours", hours)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), hours)
+            self.assertIn("hours", done.stderr)
+        self.assertEqual(self.app.state(), before)
+
+    def test_the_tools_status(self) -> None:
+        self.set(CALIB_CLEANUP_MAX_DELETE="0")
+        self.assertEqual(self.run_module().returncode, 1)
+        self.set(DATABASE_URL="sqlite:///backend/other.db")
+        done = self.run_module()
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertRegex(done.stderr, r"\Acalib-cleanup: error: [^\n]*other\.db[^\n]*\n\Z")
+        self.set(CALIB_CLEANUP_BIN="/nowhere")
+        self.assertEqual(self.run_module().returncode, 3)
+        self.put_in_place_of_the_tool("kill -KILL $$")
+        self.assertEqual(self.run_module().returncode, 128 + signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    unittest.main()

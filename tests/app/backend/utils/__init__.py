@@ -1,0 +1,1 @@
+"""What the app runs beside its requests."""
