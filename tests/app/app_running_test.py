@@ -1,0 +1,132 @@
+"""The app as it runs for a long time: what it does by itself, and many users at once."""
+
+import threading
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+from app_fixture import CLEANUP, SUCCESS, AppTest, succeeded, upload
+from app_folder import DEADLINE, AnnouncedTool, AppFolder
+from app_server import AppServer
+
+
+class OwnApp(AppTest):
+    """A folder for each test."""
+
+    def setUp(self) -> None:
+        self.app = self.enterContext(AppFolder())
+
+
+class Unasked(OwnApp):
+    """What the app does by itself."""
+
+    def start(self, **environment: str) -> AppServer:
+        """Runs the app until the test ends."""
+        return self.enterContext(AppServer(self.app, **environment))
+
+    def test_start_up(self) -> None:
+        with AppServer(self.app) as first:
+            old, young = upload(first.client), upload(first.client)
+        self.app.age(25, old)
+        self.app.add_orphan()
+        again = self.start()
+        again.wait_for_line("Cleanup completed: Deleted 1 old session\n")
+        again.wait_for_line("Orphaned file cleanup completed: Deleted 1 directory\n")
+        self.check_gone(again.client, old)
+        self.check_whole(again.client, young)
+        self.assertEqual(self.app.directories(), {young})
+
+    def test_every_hour(self) -> None:
+        # An hour of this app is short.
+        server = self.start(CLEANUP_INTERVAL_SECONDS="0.05")
+        young = upload(server.client)
+        server.wait_for_line("Cleanup completed: Deleted 0 old sessions\n")
+        self.app.age(25, upload(server.client))
+        server.wait_for_line("Cleanup completed: Deleted 1 old session\n")
+        self.app.age(25, upload(server.client), upload(server.client))
+        server.wait_for_line("Cleanup completed: Deleted 2 old sessions\n")
+        self.assertEqual(self.app.session_ids(), {young})
+        self.check_whole(server.client, young)
+
+    def test_the_database_of_the_dotenv(self) -> None:
+        (self.app.root / "data").mkdir()
+        (self.app.root / "backend" / ".env").write_text(
+            "export DATABASE_URL='sqlite:///data/sessions.db'  # moved\n")
+        (self.app.root / ".env").write_text("DATABASE_URL=sqlite:///data/wrong.db\n")
+        self.app.database = self.app.root / "data" / "sessions.db"
+        client = self.start().client
+        old = upload(client)
+        self.app.age(25, old)
+        self.assertEqual(client.post(CLEANUP).json()["deleted_sessions"], 1)
+        self.check_gone(client, old)
+
+
+class UnderLoad(OwnApp):
+    """Nobody waits for a clean-up, and no upload fails beside it."""
+
+    def start(self, tool: AnnouncedTool) -> AppServer:
+        """An app whose tool waits longer for a lock than anybody here waits for an answer."""
+        return AppServer(self.app, CALIB_CLEANUP_BIN=tool.path,
+                         CALIB_CLEANUP_LOCK_WAIT=str(2 * DEADLINE))
+
+    def test_others_are_served_while_a_pass_waits(self) -> None:
+        tool = self.enterContext(AnnouncedTool(self.app))
+        with self.start(tool) as server, ThreadPoolExecutor() as threads:
+            for _ in range(2):  # the passes of the start-up
+                tool.started()
+            old = upload(server.client)
+            self.app.age(25, old)
+            with self.app.write_lock():
+                cleaning = threads.submit(server.client.post, CLEANUP)
+                tool.started()
+                self.check_whole(server.client, old)
+                self.assertFalse(cleaning.done())
+            self.assertEqual(cleaning.result(DEADLINE).json()["deleted_sessions"], 1)
+            self.check_gone(server.client, old)
+
+    def test_others_are_served_while_the_pass_of_a_start_up_waits(self) -> None:
+        with AppServer(self.app) as first:
+            old = upload(first.client)
+        self.app.age(25, old)
+        tool = self.enterContext(AnnouncedTool(self.app))
+        lock = self.app.write_lock()
+        with self.start(tool) as server:
+            with lock:
+                tool.started()
+                self.check_whole(server.client, old)
+                self.assertNotIn("Cleanup completed", server.log())
+            server.wait_for_line("Cleanup completed: Deleted 1 old session\n")
+
+    def test_no_upload_fails(self) -> None:
+        over = threading.Event()
+
+        def upload_until_it_is_over() -> list[str]:
+            uploaded = []
+            while not over.is_set():
+                uploaded.append(upload(client))
+                self.check_whole(client, uploaded[-1])
+            return uploaded
+
+        with AppServer(self.app, CLEANUP_INTERVAL_SECONDS="0.05") as server:
+            client = server.client
+            with ThreadPoolExecutor() as threads:
+                uploading = [threads.submit(upload_until_it_is_over) for _ in range(3)]
+                try:
+                    for _ in range(8):
+                        doomed = upload(client)
+                        self.app.age(25, upload(client))
+                        self.app.add_orphan()
+                        succeeded(client.post(CLEANUP))
+                        succeeded(client.delete(f"/api/v1/upload/session/{doomed}"))
+                finally:
+                    over.set()
+                kept = {session_id for task in uploading for session_id in task.result(DEADLINE)}
+            self.assertEqual(client.post(CLEANUP).json()["message"], SUCCESS)
+            self.assertEqual(self.app.session_ids(), kept)
+            self.assertEqual(self.app.directories(), kept)
+            for session_id in kept:
+                self.check_whole(client, session_id)
+            self.assertNotIn("Traceback", server.log())
+
+
+if __name__ == "__main__":
+    unittest.main()
