@@ -1,0 +1,71 @@
+"""What the README tells the app's owner to do, done."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import unittest
+from pathlib import Path
+
+from app_folder import ADAPTER, DEADLINE, SOURCE, TOOL, AppFolder
+
+
+def blocks() -> list[str]:
+    """The indented blocks of the section, without their indentation."""
+    readme = (SOURCE / "README.md").read_text()
+    section = readme.partition("## Use it in the app\n")[2].partition("\n## ")[0]
+    return [textwrap.dedent(block) for block in re.findall(r"(?:^(?: {4}.*)?\n)+", section, re.M)
+            if block.strip()]
+
+
+class UseItInTheApp(unittest.TestCase):
+    """Each command and each piece of code."""
+
+    def setUp(self) -> None:
+        self.app = self.enterContext(AppFolder())
+        self.app.create()
+        self.old, self.young = self.app.add_session(25), self.app.add_session(23)
+
+    def run_commands(self, commands: str) -> str:
+        """What they print, in the app's root folder and with what is installed on PATH."""
+        programs = self.app.root / "bin"
+        programs.mkdir(exist_ok=True)
+        for name, program in (("calib-cleanup", TOOL), ("python3", sys.executable)):
+            if not (programs / name).exists():
+                (programs / name).symlink_to(program)
+        environment = {name: text for name, text in os.environ.items()
+                       if name != "CALIB_CLEANUP_BIN"}
+        environment["PATH"] = f"{programs}:{environment['PATH']}"
+        adapter = "/usr/local/share/calib-cleanup/cleanup.py"
+        return subprocess.run(
+            ["sh", "-ec", commands.replace(adapter, str(ADAPTER))], cwd=self.app.root,
+            env=environment, capture_output=True, text=True, timeout=DEADLINE, check=True).stdout
+
+    def test_the_commands(self) -> None:
+        replace, clean_up = [block for block in blocks() if "backend/utils" in block
+                             or "backend.utils" in block]
+        (self.app.root / "backend" / "utils" / "cleanup.py").write_text("# the app's own\n")
+        self.run_commands(replace)
+        utils = self.app.root / "backend" / "utils"
+        self.assertEqual((utils / "cleanup.py").read_text(), ADAPTER.read_text())
+        self.assertEqual((utils / "cleanup.py.orig").read_text(), "# the app's own\n")
+        self.assertEqual(self.run_commands(clean_up).splitlines(), [
+            "Cleanup dry run: Would delete 1 old session",
+            "Orphaned file cleanup dry run: Would delete 0 directories",
+            "Cleanup completed: Deleted 1 old session",
+            "Orphaned file cleanup completed: Deleted 0 directories",
+        ])
+        self.assertEqual(self.app.session_ids(), {self.young})
+
+    def test_the_code_is_that_of_the_app_that_is_tested(self) -> None:
+        tested = "".join(path.read_text() for path in Path(__file__).parent.glob("backend/*.py"))
+        code = [piece for block in blocks() for piece in re.split(r"\n\n(?=\S)", block)
+                if "def " in piece or "app." in piece]
+        self.assertEqual(len(code), 6)
+        for piece in code:
+            self.assertIn(piece.strip("\n"), tested)
+
+
+if __name__ == "__main__":
+    unittest.main()
