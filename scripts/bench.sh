@@ -38,7 +38,7 @@ original=("$@")
 while [ "$#" -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit ;;
-    --quick) passed_on+=(--quick); image_size=4G; shift; continue ;;
+    --quick) passed_on+=(--quick); image_size=2G; shift; continue ;;
     --only | --fs | --pairs | --jobs | --tool | --dir)
       [ "$#" -ge 2 ] || wrong_usage "$1 needs a value" ;;
     *) wrong_usage "unknown option $1" ;;

@@ -1,7 +1,6 @@
 """Runs commands, in turn, and takes their time."""
 
 import ctypes
-import dataclasses
 import os
 import statistics
 import sys
@@ -14,17 +13,6 @@ class Failed(Exception):
     """A run that did not do its work measures nothing."""
 
 
-@dataclasses.dataclass
-class Run:
-    start: float  # seconds of the monotonic clock
-    end: float
-    peak_bytes: int
-
-    @property
-    def seconds(self):
-        return self.end - self.start
-
-
 def settle(folder):
     """Writes out what is dirty on the file system of `folder`, so that no run pays for another."""
     directory = os.open(folder, os.O_RDONLY)
@@ -34,7 +22,8 @@ def settle(folder):
 
 
 def run(arguments, scratch, folder=None, environment=None):
-    """Runs a command to its end; with a status that is not 0 it has failed."""
+    """Runs a command to its end and gives its seconds; with a status that is not 0 it has
+    failed."""
     errors = scratch / "stderr"
     actions = [
         (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
@@ -46,14 +35,14 @@ def run(arguments, scratch, folder=None, environment=None):
     start = time.monotonic()
     process = os.posix_spawnp(arguments[0], arguments, environment or os.environ,
                               file_actions=actions)
-    _, status, usage = os.wait4(process, 0)
+    _, status = os.waitpid(process, 0)
     end = time.monotonic()
     os.chdir("/")
     if status != 0:
         code = os.waitstatus_to_exitcode(status)
         text = errors.read_text(errors="replace").strip().splitlines()
         raise Failed(f"{os.path.basename(arguments[0])}: status {code}: {' '.join(text[-1:])}")
-    return Run(start, end, usage.ru_maxrss * 1024)
+    return end - start
 
 
 def progress(text):
@@ -61,11 +50,13 @@ def progress(text):
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def interleave(contestants, pairs, title):
+def interleave(contestants, pairs, title, until):
     """Calls each of `contestants` (name: function) `pairs` times, in turn, the order turned round
-    each time; gives name: list of what it returned."""
+    each time, less often where the clock passes `until`; gives name: list of what it returned."""
     results = {name: [] for name in contestants}
     for number in range(pairs):
+        if number > 0 and time.monotonic() > until:
+            break
         order = list(contestants)
         for name in order if number % 2 == 0 else reversed(order):
             progress(f"{title}: {number + 1} of {pairs}: {name}")
@@ -76,6 +67,18 @@ def interleave(contestants, pairs, title):
 
 def ratios(ours, theirs):
     return [one / other for one, other in zip(ours, theirs)]
+
+
+def peak_bytes(arguments, scratch):
+    """The most memory that a command occupies. A process inherits the peak of who starts it, so a
+    small one has to."""
+    result = scratch / "peak"
+    starter = ("import os, sys; process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ);"
+               "_, status, usage = os.wait4(process, 0);"
+               "open(sys.argv[1], 'w').write(str(usage.ru_maxrss * 1024));"
+               "sys.exit(os.waitstatus_to_exitcode(status))")
+    run([sys.executable, "-S", "-c", starter, result, *arguments], scratch)
+    return int(result.read_text())
 
 
 median = statistics.median

@@ -11,21 +11,23 @@ import uuid
 import data
 import measure
 import table
-from measure import Failed, median, ratios
+from harness import seconds
+from measure import Failed, ratios
 
 # As the tool sets them.
 PRAGMAS = """PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=OFF; PRAGMA cell_size_check=ON;
 PRAGMA temp_store=MEMORY; PRAGMA synchronous=EXTRA; PRAGMA cache_spill=OFF;"""
 
+IMAGES = 50  # rows a session
 LONGEST_WAIT = 0.3  # seconds
 
 
 class Template:
     """A database that is made once and copied for each run. `expired`: positions of sessions."""
 
-    def __init__(self, folder, sessions, rows, expired, wal=False):
+    def __init__(self, folder, sessions, rows, expired, wal=False, file="template.db"):
         self.ids = [str(uuid.uuid4()) for _ in range(sessions)]
-        self.path = folder / "template.db"
+        self.path = folder / file
         self.left = sessions - len(expired)
         self.kept = next(self.ids[i] for i in reversed(range(sessions)) if i not in expired)
         data.make_database(self.path, self.ids, rows, expired, wal)
@@ -65,48 +67,44 @@ def one_transaction():
 
 
 def logged(bench, path, template, command):
-    """Runs command(app, environment); gives its time and how long it held the write lock."""
+    """Runs command(app); gives its time, how long it held the write lock in all, and at most."""
     app = template.copy(path)
     log = bench.scratch / "locks"
     log.unlink(missing_ok=True)
     environment = {**os.environ, "LD_PRELOAD": bench.lock_log, "CALIB_BENCH_LOCKS": str(log)}
-    result = command(app, environment)
+    taken = bench.run(command(app), environment=environment)
     template.done(app)
-    holds = [float(to) - float(since) for since, to in map(str.split, open(log, encoding="ascii"))]
-    return result.seconds, sum(holds), max(holds)
+    holds = [float(to) - float(since)
+             for since, to in map(str.split, log.read_text().splitlines())]
+    return taken, sum(holds), max(holds)
 
 
-def records(bench):
+def records(bench, until):
+    """How long the write lock is held, and the time in all, against one transaction."""
     sessions = bench.size(100_000, 4_000)
-    work = f"records {sessions // 2} of {sessions} x 50"
+    work = f"records, {sessions // 2} of {sessions} x {IMAGES}"
 
-    def at(name, path):
+    def at(name, path, until):
         for wal in (False, True):
-            mode = "WAL" if wal else "journal"
-            template = Template(path, sessions, 50, set(range(sessions // 2)), wal)
+            mode = f"{work}, {'WAL' if wal else 'journal'}"
+            template = Template(path, sessions, IMAGES, set(range(sessions // 2)), wal)
             contestants = {
-                "tool": lambda: logged(bench, path, template, lambda app, environment:
-                                       bench.clean_up(app, environment=environment)),
-                "sqlite3": lambda: logged(bench, path, template, lambda app, environment: bench.run(
-                    ["sqlite3", "-init", "/dev/null", app.database, one_transaction()],
-                    environment=environment)),
+                "tool": lambda: logged(bench, path, template, bench.tool_command),
+                "sqlite3": lambda: logged(bench, path, template, lambda app: [
+                    "sqlite3", "-init", "/dev/null", app.database, one_transaction()]),
             }
-            results = measure.interleave(contestants, bench.pairs(5, 2), f"{work}, {mode}")
+            results = bench.interleave(contestants, (5, 2), mode, until)
             (ours, our_holds, our_longest), (theirs, their_holds, _) = (
                 list(zip(*results[contestant])) for contestant in ("tool", "sqlite3"))
-            bench.table.add(f"{work}, {mode}: write lock held : sqlite3", name,
+            bench.table.add(f"{mode}: write lock held : sqlite3", name,
                             ratios(our_holds, their_holds), 1.0,
-                            seconds(our_holds, their_holds) +
+                            seconds(our_holds, their_holds, "sqlite3") +
                             f"; longest {table.number(max(our_longest))} s")
-            bench.table.add(f"{work}, {mode}: wall time : sqlite3", name, ratios(ours, theirs), 2.5,
-                            seconds(ours, theirs))
+            bench.table.add(f"{mode}: wall time : sqlite3", name, ratios(ours, theirs), 2.5,
+                            seconds(ours, theirs, "sqlite3"))
             template.path.unlink()
 
-    bench.each_place(work, at, places=[bench.database_place()])
-
-
-def seconds(ours, theirs):
-    return f"{table.number(median(ours))} s / sqlite3 {table.number(median(theirs))} s"
+    bench.each_place(work, at, bench.one_of("root"), until)
 
 
 class User:
@@ -136,26 +134,90 @@ def with_users(bench, path, template):
     return said
 
 
-def waits(bench):
+def waits(bench, until):
+    """The longest that a writer and a reader wait beside a pass."""
     sessions = bench.size(100_000, 4_000)
-    half = f"records {sessions // 2} of {sessions} x 50"
-    few = f"records {sessions // 50} of {sessions} x 50, scattered"
 
-    def at(name, path):
-        for work, expired in ((half, set(range(sessions // 2))),
-                              (few, data.scattered(sessions, 0.02))):
+    def at(name, path, until):
+        for expired, how in ((set(range(sessions // 2)), ""),
+                             (data.scattered(sessions, 0.02), " scattered")):
             for wal in (False, True):
-                mode = "WAL" if wal else "journal"
-                template = Template(path, sessions, 50, expired, wal)
-                results = measure.interleave(
-                    {"tool": lambda: with_users(bench, path, template)}, bench.pairs(5, 2),
-                    f"{work}, {mode}, with users")["tool"]
+                work = (f"records, {len(expired)}{how} of {sessions} x {IMAGES}, "
+                        f"{'WAL' if wal else 'journal'}")
+                template = Template(path, sessions, IMAGES, expired, wal)
+                results = bench.interleave({"tool": lambda: with_users(bench, path, template)},
+                                           (5, 1), f"{work}, with users", until)["tool"]
                 template.path.unlink()
-                for i, kind in enumerate(("writer", "reader")):
-                    runs = [run[i] for run in results]
-                    bench.table.add(f"{work}, {mode}: longest wait of a {kind}, s", name,
+                for position, kind in enumerate(("writer", "reader")):
+                    runs = [run[position] for run in results]
+                    bench.table.add(f"{work}: longest wait of a {kind}, s", name,
                                     [longest for longest, _, _ in runs], LONGEST_WAIT,
                                     f"refused {sum(refused for _, refused, _ in runs)} of "
                                     f"{sum(visits for _, _, visits in runs)}")
 
-    bench.each_place(half, at, places=[bench.database_place()])
+    bench.each_place("records: waits", at, bench.one_of("root"), until)
+
+
+def nothing(bench, until):
+    """A pass that finds nothing to do."""
+    sessions = 1000
+
+    def at(name, path, until):
+        for rows in (0, IMAGES):
+            app = data.App(path / "app").make(0, sessions, files=0, rows=rows)
+            contestants = {
+                "tool": lambda: bench.clean_up(app),
+                "sqlite3": lambda: bench.run(["sqlite3", "-init", "/dev/null", app.database,
+                                              "SELECT count(*) FROM sessions"]),
+            }
+            results = bench.interleave(contestants, (100, 20), "nothing to do", until)
+            bench.table.add(f"nothing to do, {sessions} x {rows} : sqlite3 count(*)", name,
+                            ratios(results["tool"], results["sqlite3"]), 2.0,
+                            seconds(results["tool"], results["sqlite3"], "sqlite3"))
+            app.remove()
+
+    bench.each_place("nothing to do", at, bench.one_of("root"), until)
+
+
+def memory(bench, until):
+    """The most memory of a dry run and of a pass, with a directory for each session."""
+    sessions = bench.size(1_000_000, 20_000)
+
+    def at(name, path, _until):
+        app = data.App(path / "app").make(sessions // 2, sessions // 2, files=0, rows=2)
+        for work, options in (("dry run", ["--dry-run"]), ("pass", [])):
+            measure.progress(f"memory, {work}")
+            peak = measure.peak_bytes(bench.tool_command(app, *options), bench.scratch)
+            bench.table.add(f"{work}, {sessions // 2} of {sessions}: memory, MiB", name,
+                            [peak / 2**20], 256)
+        measure.progress("")
+        app.remove()
+
+    bench.each_place("memory", at, bench.one_of("tmpfs"), until)
+
+
+def linear(bench, until):
+    """Ten times the sessions: the time of a pass over records alone."""
+    small = bench.size(10_000, 400)
+
+    def timed(path, template):
+        app = template.copy(path)
+        result = bench.clean_up(app)
+        template.done(app)
+        return result
+
+    def at(name, path, until):
+        templates = {}
+        for count in (10 * small, small):
+            templates[count] = Template(path, count, IMAGES, set(range(count // 2)),
+                                        file=f"template-{count}.db")
+        results = bench.interleave({count: lambda template=template: timed(path, template)
+                                    for count, template in templates.items()}, (3, 1),
+                                   "linear, records", until)
+        for template in templates.values():
+            template.path.unlink()
+        bench.table.add(f"records, {10 * small} : {small} sessions x {IMAGES}", name,
+                        ratios(results[10 * small], results[small]), 11,
+                        seconds(results[10 * small], results[small], ""))
+
+    bench.each_place("linear, records", at, bench.one_of("root"), until)

@@ -25,8 +25,8 @@ class Table:
                            "" if goal is None else f"<= {goal:.2f}", verdict, str(len(values)),
                            detail))
 
-    def fail(self, work, place, why):
-        self.lines.append((work, place, "-", "", "", "failed", "", why))
+    def fail(self, work, place, why, verdict="failed"):
+        self.lines.append((work, place, "-", "", "", verdict, "", why))
 
     def print(self):
         widths = [max(len(line[i]) for line in self.lines) for i in range(len(self.lines[0]))]
