@@ -15,6 +15,7 @@ Usage: scripts/bench.sh [OPTION]...
                   one of --dir, the others are made, which takes root
   --pairs N       pairs of runs for each ratio, instead of the row's own number
   --jobs NUMBERS  the fixed numbers of threads that the row jobs tries (1,2,4,8,16)
+  --real-time     run what is measured ahead of all else on a busy machine (root)
   --tool FILE     measure this executable instead of building build/release/calib-cleanup
   --dir DIR       make the temporary folder in DIR (/var/tmp); up to 20 GB
   --help          print this
@@ -39,6 +40,7 @@ while [ "$#" -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit ;;
     --quick) passed_on+=(--quick); image_size=2G; shift; continue ;;
+    --real-time) passed_on+=(--real-time); shift; continue ;;
     --only | --fs | --pairs | --jobs | --tool | --dir)
       [ "$#" -ge 2 ] || wrong_usage "$1 needs a value" ;;
     *) wrong_usage "unknown option $1" ;;

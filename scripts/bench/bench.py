@@ -8,6 +8,7 @@ import sys
 import time
 
 import files
+import measure
 import records
 from harness import Bench
 
@@ -42,6 +43,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default=",".join(ROWS))
     parser.add_argument("--pairs", type=int)
+    parser.add_argument("--real-time", action="store_true")
     parser.add_argument("--jobs", default="1,2,4,8,16")
     return parser.parse_args()
 
@@ -60,6 +62,7 @@ def main():
     for name in options.only.split(","):
         if name not in ROWS:
             sys.exit(f"bench.sh: error: unknown row '{name}'; see --help")
+    measure.real_time = options.real_time
     bench = Bench(options)
     if not bench.places:
         sys.exit("bench.sh: error: no file system to run on: " + "; ".join(options.without))

@@ -113,6 +113,8 @@ class User:
             [sys.executable, pathlib.Path(__file__).with_name("users.py"), kind, app.database,
              session], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.process.stdout.readline()
+        if measure.real_time:
+            os.sched_setscheduler(self.process.pid, os.SCHED_RR, os.sched_param(1))
 
     def leave(self):
         """Gives its longest wait in seconds, how often it was refused, and how often it came."""
