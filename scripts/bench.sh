@@ -29,7 +29,9 @@ wrong_usage() {
   exit 2
 }
 
+all_rows=pass,jobs,dry-run,cold,records,waits,nothing,memory,linear,app-style
 all_systems=root,ext4,discard,xfs,btrfs,tmpfs,overlay
+rows=$all_rows
 systems=$all_systems
 tool=
 parent=/var/tmp
@@ -46,20 +48,32 @@ while [ "$#" -gt 0 ]; do
     *) wrong_usage "unknown option $1" ;;
   esac
   case $1 in
+    --only) rows=$2 ;;
     --fs) systems=$2 ;;
+    --pairs | --jobs)
+      [[ $2 =~ ^[1-9][0-9]{0,3}(,[1-9][0-9]{0,3})*$ ]] || wrong_usage "$1 takes numbers, not '$2'"
+      passed_on+=("$1" "$2")
+      ;;
     --tool) tool=$(realpath -e -- "$2") ;;
     --dir) parent=$(realpath -e -- "$2") ;;
-    *) passed_on+=("$1" "$2") ;;
   esac
   shift 2
 done
+# check WHAT LIST ALL: each of LIST must be one of ALL, both separated by commas.
+check() {
+  local name names
+  IFS=, read -ra names <<<"$2"
+  for name in "${names[@]}"; do
+    [[ ,$3, == *",$name,"* ]] || wrong_usage "unknown $1 '$name'"
+  done
+}
+check row "$rows" "$all_rows"
+check "file system" "$systems" "$all_systems"
 IFS=, read -ra wanted <<<"$systems"
-for name in "${wanted[@]}"; do
-  case ,$all_systems, in *,"$name",*) ;; *) wrong_usage "unknown file system '$name'" ;; esac
-done
 
 # Mounts in a namespace of our own go with its last process, whatever ends it.
-if [ "$(id -u)" -eq 0 ] && [ -z "${CALIB_BENCH_NAMESPACE:-}" ] && unshare --mount true 2>/dev/null; then
+if [ "$(id -u)" -eq 0 ] && [ -z "${CALIB_BENCH_NAMESPACE:-}" ] &&
+  unshare --mount true 2>/dev/null; then
   CALIB_BENCH_NAMESPACE=1 exec unshare --mount --propagation private "$0" "${original[@]}"
 fi
 
@@ -96,7 +110,7 @@ measuring=
 clean_up() {
   local i
   if [ -n "$measuring" ]; then
-    kill "$measuring" 2>/dev/null || true
+    kill "$measuring" || true
     wait "$measuring" || true
   fi
   for ((i = ${#mounted[@]} - 1; i >= 0; i--)); do
@@ -111,16 +125,24 @@ make_system() {
   local at=$folder/$1
   mkdir "$at"
   case $1 in
-    root) return ;;
     tmpfs) mount -t tmpfs -o size=75% bench "$at" ;;
     overlay)
-      make_image ext4 "$image" "$folder/overlay.below" &&
-        mkdir "$folder"/overlay.below/{lower,upper,work} &&
-        mount -t overlay -o "lowerdir=$folder/overlay.below/lower,upperdir=$folder/overlay.below/upper,workdir=$folder/overlay.below/work" bench "$at"
+      local below=$folder/overlay.below
+      make_image ext4 "$image" "$below" && mkdir "$below"/{lower,upper,work} &&
+        mount -t overlay bench "$at" \
+          -o "lowerdir=$below/lower,upperdir=$below/upper,workdir=$below/work"
       ;;
     discard) make_image ext4 "$image" "$at" -o discard ;;
     *) make_image "$1" "$image" "$at" ;;
   esac && mounted+=("$at")
+}
+
+# kind_of FOLDER: what file system it stands on, as --fs names them.
+kind_of() {
+  local type options
+  read -r type options < <(findmnt --noheadings --output FSTYPE,OPTIONS --target "$1")
+  if [[ $type = ext4 && ,$options, == *,discard,* ]]; then type=discard; fi
+  echo "$type"
 }
 
 # make_image TYPE IMAGE FOLDER [MOUNT OPTION]...
@@ -145,6 +167,9 @@ trap 'exit 143' TERM HUP
 for name in "${wanted[@]}"; do
   if [ "$name" != root ] && [ "$(id -u)" -ne 0 ]; then
     passed_on+=(--without "$name: mounting takes root")
+  elif [ "$name" = root ]; then
+    mkdir "$folder/root"
+    passed_on+=(--place "root=$folder/root" --root "$(kind_of "$folder")")
   elif make_system "$name" >"$folder/log" 2>&1; then
     passed_on+=(--place "$name=$folder/$name")
   else
@@ -157,6 +182,10 @@ cp -- "$tool" "$folder/calib-cleanup"
 g++ -std=c++17 -O2 -shared -fPIC scripts/bench/lock_log.cpp -o "$folder/lock_log.so" -ldl
 # Debian's own python3: its sqlite3 and the sqlite3 shell are then one library.
 env -u DATABASE_URL PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 scripts/bench/bench.py \
-  --tool "$folder/calib-cleanup" --lock-log "$folder/lock_log.so" --scratch "$folder" "${passed_on[@]}" &
+  --tool "$folder/calib-cleanup" --lock-log "$folder/lock_log.so" --scratch "$folder" \
+  --only "$rows" "${passed_on[@]}" &
 measuring=$!
-wait "$measuring"
+status=0
+wait "$measuring" || status=$?
+measuring=
+[ "$status" -eq 0 ]

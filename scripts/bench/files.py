@@ -50,7 +50,13 @@ def affordable(bench, path, sessions):
     """So many sessions as rm removes in bearable time; a disk can need 4 ms for each file."""
     probe = 10
     one = time_rm(bench, path, probe) / probe
-    return max(probe, min(sessions, round(bench.size(20, 1) / one, -1)))
+    return max(probe, min(sessions, int(bench.size(20, 1) / one)))
+
+
+def pass_goal(kind, seconds_a_file):
+    """With `discard`, unlinking waits for some disks, and for others (a loop device) it does not;
+    the goal for it is about those."""
+    return PASS_GOALS.get("ext4" if kind == "discard" and seconds_a_file < 1e-4 else kind)
 
 
 def whole_pass(bench, until):
@@ -70,7 +76,8 @@ def whole_pass(bench, until):
         rm = results.pop("rm", None)
         work = f"pass, {sessions} x {FILES} files"
         if rm:
-            bench.table.add(f"{work} : rm -rf", name, ratios(ours, rm), PASS_GOALS.get(name),
+            bench.table.add(f"{work} : rm -rf", name, ratios(ours, rm),
+                            pass_goal(bench.kind(name), median(rm) / sessions / FILES),
                             seconds(ours, rm, "rm"))
         if results:
             best = min(results, key=lambda jobs: median(results[jobs]))
@@ -103,7 +110,8 @@ def compare_with_du(bench, work, goal, prepare, places, pairs, until):
             contestant()
         results = bench.interleave(contestants, pairs, f"{work}, {name}", until)
         bench.table.add(f"{work}, {sessions} x {FILES} files : du -s", name,
-                        ratios(results["tool"], results["du"]), goal if name == "ext4" else None,
+                        ratios(results["tool"], results["du"]),
+                        goal if bench.kind(name) in ("ext4", "discard") else None,
                         seconds(results["tool"], results["du"], "du"))
 
     bench.each_place(work, at, bench.one_of("ext4") if bench.quick else places, until)
@@ -169,7 +177,8 @@ def app_style(bench, until):
                 "app": lambda: timed(path, sessions, lambda app: [sys.executable, script,
                                                                   app.database, app.uploads, 24]),
             }, (3, 1), f"app-style, {sessions} sessions", until)
-            bench.table.add(f"pass, {sessions // 2} of {sessions} x {FILES} files : app-style", name,
+            work = f"pass, {sessions // 2} of {sessions} x {FILES} files"
+            bench.table.add(f"{work} : app-style", name,
                             ratios(results["tool"], results["app"]), None,
                             seconds(results["tool"], results["app"], "app"))
 

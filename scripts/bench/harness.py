@@ -20,12 +20,18 @@ class Bench:
         self.places = {name: pathlib.Path(path) for name, path in
                        (place.split("=", 1) for place in options.place)}
         self.quick = options.quick
+        self.root = options.root
         self.pairs_wanted = options.pairs
-        self.jobs = [int(jobs) for jobs in options.jobs.split(",")]
+        jobs = options.jobs or self.size("1,2,4,8,16", "1,2,8")
+        self.jobs = [int(number) for number in jobs.split(",")]
         self.wanted = options.only.split(",")
         self.end = time.monotonic() + QUICK_SECONDS if options.quick else math.inf
-        self.table = table.Table()
+        self.table = table.Table({"root": f"root ({options.root})"})
         self.machine = table.machine()
+
+    def kind(self, name):
+        """What file system a place is on."""
+        return self.root if name == "root" else name
 
     def size(self, usual, quick):
         return quick if self.quick else usual
@@ -65,7 +71,8 @@ class Bench:
 
     def print_table(self, without):
         print(self.machine)
-        print("Ratios: the first of two runs / the second, of interleaved pairs.\n")
+        print("A ratio is that of two times in a pair of interleaved runs, the tool's first.")
+        print("The goals are those of the full sizes.\n" if self.quick else "")
         self.table.print()
         for why in without:
             print(f"could not make {why.strip()}")

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import statistics
 import sys
 import time
@@ -42,7 +43,12 @@ def run(arguments, scratch, folder=None, environment=None):
     start = time.monotonic()
     process = os.posix_spawnp(arguments[0], arguments, environment or os.environ,
                               file_actions=actions, **scheduled())
-    _, status = os.waitpid(process, 0)
+    try:
+        _, status = os.waitpid(process, 0)
+    except BaseException:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        raise
     end = time.monotonic()
     os.chdir("/")
     if status != 0:

@@ -12,7 +12,9 @@ def number(value):
 
 
 class Table:
-    def __init__(self):
+    def __init__(self, labels):
+        """`labels`: what a place is called here, where that is not its name."""
+        self.labels = labels
         self.lines = [("work", "file system", "median", "range", "goal", "", "runs", "detail")]
 
     def add(self, work, place, values, goal=None, detail=""):
@@ -20,13 +22,13 @@ class Table:
         it."""
         middle = median(values)
         verdict = "" if goal is None else "met" if middle <= goal else "missed"
-        self.lines.append((work, place, number(middle),
+        self.lines.append((work, self.labels.get(place, place), number(middle),
                            f"{number(min(values))} .. {number(max(values))}",
                            "" if goal is None else f"<= {goal:.2f}", verdict, str(len(values)),
                            detail))
 
     def fail(self, work, place, why, verdict="failed"):
-        self.lines.append((work, place, "-", "", "", verdict, "", why))
+        self.lines.append((work, self.labels.get(place, place), "-", "", "", verdict, "", why))
 
     def print(self):
         widths = [max(len(line[i]) for line in self.lines) for i in range(len(self.lines[0]))]
