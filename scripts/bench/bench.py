@@ -60,12 +60,13 @@ def functions(wanted):
 
 def main():
     options = arguments()
+    # Where the measuring is stopped, what there is gets printed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    measure.end_with_parent()
     measure.real_time = options.real_time
     bench = Bench(options)
     if not bench.places:
         sys.exit("bench.sh: error: no file system to run on: " + "; ".join(options.without))
-    # Where the measuring is stopped, what there is gets printed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     shares = functions(bench.wanted)
     try:
         while shares:

@@ -1,5 +1,6 @@
 """What the benchmarks work on: app folders with sessions, and databases of records alone."""
 
+import concurrent.futures
 import datetime
 import os
 import pathlib
@@ -59,6 +60,9 @@ class App:
         os.close(directory)
 
     def remove(self):
+        # Where unlinking waits for the disk, only many at a time make it bearable.
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            list(pool.map(shutil.rmtree, self.uploads.iterdir()))
         shutil.rmtree(self.root)
 
     def names(self):

@@ -95,9 +95,8 @@ def drop_caches(path):
 
 
 def compare_with_du(bench, work, goal, prepare, places, pairs, until):
-    sessions = bench.size(2000, 300)
-
     def at(name, path, until):
+        sessions = affordable(bench, path, bench.size(2000, 300))
         app = fresh(path, sessions)
 
         def timed(command):
@@ -113,6 +112,7 @@ def compare_with_du(bench, work, goal, prepare, places, pairs, until):
                         ratios(results["tool"], results["du"]),
                         goal if bench.kind(name) in ("ext4", "discard") else None,
                         seconds(results["tool"], results["du"], "du"))
+        app.remove()
 
     bench.each_place(work, at, bench.one_of("ext4") if bench.quick else places, until)
 
@@ -138,8 +138,6 @@ def cold_dry_run(bench, until):
 
 def linear(bench, until):
     """Ten times the sessions: the time of a pass and of a dry run."""
-    small = bench.size(500, 40)
-
     def time_dry_run(path, sessions):
         app = fresh(path, sessions)
         result = bench.clean_up(app, "--dry-run")
@@ -147,13 +145,13 @@ def linear(bench, until):
         return result
 
     def at(name, path, until):
-        small_here = min(small, affordable(bench, path, 10 * small) // 10)
+        small = affordable(bench, path, bench.size(5000, 400)) // 10
         for work, timed in (("pass", lambda sessions: time_pass(bench, path, sessions)),
                             ("dry run", lambda sessions: time_dry_run(path, sessions))):
-            results = bench.interleave({"ten": lambda: timed(10 * small_here),
-                                        "one": lambda: timed(small_here)}, (3, 1),
+            results = bench.interleave({"ten": lambda: timed(10 * small),
+                                        "one": lambda: timed(small)}, (3, 1),
                                        f"linear, {work}", until)
-            bench.table.add(f"{work}, {10 * small_here} : {small_here} sessions", name,
+            bench.table.add(f"{work}, {10 * small} : {small} sessions", name,
                             ratios(results["ten"], results["one"]), 11,
                             seconds(results["ten"], results["one"], ""))
 

@@ -1,5 +1,6 @@
 """Runs commands, in turn, and takes their time."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -25,6 +26,13 @@ def settle(folder):
     os.close(directory)
 
 
+def end_with_parent():
+    """A SIGTERM for this process when the one that started it has gone."""
+    pr_set_pdeathsig = 1
+    if LIBC.prctl(pr_set_pdeathsig, signal.SIGTERM) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 def scheduled():
     return {"scheduler": (os.SCHED_RR, os.sched_param(1))} if real_time else {}
 
@@ -46,8 +54,10 @@ def run(arguments, scratch, folder=None, environment=None):
     try:
         _, status = os.waitpid(process, 0)
     except BaseException:
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+        # Stopped: what was started ends, too, where it has not ended already.
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
         raise
     end = time.monotonic()
     os.chdir("/")
