@@ -14,7 +14,8 @@ Usage: scripts/bench.sh [OPTION]...
   --fs NAMES      only these file systems: root ext4 discard xfs btrfs tmpfs overlay; root is the
                   one of --dir, the others are made, which takes root
   --pairs N       pairs of runs for each ratio, instead of the row's own number
-  --jobs NUMBERS  the fixed numbers of threads that the row jobs tries (1,2,4,8,16)
+  --jobs NUMBERS  the fixed numbers of threads that the row jobs tries (1,2,4,8,16;
+                  with --quick 2,8)
   --real-time     run what is measured ahead of all else on a busy machine (root)
   --tool FILE     measure this executable instead of building build/release/calib-cleanup
   --dir DIR       make the temporary folder in DIR (/var/tmp); up to 20 GB
