@@ -11,6 +11,7 @@
 //     plan                 pure: listing + sessions + rules + now -> Plan   (images_dir)
 //     units, slices        whole sessions, one transaction of database and folder each
 //       slice_files        … the folder's side of it
+//       lock_budget        … how much it takes in
 //     removal              the folder's lock; what goes without a transaction
 //     measure              what directories occupy: the dry run
 //   session_store          what a pass needs of a database

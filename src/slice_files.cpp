@@ -6,8 +6,8 @@
 
 namespace calib {
 
-void Slices::stage(StoreTransaction& transaction, Slice& slice) {
-  for (std::size_t unit = 0; unit < slice.units.size(); ++unit) {
+void Slices::stage(StoreTransaction& transaction, Slice& slice, std::size_t first) {
+  for (auto unit = first; unit < slice.taken; ++unit) {
     if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
     if (slice.dropped[unit] || stage_unit(slice, unit)) continue;
     drop(transaction, slice, unit);
@@ -60,7 +60,7 @@ void Slices::restore_unit(Slice& slice, std::size_t unit) {
 }
 
 void Slices::restore_all(Slice& slice) {
-  for (std::size_t unit = 0; unit < slice.units.size(); ++unit) {
+  for (std::size_t unit = 0; unit < slice.taken; ++unit) {
     restore_unit(slice, unit);
     for (const auto owner : slice.units[unit].owners) counts_.clear(owner);
   }

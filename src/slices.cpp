@@ -7,27 +7,13 @@
 #include <thread>
 #include <utility>
 
-
 namespace calib {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// A backlog of up to this many sessions is one transaction.
+// What one transaction may take, whatever the time: what it stages has to be put back where the
+// commit fails.
 constexpr std::size_t largest_slice = 2000;
-// What a slice may hold the write lock for, before the next one is made smaller; 150 ms are
-// promised.
-constexpr std::chrono::milliseconds wanted_hold{100};
-// Another writer may poll every 100 ms: the lock stays free for at least this long.
-constexpr std::chrono::milliseconds shortest_gap{30};
 constexpr std::chrono::milliseconds look_interval{10};
-
-std::size_t next_size(std::size_t size, Clock::duration held) {
-  const auto held_ms = std::max(1.0, std::chrono::duration<double, std::milli>(held).count());
-  const double fitting = static_cast<double>(size) * wanted_hold.count() / held_ms;
-  return std::clamp(static_cast<std::size_t>(fitting), std::size_t{1},
-                    std::min(2 * size, largest_slice));
-}
 
 }  // namespace
 
@@ -58,31 +44,31 @@ void Slices::run(std::vector<Unit> units) {
 }
 
 void Slices::run_once(const std::vector<Unit>& units) {
-  std::size_t size = largest_slice;
+  std::size_t most = largest_slice;
   std::optional<Clock::time_point> busy_since;
   for (std::size_t next = 0; next < units.size();) {
     if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
     std::size_t count = 0;
     for (std::size_t owners = 0; next + count < units.size(); ++count) {
       owners += units[next + count].owners.size();
-      if (count > 0 && owners > size) break;
+      if (count > 0 && owners > most) break;
     }
-    const auto result = try_slice(std::span(units).subspan(next, count));
-    const auto released = Clock::now();
+    Slice slice(std::span<const Unit>(units).subspan(next, count));
+    const auto result = try_slice(slice);
     if (result == Result::committed) {
       busy_since.reset();
-      next += count;
-      size = next_size(size, held_lock_);
+      next += slice.taken;
+      most = std::min(2 * most, largest_slice);
     } else if (result == Result::busy) {
-      busy_since = busy_since.value_or(released);
-      if (released - *busy_since > c_.lock_wait) throw StoreError(*last_error_);
-    } else if (count == 1) {
+      busy_since = busy_since.value_or(released_);
+      if (released_ - *busy_since > c_.lock_wait) throw StoreError(*last_error_);
+    } else if (slice.taken == 1) {
       give_up(units[next]);
       ++next;
     } else {
-      size = std::max<std::size_t>(1, count / 2);
+      most = std::max<std::size_t>(1, slice.taken / 2);
     }
-    if (next < units.size()) rest(released);
+    if (next < units.size()) rest();
   }
 }
 
@@ -95,24 +81,23 @@ void Slices::give_up(const Unit& unit) {
   }
 }
 
-void Slices::rest(Clock::time_point since) const {
-  const auto until = since + std::max<Clock::duration>(held_lock_, shortest_gap);
-  while (Clock::now() < until && !c_.stop.requested()) std::this_thread::sleep_for(look_interval);
+void Slices::rest() const {
+  const auto until = released_ + LockBudget::gap(held_lock_);
+  for (auto now = Clock::now(); now < until && !c_.stop.requested(); now = Clock::now()) {
+    std::this_thread::sleep_until(std::min<Clock::time_point>(until, now + look_interval));
+  }
 }
 
-Slices::Result Slices::try_slice(std::span<const Unit> units) {
-  Slice slice;
-  slice.units = units;
-  slice.dropped.resize(units.size());
-  slice.staged.resize(units.size());
-  for (std::size_t unit = 0; unit < units.size(); ++unit) {
-    for (const auto owner : units[unit].owners) slice.unit_of.emplace(owner, unit);
-  }
+Slices::Result Slices::try_slice(Slice& slice) {
   auto transaction = c_.store.begin(c_.lock_wait);
   const auto began = Clock::now();
   auto result = Result::committed;
+  Clock::duration filled{};
   try {
-    if (prepare(*transaction, slice)) result = commit(*transaction, slice);
+    if (fill(*transaction, slice)) {
+      filled = Clock::now() - began;
+      result = commit(*transaction, slice);
+    }
   } catch (const StoreError& error) {
     restore_all(slice);
     const bool smaller_may_do =
@@ -128,8 +113,10 @@ Slices::Result Slices::try_slice(std::span<const Unit> units) {
     throw;
   }
   transaction.reset();
-  held_lock_ = Clock::now() - began;
+  released_ = Clock::now();
+  held_lock_ = released_ - began;
   if (result == Result::committed) {
+    if (filled.count() > 0) budget_.learn(slice.taken, filled, held_lock_);
     keep_notes(slice);
     purge(slice);
   }
@@ -147,18 +134,38 @@ void Slices::keep_notes(Slice& slice) {
   move_into(held_failures_, slice.held_failures);
 }
 
-/// Everything between BEGIN and COMMIT; false where nobody is left to go.
-bool Slices::prepare(StoreTransaction& transaction, Slice& slice) {
-  std::vector<OwnerIndex> owners;
-  for (const auto& [owner, unit] : slice.unit_of) owners.push_back(owner);
-  drop_refused(transaction, slice, transaction.choose(owners));
-  protect_new_sessions(transaction, slice);
-  stage(transaction, slice);
-  if (std::find(slice.dropped.begin(), slice.dropped.end(), false) == slice.dropped.end()) {
-    return false;
+/// Everything between BEGIN and COMMIT: takes units in, portion by portion, as long as there is
+/// time. False where nobody is left to go.
+bool Slices::fill(StoreTransaction& transaction, Slice& slice) {
+  const auto began = Clock::now();
+  bool any = false;
+  for (std::size_t portion = 0; slice.taken < slice.units.size();) {
+    portion = budget_.next_portion(slice.taken, Clock::now() - began, portion);
+    if (portion == 0) break;
+    const auto first = slice.taken;
+    slice.taken = std::min(slice.units.size(), first + portion);
+    if (take_portion(transaction, slice, first)) any = true;
+    if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
   }
+  return any;
+}
+
+bool Slices::take_portion(StoreTransaction& transaction, Slice& slice, std::size_t first) {
+  std::vector<OwnerIndex> owners;
+  for (auto unit = first; unit < slice.taken; ++unit) {
+    for (const auto owner : slice.units[unit].owners) {
+      slice.unit_of.emplace(owner, unit);
+      owners.push_back(owner);
+    }
+  }
+  drop_refused(transaction, slice, transaction.choose(owners));
+  if (first == 0) look_for_new_sessions(transaction);
+  protect_new_sessions(transaction, slice, first);
+  stage(transaction, slice, first);
+  const auto begin = slice.dropped.begin();
+  const auto end = begin + static_cast<std::ptrdiff_t>(slice.taken);
+  if (std::find(begin + static_cast<std::ptrdiff_t>(first), end, false) == end) return false;
   transaction.delete_records(counts_);
-  if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
   return true;
 }
 
@@ -257,8 +264,7 @@ void Slices::drop(StoreTransaction& transaction, Slice& slice, std::size_t unit)
   drop_refused(transaction, slice, transaction.withdraw(slice.units[unit].owners));
 }
 
-void Slices::protect_new_sessions(StoreTransaction& transaction, Slice& slice) {
-  bool any = false;
+void Slices::look_for_new_sessions(StoreTransaction& transaction) {
   transaction.visit_new_sessions([&](const SessionRow& row) {
     if (fingerprints_.empty()) {
       for (const auto& session : c_.sessions) {
@@ -268,10 +274,12 @@ void Slices::protect_new_sessions(StoreTransaction& transaction, Slice& slice) {
     const auto planned = fingerprints_.find(row.id);
     if (planned != fingerprints_.end() && planned->second == row.fingerprint) return;
     new_claims_.add(row);
-    any = true;
   });
-  if (!any && new_claims_.empty()) return;
-  for (std::size_t unit = 0; unit < slice.units.size(); ++unit) {
+}
+
+void Slices::protect_new_sessions(StoreTransaction& transaction, Slice& slice, std::size_t first) {
+  if (new_claims_.empty()) return;
+  for (auto unit = first; unit < slice.taken; ++unit) {
     for (const auto owner : slice.units[unit].owners) {
       if (slice.dropped[unit] || !is_session(owner) ||
           !new_claims_.contain(c_.sessions[owner].directory())) {

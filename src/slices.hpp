@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lock_budget.hpp"
 #include "plan.hpp"
 #include "progress.hpp"
 #include "report.hpp"
@@ -48,9 +49,14 @@ class Slices {
  private:
   enum class Result { committed, busy, too_much };
 
+  using Clock = std::chrono::steady_clock;
+
   /// A slice under way: which units are still in it, and what is staged for them.
   struct Slice {
-    std::span<const Unit> units;
+    explicit Slice(std::span<const Unit> most)
+        : units(most), dropped(most.size()), staged(most.size()) {}
+    std::span<const Unit> units;                ///< as many as there may be in it
+    std::size_t taken = 0;                      ///< so many of them are
     std::vector<bool> dropped;                  ///< for each of `units`
     std::vector<std::set<std::string>> staged;  ///< for each of `units`: directories moved aside
     std::map<OwnerIndex, std::size_t> unit_of;
@@ -63,13 +69,15 @@ class Slices {
 
   void run_once(const std::vector<Unit>& units);
   void give_up(const Unit& unit);
-  Result try_slice(std::span<const Unit> units);
-  bool prepare(StoreTransaction& transaction, Slice& slice);
+  Result try_slice(Slice& slice);
+  bool fill(StoreTransaction& transaction, Slice& slice);
+  bool take_portion(StoreTransaction& transaction, Slice& slice, std::size_t first);
   Result commit(StoreTransaction& transaction, Slice& slice);
   void drop_refused(StoreTransaction& transaction, Slice& slice, std::vector<Refusal> refusals);
   void drop(StoreTransaction& transaction, Slice& slice, std::size_t unit);
-  void protect_new_sessions(StoreTransaction& transaction, Slice& slice);
-  void stage(StoreTransaction& transaction, Slice& slice);
+  void look_for_new_sessions(StoreTransaction& transaction);
+  void protect_new_sessions(StoreTransaction& transaction, Slice& slice, std::size_t first);
+  void stage(StoreTransaction& transaction, Slice& slice, std::size_t first);
   bool stage_unit(Slice& slice, std::size_t unit);
   void restore_unit(Slice& slice, std::size_t unit);
   void restore_all(Slice& slice);
@@ -78,7 +86,7 @@ class Slices {
   void add_lines(const Slice& slice, std::map<std::string, Usage>& usages);
   void note(const Refusal& refusal, Slice& slice, std::size_t unit);
   void keep_notes(Slice& slice);
-  void rest(std::chrono::steady_clock::time_point since) const;
+  void rest() const;
   [[nodiscard]] bool is_session(OwnerIndex owner) const { return owner < c_.sessions.size(); }
   [[nodiscard]] std::string name_of(OwnerIndex owner) const {
     return owner_name(owner, c_.sessions, c_.survey);
@@ -93,7 +101,9 @@ class Slices {
   std::vector<Unit> held_;  ///< units that a row which stays refers to: tried again at the end
   std::vector<Failure> held_failures_;
   std::optional<StoreError> last_error_;  ///< why the last slice was too much
-  std::chrono::steady_clock::duration held_lock_{};
+  LockBudget budget_;
+  Clock::duration held_lock_{};   ///< by the last slice
+  Clock::time_point released_{};  ///< when it gave the lock back
 };
 
 }  // namespace calib

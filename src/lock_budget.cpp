@@ -1,0 +1,45 @@
+#include "lock_budget.hpp"
+
+#include <algorithm>
+
+namespace calib {
+namespace {
+
+using std::chrono::milliseconds;
+
+// The promise is 150 ms; the rest is for what no earlier transaction foretold.
+constexpr milliseconds wanted_hold{100};
+// With less than this a pass would be all commits, each of which has a price of its own.
+constexpr milliseconds shortest_fill{15};
+constexpr milliseconds longest_fill{90};
+// Another writer may poll every 100 ms: without a gap two of three writes of Python's driver were
+// refused, with 30 ms none.
+constexpr milliseconds shortest_gap{30};
+
+}  // namespace
+
+std::size_t LockBudget::next_portion(std::size_t taken, Duration spent, std::size_t portion) const {
+  if (portion == 0) return first_portion_;
+  const auto left = fill_time_ - spent;
+  if (left < fill_time_ / 8) return 0;
+  const double fitting = static_cast<double>(taken) * static_cast<double>(left.count()) /
+                         static_cast<double>(std::max<Duration::rep>(spent.count(), 1));
+  return static_cast<std::size_t>(std::clamp(fitting, 1.0, 2.0 * static_cast<double>(portion)));
+}
+
+void LockBudget::learn(std::size_t taken, Duration filled, Duration held) {
+  const std::chrono::duration<double> seconds_filled = filled;
+  // Filling has much the same share of the hold from one transaction to the next.
+  const auto fitting = std::chrono::duration_cast<Duration>(wanted_hold * (seconds_filled / held));
+  fill_time_ = std::clamp<Duration>(fitting, shortest_fill,
+                                    std::min<Duration>(2 * fill_time_, longest_fill));
+  // Half of what should fit: the rest of the time is for a closer guess.
+  const double units = static_cast<double>(taken) * (fill_time_ / seconds_filled);
+  first_portion_ = std::max<std::size_t>(1, static_cast<std::size_t>(units / 2));
+}
+
+LockBudget::Duration LockBudget::gap(Duration held) {
+  return std::max<Duration>(held, shortest_gap);
+}
+
+}  // namespace calib

@@ -1,0 +1,35 @@
+// How much of a backlog one write transaction takes, so that the write lock is not held for longer
+// than is promised (150 ms), and how long the lock then stays free.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace calib {
+
+/// Pure: time comes as a value.
+class LockBudget {
+ public:
+  using Duration = std::chrono::steady_clock::duration;
+
+  /// How many units a transaction takes in before the next look at the time. `taken` units are in
+  /// it already, which took `spent`; the last portion was of `portion` units (0: there was none).
+  /// Nothing (0) when the rest of the time is the commit's.
+  [[nodiscard]] std::size_t next_portion(std::size_t taken, Duration spent,
+                                         std::size_t portion) const;
+
+  /// A transaction held the lock for `held`; the part of it before the commit, in which it took in
+  /// `taken` units, was `filled`.
+  void learn(std::size_t taken, Duration filled, Duration held);
+
+  /// How long the lock stays free after that.
+  [[nodiscard]] static Duration gap(Duration held);
+
+ private:
+  // The first transaction knows nothing of the disk: commits were seen to take five times as long
+  // as what they commit.
+  Duration fill_time_ = std::chrono::milliseconds{25};
+  std::size_t first_portion_ = 16;
+};
+
+}  // namespace calib

@@ -1,0 +1,96 @@
+// How long transactions hold the write lock, against models of databases and disks.
+#include "lock_budget.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "catch.hpp"
+
+using namespace calib;
+using std::chrono::milliseconds;
+using Duration = LockBudget::Duration;
+
+namespace {
+
+Duration from_ms(double ms) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
+}
+
+/// What taking in one unit costs, what a commit costs by itself and for each unit, in ms.
+struct Model {
+  double unit;
+  double commit;
+  double commit_unit;
+};
+
+/// Milliseconds of hold, transaction by transaction, for a backlog of so many units.
+std::vector<double> holds(const Model& model, std::size_t backlog, std::size_t most = 2000) {
+  LockBudget budget;
+  std::vector<double> result;
+  while (backlog > 0) {
+    std::size_t taken = 0;
+    std::size_t portion = 0;
+    const auto filled = [&] { return model.unit * static_cast<double>(taken); };
+    while (taken < std::min(backlog, most)) {
+      portion = budget.next_portion(taken, from_ms(filled()), portion);
+      if (portion == 0) break;
+      taken += std::min(portion, std::min(backlog, most) - taken);
+    }
+    backlog -= taken;
+    result.push_back(filled() + model.commit + model.commit_unit * static_cast<double>(taken));
+    budget.learn(taken, from_ms(filled()), from_ms(result.back()));
+  }
+  return result;
+}
+
+double longest(const std::vector<double>& values) {
+  return *std::max_element(values.begin(), values.end());
+}
+
+}  // namespace
+
+TEST_CASE("the lock is held for no longer than promised, whatever rows and disk cost",
+          "[lock_budget]") {
+  // From sessions side by side on a fast disk to scattered ones on a slow disk.
+  const auto unit = GENERATE(0.01, 0.05, 0.2, 1.0);
+  const auto commit = GENERATE(0.5, 10.0, 40.0);
+  const auto factor = GENERATE(0.2, 1.0, 3.0, 5.0);
+  CAPTURE(unit, commit, factor);
+  const auto held = holds({unit, commit, unit * factor}, 50'000);
+  // The first ones still have to learn.
+  CHECK(longest(held) <= std::max(150.0, (25 + 16 * unit) * (1 + factor) + commit));
+  const auto learnt = held.begin() + std::min<std::ptrdiff_t>(4, std::ssize(held) - 1);
+  CHECK(longest({learnt, held.end()}) <= 150);
+}
+
+TEST_CASE("where commits are cheap, little of the time is theirs", "[lock_budget]") {
+  const auto held = holds({0.05, 5.0, 0.02}, 50'000);
+  CHECK(held.size() < 50);
+}
+
+TEST_CASE("where a commit alone takes too long, there are not more of them for it",
+          "[lock_budget]") {
+  const auto held = holds({0.05, 300.0, 0.02}, 10'000);
+  CHECK(held.size() < 40);
+}
+
+TEST_CASE("a small backlog on a fast disk is one transaction", "[lock_budget]") {
+  CHECK(holds({0.01, 1.0, 0.01}, 2000).size() == 1);
+}
+
+TEST_CASE("a transaction takes in at least one unit, however long that takes", "[lock_budget]") {
+  const LockBudget budget;
+  CHECK(budget.next_portion(0, Duration{}, 0) >= 1);
+  CHECK(budget.next_portion(1, from_ms(1), 64) >= 1);
+  CHECK(budget.next_portion(64, from_ms(10'000), 64) == 0);
+}
+
+TEST_CASE("no portion is more than twice the last one", "[lock_budget]") {
+  CHECK(LockBudget().next_portion(64, Duration{}, 64) == 128);
+  CHECK(LockBudget().next_portion(640, from_ms(1), 64) == 128);
+}
+
+TEST_CASE("the lock stays free for as long as it was held, and 30 ms at least", "[lock_budget]") {
+  CHECK(LockBudget::gap(from_ms(1)) == milliseconds{30});
+  CHECK(LockBudget::gap(from_ms(120)) == milliseconds{120});
+}
