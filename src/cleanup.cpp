@@ -153,7 +153,18 @@ class Pass {
     for (const auto& name : plan_.orphans) {
       Instant changed;
       const auto error = uploads_->changed_at(name, changed);
-      if (error) continue;  // gone already, or unreadable: then the purge says so
+      if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
+        continue;  // it is gone, or no directory any more
+      }
+      if (error) {
+        report_.errors.push_back(
+            {uploads_->path() + "/" + name,
+             fmt::format("nobody knows how old this orphaned directory is: {}; "
+                         "it is left for the next pass",
+                         error.message()),
+             ErrorKind::orphan});
+        continue;
+      }
       if (options_.orphan_grace.count() > 0 && changed > now_ - options_.orphan_grace) continue;
       orphans_.push_back({name, changed, {}});
     }

@@ -169,6 +169,18 @@ TEST_CASE("a disk that is full for a moment keeps nobody", "[tool][faults]") {
   CHECK(fail_at_each(backlog, "pwrite", ENOSPC) == 0);
 }
 
+TEST_CASE("an orphan whose age cannot be told is left and named", "[tool][faults]") {
+  const Backlog backlog;
+  const auto settled = backlog.settled();
+  const auto ran = run_pass(backlog, {}, "statx/orphan:1:5");
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {(backlog.uploads() / "orphan").string(), "left for the next pass"}));
+  CHECK(fs::exists(backlog.uploads() / "orphan" / "image_000.png"));
+  for (const auto& id : backlog.due()) CHECK(backlog.is_gone(id));
+  CHECK(run_pass(backlog).status == 0);
+  CHECK(difference(state_of(backlog), settled) == none);
+}
+
 TEST_CASE("a disk that stays full costs no session anything", "[tool][faults]") {
   const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
   const bool has_orphan = GENERATE(true, false);
