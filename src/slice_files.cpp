@@ -30,10 +30,10 @@ bool Slices::stage_unit(Slice& slice, std::size_t unit) {
     if (!is_session(owner)) continue;
     const auto& name = c_.sessions[owner].directory();
     if (slice.staged[unit].contains(name)) continue;
-    const auto error = c_.uploads.stage(name);
-    if (!error) {
-      slice.staged[unit].insert(name);
-    } else if (error != std::errc::no_such_file_or_directory) {
+    bool left_aside = false;
+    const auto error = c_.uploads.stage(name, &left_aside);
+    if (!error || left_aside) slice.staged[unit].insert(name);
+    if (error && error != std::errc::no_such_file_or_directory) {
       const auto* remedy = error == std::errc::file_exists
                                ? "something is staged under its name already, look into it"
                                : "it cannot be moved aside";
@@ -50,6 +50,7 @@ bool Slices::stage_unit(Slice& slice, std::size_t unit) {
 void Slices::restore_unit(Slice& slice, std::size_t unit) {
   for (const auto& name : slice.staged[unit]) {
     for (const auto& error : c_.uploads.restore(name)) {
+      c_.changed = true;
       fail(error.path,
            fmt::format("it could not be moved back: {}; the next pass tries again",
                        error.error.message()),

@@ -159,7 +159,7 @@ std::vector<std::size_t> UploadDir::in_inode_order(const std::vector<std::string
   return order;
 }
 
-std::error_code UploadDir::stage(const std::string& name) const {
+std::error_code UploadDir::stage(const std::string& name, bool* left_aside) const {
   if (!is_component(name)) return errno_code(EINVAL);
   Status seen;
   if (const auto error = look(fd_.get(), name.c_str(), seen)) {
@@ -188,8 +188,9 @@ std::error_code UploadDir::stage(const std::string& name) const {
   auto error = look(fd_.get(), staged.c_str(), moved);
   if (!error && moved.id == seen.id && moved.is_directory()) return {};
   if (!error) error = errno_code(moved.is_directory() ? ESTALE : ENOTDIR);
-  // Where this fails, too, it stays under the staged name, for the next pass to settle.
-  static_cast<void>(rename_new(fd_.get(), staged.c_str(), fd_.get(), name.c_str()));
+  const auto stays = rename_new(fd_.get(), staged.c_str(), fd_.get(), name.c_str());
+  const bool gone = stays == std::errc::no_such_file_or_directory;
+  if (stays && !gone && left_aside != nullptr) *left_aside = true;
   return error;
 }
 

@@ -81,8 +81,8 @@ class UploadDir {
   /// there), ENOTDIR (a link or a file), EXDEV or EBUSY (a mount point), EEXIST (something is
   /// staged under that name already), EACCES (it could not be emptied later), and what rename
   /// gives. What was moved is checked to be the directory that was looked at, and moved back where
-  /// it is not.
-  [[nodiscard]] std::error_code stage(const std::string& name) const;
+  /// it is not; where even that fails, `left_aside` becomes true.
+  [[nodiscard]] std::error_code stage(const std::string& name, bool* left_aside = nullptr) const;
 
   /// Moves a staged directory back to `name`. Where `name` stands again, the staged entries move in
   /// one by one, never overwriting; what has the name of something there stays staged and is

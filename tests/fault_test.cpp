@@ -181,6 +181,35 @@ TEST_CASE("an orphan whose age cannot be told is left and named", "[tool][faults
   CHECK(difference(state_of(backlog), settled) == none);
 }
 
+TEST_CASE("where a directory cannot be moved back something was changed: status 1",
+          "[tool][faults]") {
+  const Backlog backlog;
+  fs::remove_all(backlog.uploads() / "orphan");
+  const auto ran = run_pass(backlog, {}, "fdatasync:*:5 renameat2:3+:5");
+  CHECK(ran.status == 1);
+  const auto said = diagnostics_of(ran);
+  for (const auto& id : backlog.due()) {
+    CHECK(lines_with(said.errors, backlog.staged(id).string()) == 1);
+    CHECK(Backlog::has_all_images(backlog.staged(id)));
+  }
+  CHECK(backlog.faults(backlog) == none);
+  CHECK(backlog.has_all_records(backlog));
+  CHECK(run_pass(backlog).status == 0);
+}
+
+TEST_CASE("what was moved aside and cannot be looked at there goes back", "[tool][faults]") {
+  const Backlog backlog;
+  const auto stuck = backlog.due().front();
+  const auto staged = ".calib-cleanup." + stuck;
+  // The first move back fails, too.
+  const auto ran =
+      run_pass(backlog, {}, fmt::format("statx/{}:1:5 renameat2/{}:2:5", staged, stuck));
+  CHECK(ran.status == 1);
+  CHECK(lines_with(diagnostics_of(ran).errors, (backlog.uploads() / stuck).string()) == 1);
+  CHECK(backlog.is_whole(stuck));
+  CHECK(backlog.is_gone(backlog.due().back()));
+}
+
 TEST_CASE("a disk that stays full costs no session anything", "[tool][faults]") {
   const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
   const bool has_orphan = GENERATE(true, false);
