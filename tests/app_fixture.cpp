@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +31,20 @@ std::string slurp(const fs::path& path) {
   std::ostringstream text;
   text << stream.rdbuf();
   return text.str();
+}
+
+int unnamed_file() {
+  const int file = ::memfd_create("output", MFD_CLOEXEC);
+  if (file < 0) throw std::system_error(errno, std::generic_category(), "memfd_create");
+  return file;
+}
+
+std::string written_to(int file) {
+  std::string text(static_cast<std::size_t>(::lseek(file, 0, SEEK_END)), '\0');
+  if (::pread(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    throw std::system_error(errno, std::generic_category(), "output");
+  }
+  return text;
 }
 
 SQLite::Database open_database(const fs::path& path) {
@@ -240,7 +255,7 @@ void App::give_away() const {
 }
 
 Running::Running(const std::vector<std::string>& arguments, const RunOptions& options)
-    : out_(options.stdout_file.value_or(temp_ / "out")), err_(temp_ / "err") {
+    : out_(unnamed_file()), err_(unnamed_file()) {
   std::vector<std::string> environment{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC0"};
   for (const auto& [name, value] : options.environment) environment.push_back(name + "=" + value);
   if (!options.interpose.empty()) {
@@ -263,15 +278,16 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
   if (pid_ == 0) {
     // Between fork and exec only what is safe there.
     const int in = ::open("/dev/null", O_RDONLY);
-    const int out = out_.empty() ? -1 : ::open(out_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    const int err = ::open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     ::dup2(in, 0);
-    if (out_.empty()) {
+    if (!options.stdout_file) {
+      ::dup2(out_, 1);
+    } else if (options.stdout_file->empty()) {
       ::close(1);
     } else {
-      ::dup2(out, 1);
+      ::dup2(::open(options.stdout_file->c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644), 1);
     }
-    ::dup2(err, 2);
+    ::dup2(err_, 2);
+    ::alarm(options.seconds);
     if (options.directory && ::chdir(options.directory->c_str()) != 0) ::_exit(120);
     if (options.as == As::nobody && ::geteuid() == 0 &&
         (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) {
@@ -283,6 +299,8 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
 }
 
 Running::~Running() {
+  ::close(out_);
+  ::close(err_);
   if (ended_) return;
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
@@ -311,8 +329,8 @@ Ran Running::finish() {
   }
   Ran ran;
   ran.status = WIFEXITED(*ended_) ? WEXITSTATUS(*ended_) : 128 + WTERMSIG(*ended_);
-  if (!out_.empty()) ran.out = slurp(out_);
-  ran.err = slurp(err_);
+  ran.out = written_to(out_);
+  ran.err = written_to(err_);
   return ran;
 }
 

@@ -94,6 +94,7 @@ struct RunOptions {
   As as = As::myself;
   std::string interpose = {};                ///< for the interposer: see interposer.cpp
   std::optional<fs::path> stdout_file = {};  ///< instead of the pipe; "" closes it
+  unsigned seconds = 0;  ///< after which SIGALRM ends it, where it hangs; 0: never
 };
 
 struct Ran {
@@ -121,9 +122,8 @@ class Running {
   Ran finish();
 
  private:
-  TempDir temp_;
-  fs::path out_;
-  fs::path err_;
+  int out_ = -1;  // files without a name
+  int err_ = -1;
   pid_t pid_ = -1;
   std::optional<int> ended_;
 };

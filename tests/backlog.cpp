@@ -25,9 +25,9 @@ std::int64_t stereo_rows(const App& app, const std::string& left, const std::str
 
 }  // namespace
 
-std::string state_of(const App& app) {
+std::vector<std::string> rows_of_database(const fs::path& file) {
   std::vector<std::string> lines;
-  SQLite::Database database(app.database().string(), SQLite::OPEN_READWRITE);
+  SQLite::Database database(file.string(), SQLite::OPEN_READWRITE);
   SQLite::Statement tables(database,
                            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
                            "'sqlite_%'");
@@ -40,6 +40,11 @@ std::string state_of(const App& app) {
       lines.push_back(line);
     }
   }
+  return lines;
+}
+
+std::string state_of(const App& app) {
+  auto lines = rows_of_database(app.database());
   for (const auto& entry : fs::recursive_directory_iterator(app.uploads())) {
     const auto name = entry.path().lexically_relative(app.uploads()).string();
     lines.push_back(

@@ -8,6 +8,9 @@
 
 namespace calib::test {
 
+/// Every row of every table of the database in this file, a line each.
+std::vector<std::string> rows_of_database(const fs::path& file);
+
 /// Every row of every table, and every path in uploads with its contents: two equal ones hold the
 /// same, however many passes it took and whenever they ran.
 std::string state_of(const App& app);

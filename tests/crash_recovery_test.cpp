@@ -1,5 +1,5 @@
-// The pass after a crash: what it makes of what the app has done meanwhile, of a second crash, and
-// of a folder that nothing is left in to vouch for.
+// The pass after a crash: what it makes of what the app has done meanwhile, and of a folder that
+// nothing is left in to vouch for.
 #include <fmt/format.h>
 
 #include <fstream>
@@ -66,31 +66,6 @@ TEST_CASE("until its journal goes nothing is committed, and from then on everyth
     }
   }
   CHECK(commits == 1);
-}
-
-TEST_CASE("a pass killed while it settles what another killed one left is settled by the third",
-          "[tool][crash]") {
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
-  const Backlog backlog(journal);
-  const auto settled = backlog.settled();
-  const App app;
-  int twice = 0;
-  for (const auto* first : {"renameat2:2:kill", "renameat2:2:kill-after",
-                            "fdatasync/calibration.db-:1:kill", "unlinkat/image_:4:kill"}) {
-    for (const auto* second : {"renameat2:1:kill-after", "renameat2:2:kill", "unlink:1:kill",
-                               "unlinkat:1:kill-after", "rmdirat:1:kill"}) {
-      CAPTURE(first, second);
-      backlog.copy_to(app);
-      CHECK(run_pass(app, {}, first).status == killed);
-      const auto ran = run_pass(app, {}, second);
-      if (ran.status == killed) ++twice;
-      CHECK((ran.status == killed || ran.status == 0));
-      CHECK(run_pass(app).status == 0);
-      CHECK(difference(state_of(app), settled) == none);
-      CHECK(app.is_sound());
-    }
-  }
-  CHECK(twice >= 12);
 }
 
 TEST_CASE("a backlog of several slices that is cut short loses whole sessions only",

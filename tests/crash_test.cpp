@@ -1,5 +1,5 @@
-// kill -9 at every step of a pass: nobody who stays is harmed, whoever goes is whole or gone, and
-// the next pass leaves what one that nobody killed would have left.
+// kill -9 while several threads are at work: nobody who stays is harmed, whoever goes is whole or
+// gone, and the next pass leaves what one that nobody killed would have left.
 #include <fmt/format.h>
 
 #include "backlog.hpp"
@@ -28,50 +28,7 @@ void check_next_pass_settles(const App& app, const std::string& settled) {
   CHECK(app.is_sound());
 }
 
-/// Kills a pass before its first call of this kind, another one before its second, and so on until
-/// one comes to its end. Returns how many were killed.
-int kill_at_each(const Backlog& backlog, const std::string& call) {
-  const auto settled = backlog.settled();
-  const App app;
-  for (int n = 1;; ++n) {
-    CAPTURE(call, n);
-    backlog.copy_to(app);
-    const auto ran = run_pass(app, {}, fmt::format("{}:{}:kill", call, n));
-    if (ran.status != killed) {
-      CHECK(ran.status == 0);
-      CHECK(difference(state_of(app), settled) == none);
-      return n - 1;
-    }
-    CHECK(ran.out.empty());
-    CHECK(faults_after_crash(backlog, app) == none);
-    check_next_pass_settles(app, settled);
-  }
-}
-
 }  // namespace
-
-TEST_CASE("a pass killed at any move of a directory is settled by the next one", "[tool][crash]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
-  CHECK(kill_at_each(backlog, "renameat2") == 2);
-}
-
-TEST_CASE("a pass killed at any write to the database is settled by the next one",
-          "[tool][crash]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
-  CHECK(kill_at_each(backlog, "pwrite") >= 10);
-}
-
-TEST_CASE("a pass killed at any sync of the database is settled by the next one", "[tool][crash]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
-  CHECK(kill_at_each(backlog, "fdatasync") >= 2);
-}
-
-TEST_CASE("a pass killed at any removal of a file or directory is settled by the next one",
-          "[tool][crash]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
-  CHECK(kill_at_each(backlog, "unlinkat") == 2 + 2 * 3);
-  CHECK(kill_at_each(backlog, "rmdirat") == 1 + 2);
-}
 
 TEST_CASE("a pass killed while several threads remove directories is settled by the next one",
           "[tool][crash]") {

@@ -14,56 +14,6 @@ namespace {
 
 const std::vector<std::string> none;
 
-/// How many calls of this kind an undisturbed pass makes: whether there is an n-th one shows when
-/// the pass is killed there.
-int calls_in_pass(const Backlog& backlog, const std::string& call) {
-  const App app;
-  const auto has = [&](int n) {
-    backlog.copy_to(app);
-    return run_pass(app, {}, fmt::format("{}:{}:kill", call, n)).status == killed;
-  };
-  int low = 0;
-  int high = 1;
-  for (; has(high); high *= 2) low = high;
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    (has(middle) ? low : high) = middle;
-  }
-  return low;
-}
-
-/// One pass after the other, and in each another call of this kind fails. Whatever happens, the
-/// status must tell the truth, and the next pass must settle it. Returns how many did not end well.
-int fail_at_each(const Backlog& backlog, const std::string& call, int error) {
-  const auto before = state_of(backlog);
-  const auto settled = backlog.settled();
-  const int calls = calls_in_pass(backlog, call);
-  const App app;
-  int failed = 0;
-  for (int n = 1; n <= calls; ++n) {
-    backlog.copy_to(app);
-    const auto ran = run_pass(app, {}, fmt::format("{}:{}:{}", call, n, error));
-    CAPTURE(call, error, n, ran.status, ran.out, ran.err);
-    const auto said = diagnostics_of(ran);
-    const auto after = state_of(app);
-    if (ran.status != 0) ++failed;
-    CHECK((ran.status == 0 || ran.status == 1 || ran.status == 3));
-    CHECK(said.strays.empty());
-    CHECK(said.errors.empty() == (ran.status == 0));
-    if (ran.status == 0) CHECK(difference(after, settled) == none);
-    if (ran.status == 3) CHECK(difference(after, before) == none);
-    if (ran.status == 1) {
-      CHECK(backlog.faults(app) == none);
-      CHECK(difference(after, before) != none);
-    }
-    CHECK(run_pass(app).status == 0);
-    CHECK(difference(state_of(app), settled) == none);
-    CHECK(app.is_sound());
-  }
-  CHECK(calls > 0);
-  return failed;
-}
-
 }  // namespace
 
 TEST_CASE("a directory that cannot be moved aside keeps its session whole, the others go",
@@ -144,29 +94,6 @@ TEST_CASE("an orphan that cannot be removed is named, and the sessions go all th
   for (const auto& id : backlog.due()) CHECK(backlog.is_gone(id));
   CHECK(run_pass(backlog).status == 0);
   CHECK(difference(state_of(backlog), settled) == none);
-}
-
-TEST_CASE("an error of the disk while the database is synced leaves nothing half",
-          "[tool][faults]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
-  CHECK(fail_at_each(backlog, "fdatasync", EIO) >= 1);
-}
-
-TEST_CASE("an error of the disk while the database is written leaves nothing half",
-          "[tool][faults]") {
-  const Backlog backlog(Journal::wal);
-  CHECK(fail_at_each(backlog, "pwrite", EIO) >= 1);
-}
-
-TEST_CASE("a journal that cannot be removed is no commit", "[tool][faults]") {
-  const Backlog backlog;
-  CHECK(fail_at_each(backlog, "unlink", EIO) >= 1);
-}
-
-TEST_CASE("a disk that is full for a moment keeps nobody", "[tool][faults]") {
-  const Backlog backlog;
-  // A slice that found no room is tried again with fewer sessions.
-  CHECK(fail_at_each(backlog, "pwrite", ENOSPC) == 0);
 }
 
 TEST_CASE("an orphan whose age cannot be told is left and named", "[tool][faults]") {

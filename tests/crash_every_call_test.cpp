@@ -1,0 +1,146 @@
+// kill -9 at every single call that can change the world, the tool's and SQLite's, and again at
+// every one of the pass that cleans up after that: nobody who stays is harmed, whoever goes is
+// whole or gone, and the next pass leaves what one that nobody killed would have left.
+//
+// A process that is killed leaves what stands at that moment, and no lock. So one pass that is
+// stopped before each call shows what a kill at any of them leaves: that is how the second kills
+// are done, from every different state that the first ones left. The first ones are real.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <unordered_map>
+
+#include "backlog.hpp"
+#include "catch.hpp"
+#include "fault_scenario.hpp"
+#include "sampling.hpp"
+
+using namespace calib::test;
+
+namespace {
+
+using States = std::unordered_map<std::uint64_t, DiskState>;
+
+void check_none(const std::vector<std::string>& found, const std::string& where) {
+  if (found.empty()) return;
+  std::string text = where;
+  for (const auto& line : found) text += "\n  " + line;
+  FAIL_CHECK(text);
+}
+
+/// What each kill of a pass from `from` leaves, looked at and settled.
+States kill_at_each(FaultScenario& scenario, const DiskState& from, int& points) {
+  States left;
+  for (int n = 1;; n += stride) {
+    const auto ran = scenario.pass(from, fmt::format("change:{}:kill", n));
+    auto state = scenario.now();
+    const auto where = fmt::format("killed at call {}", n);
+    if (ran.status != killed) {
+      CHECK(ran.status == 0);
+      check_none(scenario.unsettled(state), where);
+      return left;
+    }
+    ++points;
+    if (!ran.out.empty() || !ran.err.empty()) FAIL_CHECK(where << ": " << ran.out << ran.err);
+    if (!left.try_emplace(hash_of(state), state).second) continue;
+    check_none(scenario.faults(state, FaultScenario::Cut::by_kill), where);
+    check_none(scenario.next_pass_unsettled(state), where);
+  }
+}
+
+/// The same, from one pass that is stopped at each call.
+States stop_at_each(FaultScenario& scenario, const DiskState& from, int& points,
+                    const std::string& where) {
+  States left;
+  int n = 0;
+  const auto ran = scenario.walk(from, [&](const DiskState& state) {
+    ++n;
+    ++points;
+    if (!left.try_emplace(hash_of(state), state).second) return;
+    check_none(scenario.faults(state, FaultScenario::Cut::by_kill),
+               fmt::format("{}, and again at call {}", where, n));
+  });
+  CHECK(ran.status == 0);
+  check_none(scenario.unsettled(scenario.now()), where + ", and then left alone");
+  return left;
+}
+
+void kill_twice(FaultScenario scenario, const std::string& name, int floor_first, int floor_states,
+                int floor_second) {
+  int first = 0;
+  const auto left = kill_at_each(scenario, scenario.start(), first);
+
+  int second = 0;
+  States after_two;
+  int number = 0;
+  for (const auto& [hash, state] : left) {
+    if (number++ % stride != 0) continue;
+    auto again = stop_at_each(scenario, state, second, "killed once");
+    for (auto& [other, what] : again) {
+      if (!left.contains(other)) after_two.try_emplace(other, std::move(what));
+    }
+  }
+  for (const auto& [hash, state] : after_two) {
+    check_none(scenario.next_pass_unsettled(state), "killed twice");
+  }
+  std::cout << fmt::format(
+      "{}: killed at {} calls, which leave {} states; again at {} calls, which leave {} more\n",
+      name, first, left.size(), second, after_two.size());
+  check_floor(first, floor_first);
+  check_floor(static_cast<int>(left.size() + after_two.size()), floor_states);
+  check_floor(second, floor_second);
+}
+
+/// A pass that is killed, the next one too, and so on, until no kill leaves anything that another
+/// one has not left before.
+void kill_again_and_again(FaultScenario& scenario, const std::string& name) {
+  int points = 0;
+  States seen{{hash_of(scenario.start()), scenario.start()}};
+  std::vector<std::uint64_t> open{hash_of(scenario.start())};
+  while (!open.empty()) {
+    const auto from = open.back();
+    open.pop_back();
+    for (auto& [hash, state] : stop_at_each(scenario, seen.at(from), points, name)) {
+      if (seen.try_emplace(hash, state).second) open.push_back(hash);
+    }
+  }
+  std::cout << fmt::format("{}: killed at {} calls; {} states, and no more\n", name, points,
+                           seen.size());
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a pass killed at any call, and again at any call, is settled by the next one: rollback "
+    "journal",
+    "[faults][crash]") {
+  kill_twice(FaultScenario(Journal::rollback), "rollback journal", 150, 240, 8500);
+}
+
+TEST_CASE("a pass killed at any call, and again at any call, is settled by the next one: WAL",
+          "[faults][crash]") {
+  kill_twice(FaultScenario(Journal::wal), "WAL", 125, 600, 6500);
+}
+
+TEST_CASE("however often a pass is killed the next one settles it", "[.][exhaustive]") {
+  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  FaultScenario scenario(journal);
+  kill_again_and_again(scenario, name_of(journal));
+}
+
+TEST_CASE("a pass over more sessions killed twice is settled by the next one", "[.][exhaustive]") {
+  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  kill_twice(FaultScenario(journal, FaultScenario::Size::large), name_of(journal) + " (more)", 300,
+             600, 30'000);
+}
+
+TEST_CASE("a stopped pass shows what a killed one leaves", "[faults][crash]") {
+  FaultScenario scenario(GENERATE(Journal::rollback, Journal::wal));
+  int stopped = 0;
+  const auto shown = stop_at_each(scenario, scenario.start(), stopped, "stopped");
+  for (int n = 1; n <= stopped; n += 7 * stride) {
+    CAPTURE(n);
+    CHECK(scenario.pass(scenario.start(), fmt::format("change:{}:kill", n)).status == killed);
+    CHECK(shown.contains(hash_of(scenario.now())));
+  }
+}

@@ -1,0 +1,22 @@
+// How much of an exhaustive loop a build runs: all of it, or a sample where sanitizers slow each
+// process down.
+#pragma once
+
+#include <string>
+
+#include "app_fixture.hpp"
+#include "catch.hpp"
+
+namespace calib::test {
+
+/// Every such point is visited.
+constexpr int stride = POINT_STRIDE;
+
+/// Fewer points than this: then the loop no longer goes where it went when it was measured.
+inline void check_floor(int visited, int floor) { CHECK(visited >= (stride == 1 ? floor : 1)); }
+
+inline std::string name_of(Journal journal) {
+  return journal == Journal::wal ? "WAL" : "rollback journal";
+}
+
+}  // namespace calib::test
