@@ -258,9 +258,12 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
     : out_(unnamed_file()), err_(unnamed_file()) {
   std::vector<std::string> environment{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC0"};
   for (const auto& [name, value] : options.environment) environment.push_back(name + "=" + value);
-  if (!options.interpose.empty()) {
+  if (!options.interpose.empty() || options.clock_wrong_by != 0) {
     environment.emplace_back("LD_PRELOAD=" INTERPOSER);
     environment.push_back("CALIB_TEST_AT=" + options.interpose);
+    if (options.clock_wrong_by != 0) {
+      environment.push_back(fmt::format("CALIB_TEST_CLOCK={}", options.clock_wrong_by));
+    }
     // The sanitizer wants to be loaded first, but our library only wraps a few calls.
     environment.emplace_back("ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0");
   }

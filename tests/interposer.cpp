@@ -12,7 +12,8 @@
 // With CALIB_TEST_LOG every `change` adds a line to that file, before it is made: the call's name,
 // inode and path of the open file that it is about (0 where it is about a name), and that name.
 // With CALIB_TEST_RANDOM=none what SQLite draws is always the same. With CALIB_TEST_SLEEP=skip no
-// sleep takes any time: the steady clock is put forward instead.
+// sleep takes any time: the steady clock is put forward instead. CALIB_TEST_CLOCK is by how many
+// seconds the clock on the wall is wrong.
 //
 // Not here: what libc calls inside itself (fopen), and the memory that a WAL database is mapped
 // into: SQLite forgets all that stands there when the last process that has it open dies.
@@ -488,8 +489,11 @@ int usleep(useconds_t microseconds) {
 
 // What std::chrono's clocks come to.
 int clock_gettime(clockid_t clock, timespec* time) noexcept {
+  static const char* wrong_by = std::getenv("CALIB_TEST_CLOCK");
   const int result = NEXT(clock_gettime)(clock, time);
-  if (result != 0 || clock != CLOCK_MONOTONIC) return result;
+  if (result != 0) return result;
+  if (clock == CLOCK_REALTIME && wrong_by != nullptr) time->tv_sec += std::atol(wrong_by);
+  if (clock != CLOCK_MONOTONIC) return result;
   const auto now = time->tv_sec * 1'000'000'000L + time->tv_nsec + skipped_nanoseconds;
   *time = {now / 1'000'000'000, now % 1'000'000'000};
   return result;
