@@ -22,6 +22,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// How often a dry run begins, where writers disturb it.
+constexpr int most_tries = 5;
+
+enum class Repeat { allowed, refused };
+
 class Pass {
  public:
   Pass(const Options& options, Instant now, const StopFlag& stop, Progress& progress)
@@ -40,10 +45,12 @@ class Pass {
     report_.uploads = options.uploads.string();
   }
 
-  Report run() {
+  /// Throws StoreError (disturbed) where the same again will do.
+  Report run(Repeat repeat) {
     try {
       steps();
     } catch (const StoreError& error) {
+      if (error.kind() == StoreError::Kind::disturbed && repeat == Repeat::allowed) throw;
       end_with(error.kind(), error.path(), error.text());
     } catch (const std::system_error& error) {
       end_with(StoreError::Kind::unusable, "", error.what());
@@ -69,7 +76,7 @@ class Pass {
       report_.signal = stop_.signal();
       if (kind == StoreError::Kind::stopped) return;
     }
-    const bool busy = kind == StoreError::Kind::busy;
+    const bool busy = kind == StoreError::Kind::busy || kind == StoreError::Kind::disturbed;
     report_.errors.push_back({path, text, busy ? ErrorKind::limit : ErrorKind::database});
     if (report_.outcome == Outcome::interrupted || changed_) return;
     report_.outcome = busy ? Outcome::busy : Outcome::failed;
@@ -335,7 +342,15 @@ class Pass {
 }  // namespace
 
 Report clean_up(const Options& options, Instant now, const StopFlag& stop, Progress& progress) {
-  return Pass(options, now, stop, progress).run();
+  // Only a dry run reads without the right to write, and it has nothing to take back.
+  for (int tries = 1; options.dry_run == DryRun::yes && tries < most_tries; ++tries) {
+    try {
+      return Pass(options, now, stop, progress).run(Repeat::allowed);
+    } catch (const StoreError&) {
+      // disturbed
+    }
+  }
+  return Pass(options, now, stop, progress).run(Repeat::refused);
 }
 
 }  // namespace calib

@@ -90,7 +90,8 @@ class StoreError : public std::runtime_error {
     busy,      ///< locked for longer than was to be waited: status 4
     full,      ///< no room on the disk: fewer sessions at once may do
     refused,   ///< the database would not have this change (a constraint)
-    stopped    ///< the stop flag was set
+    stopped,   ///< the stop flag was set
+    disturbed  ///< a reader met a writer at the wrong moment: the same again will do
   };
   StoreError(Kind kind, const std::string& text) : StoreError(kind, "", text) {}
   /// `path` is the database or folder that `text` is about.

@@ -114,6 +114,19 @@ int Connection::on_progress(void* policy) {
   return static_cast<WaitPolicy*>(policy)->stop->requested() ? 1 : 0;
 }
 
+bool Connection::has_hot_journal() const {
+  // A writer that rolls back may remove its journal between two of SQLite's looks at it. SQLite
+  // then takes it for hot (pager.c, hasHotJournal), and leaves it to a playback to find out, which
+  // a reader cannot have. What a crash left is still there when it is looked at again.
+  constexpr int looks = 3;
+  auto* handle = database_.getHandle();
+  for (int look = 0; look < looks; ++look) {
+    sqlite3_exec(handle, "SELECT 1 FROM sqlite_schema", nullptr, nullptr, nullptr);
+    if (sqlite3_extended_errcode(handle) != SQLITE_READONLY_ROLLBACK) return false;
+  }
+  return true;
+}
+
 StoreError Connection::store_error(const SQLite::Exception& error) const {
   const auto says = [&](Kind kind, const std::string& text) {
     return StoreError(kind, path_, text);
@@ -125,6 +138,9 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
   }
   switch (error.getExtendedErrorCode()) {
     case SQLITE_READONLY_ROLLBACK:
+      if (!has_hot_journal()) {
+        return says(Kind::disturbed, "a writer rolled back while it was read; try again");
+      }
       return says(Kind::unusable,
                   "a crash left a hot journal beside the database; start the app or run a real "
                   "pass first");

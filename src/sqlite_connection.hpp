@@ -54,6 +54,8 @@ class Connection {
   static int on_busy(void* policy, int count);
   static int on_progress(void* stop);
   void set_up();
+  /// Whether a reader still finds a hot journal.
+  bool has_hot_journal() const;
 
   std::string path_;
   Access access_;

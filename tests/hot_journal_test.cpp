@@ -59,6 +59,30 @@ TEST_CASE("a hot journal stops a dry run, which touches neither it nor the datab
   REQUIRE(has_hot_journal(app));
 }
 
+TEST_CASE("a journal that a writer removes while a dry run looks at it is not taken for hot",
+          "[tool][dry-run][hot-journal]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  RunOptions options;
+  // Whichever of its reading transactions it is.
+  options.interpose =
+      fmt::format("stat/calibration.db-journal:{}:stop-after", GENERATE(1, 2, 4, 7, 10));
+  SQLite::Database writer(app.database().string(), SQLite::OPEN_READWRITE);
+  writer.exec("BEGIN IMMEDIATE; DELETE FROM sessions");
+  REQUIRE(fs::file_size(journal_of(app)) > 0);
+  Running dry({"--app-dir", app.root().string(), "--dry-run", "--json"}, options);
+  REQUIRE(dry.wait_until_stopped());
+  writer.exec("ROLLBACK");
+  REQUIRE_FALSE(fs::exists(journal_of(app)));
+
+  const auto ran = dry.finish();
+
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  REQUIRE(ran.json().at("sessions").size() == 1);
+  CHECK(ran.json().at("sessions").front().at("id") == old_one);
+}
+
 TEST_CASE("a real pass rolls a hot journal back first, and deletes by what is true then",
           "[tool][hot-journal]") {
   App app;
