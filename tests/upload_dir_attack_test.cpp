@@ -1,25 +1,15 @@
 // Somebody moves things about while the tool works, so that it deletes what stands elsewhere.
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <thread>
 #include <utility>
 
 #include "catch.hpp"
 #include "dir_fixture.hpp"
+#include "swap.hpp"
 
 using namespace calib;
 using namespace calib::test;
 
 namespace {
-
-// Straight to the kernel: the attacker does not pass by the hooks.
-void exchange(const fs::path& one, const fs::path& other) {
-  ::syscall(SYS_renameat2, AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE);
-}
 
 bool is_link(const fs::path& path) { return fs::is_symlink(fs::symlink_status(path)); }
 
@@ -176,47 +166,4 @@ TEST_CASE("attack: a directory is moved away while the walk is in it") {
   CHECK(stands(box.outside / "two/precious"));
   CHECK(box.outside_is_untouched());
   CHECK(names_in(box.outside).size() == listed.size() + 1);
-}
-
-TEST_CASE("attack: directory and link change places all the time") {
-  const Sandbox box;
-  fs::create_symlink(box.outside, box.uploads / "lure");
-  fs::create_symlink(box.outside / "inner", box.uploads / "inner lure");
-  const UploadDir folder(box.uploads);
-  const StopFlag stop;
-  HardLinks links;
-  std::atomic<bool> done{false};
-  std::thread attacker([&] {
-    for (int swaps = 0; swaps < 2000; ++swaps) {
-      exchange(box.uploads / "session", box.uploads / "lure");
-      exchange(box.uploads / "session" / "sub", box.uploads / "inner lure");
-    }
-    done = true;
-  });
-  bool staged_is_directory = true;
-  std::error_code ignored;
-  while (!done) {
-    fs::create_directory(box.uploads / "session", ignored);
-    if (!is_link(box.uploads / "session")) {
-      // Through a link this would write where the attacker points; the test, not the tool.
-      const Fd at(::open((box.uploads / "session").c_str(),
-                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (at) {
-        ::mkdirat(at.get(), "sub", 0700);
-        const Fd file(::openat(at.get(), "image", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600));
-      }
-    }
-    static_cast<void>(folder.measure("session", Fate::goes, links, stop));
-    if (!folder.stage("session")) {
-      staged_is_directory =
-          staged_is_directory &&
-          fs::is_directory(fs::symlink_status(box.uploads / ".calib-cleanup.session"));
-      static_cast<void>(folder.purge(".calib-cleanup.session", links, stop));
-    }
-    static_cast<void>(folder.purge("session", links, stop));
-    static_cast<void>(folder.purge(".calib-cleanup.session", links, stop));
-  }
-  attacker.join();
-  CHECK(staged_is_directory);
-  CHECK(box.outside_is_untouched());
 }
