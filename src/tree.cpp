@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 #include <utility>
@@ -19,6 +20,11 @@ constexpr int most_readings = 16;
 constexpr std::size_t most_entries = std::size_t{1} << 22U;
 constexpr std::size_t most_levels = std::size_t{1} << 18U;
 
+// After so many entries a purge looks whether what it empties is still where it was, so many levels
+// up and in the folder: whoever moves a directory away to save it loses no more than these.
+constexpr int entries_between_looks = 128;
+constexpr std::size_t levels_looked_at = 32;
+
 bool is_gone(const std::error_code& error) { return error == std::errc::no_such_file_or_directory; }
 
 enum class Mode { measure, purge };
@@ -33,7 +39,7 @@ class Walk {
 
   TreeResult run(const std::string& name) {
     enter(name);
-    while (!levels_.empty() && !result_.stopped) {
+    while (!levels_.empty() && !result_.stopped && !lost_) {
       auto& pending = levels_.back().pending;
       if (pending.empty()) {
         leave();
@@ -112,6 +118,7 @@ class Walk {
         result_.stopped = true;
         return;
       }
+      if (mode_ == Mode::purge && is_lost()) return;
       const char* name = static_cast<const char*>(entry->d_name);
       if (!level.stuck.empty() && level.stuck.contains(name)) continue;
       if (entry->d_type == DT_DIR) {
@@ -161,6 +168,27 @@ class Walk {
     if (pending.size() == before) return;
     pending.pop_back();
     fail(name, errno_code(ESTALE));
+  }
+
+  // Whether somebody has moved the current directory, or one above it, out of its place. Every so
+  // often it is looked at, and said.
+  bool is_lost() {
+    if (++since_look_ < entries_between_looks) return false;
+    since_look_ = 0;
+    Status status;
+    const int current = levels_.back().fd.get();
+    auto error = look(folder_.fd, levels_.front().name.c_str(), status);
+    lost_ = is_gone(error) || (!error && status.id != levels_.front().id);
+    std::string up = "..";
+    const auto highest = levels_.size() - std::min(levels_.size(), levels_looked_at + 1);
+    for (auto level = levels_.size() - 1; level > highest && !lost_; --level, up += "/..") {
+      error = look(current, up.c_str(), status);
+      lost_ = !error && status.id != levels_[level - 1].id;
+    }
+    // What is removed altogether is no loss: another cleaner was faster.
+    if (lost_ && !look(current, status) && status.links == 0) lost_ = false;
+    if (lost_) report(current_path(), errno_code(ESTALE));
+    return lost_;
   }
 
   // Opens the parent of the current directory again, where it is closed.
@@ -224,6 +252,8 @@ class Walk {
   TreeResult result_;
   TreeAccount account_;
   DirReader reader_;
+  int since_look_ = 0;
+  bool lost_ = false;
   std::vector<Level> levels_;  // from the outermost directory to the current one
 };
 

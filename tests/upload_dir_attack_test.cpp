@@ -130,6 +130,48 @@ TEST_CASE("attack: a file is swapped for a directory and back") {
   }
 }
 
+TEST_CASE("attack: a directory that is moved out while it is purged keeps all but a few entries") {
+  const Sandbox box;
+  // More than one reading takes, so that it is moved in the middle of it.
+  constexpr int files = 3000;
+  constexpr std::size_t at_most = 128;
+  const auto inner = GENERATE(as<std::string>{}, "", "a", "a/b");
+  const auto full = inner.empty() ? fs::path("session") : fs::path("session") / inner;
+  box.make(full);
+  for (int i = 0; i < files; ++i) write_file(box.uploads / full / std::to_string(i), "");
+  const UploadDir folder(box.uploads);
+  const StopFlag stop;
+  HardLinks links;
+  Hooks hooks;
+  bool armed = true;
+  const auto move_when_read = [&](fs::path what, fs::path where) {
+    hooks.after_read = [&, what, where](const std::string& path, long) {
+      if (fs::path(path) != box.uploads / full) return;
+      if (std::exchange(armed, false)) fs::rename(what, where);
+    };
+  };
+
+  SECTION("to another place") { move_when_read(box.uploads / "session", box.outside / "saved"); }
+  SECTION("a part of it") {
+    if (inner.empty()) return;
+    fs::create_directory(box.outside / "saved");
+    move_when_read(box.uploads / "session/a", box.outside / "saved/a");
+  }
+  SECTION("to another name in the folder") {
+    move_when_read(box.uploads / "session", box.uploads / ".saved");
+  }
+
+  const auto result = folder.purge("session", links, stop);
+
+  REQUIRE_FALSE(armed);
+  REQUIRE(result.errors.size() == 1);
+  CHECK(result.errors[0].error.value() == ESTALE);
+  const auto saved =
+      stands(box.uploads / ".saved") ? box.uploads / ".saved" : box.outside / "saved";
+  CHECK(names_in(saved / inner).size() >= files - at_most);
+  CHECK(result.usage.files <= at_most);
+}
+
 TEST_CASE("attack: a directory is moved away while the walk is in it") {
   const Sandbox box;
   // Whichever comes first: its sibling has a namesake outside.
