@@ -2,6 +2,9 @@
 // break the document.
 #include <fmt/format.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
@@ -31,6 +34,11 @@ bool is_clean_json(const std::string& text) {
     if (c != '\n' && static_cast<unsigned char>(c) < ' ') return false;
   }
   return nlohmann::json::accept(text);
+}
+
+std::string contents(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 std::string with_name(const std::string& format, const std::string& name) {
@@ -111,6 +119,62 @@ TEST_CASE("hostile names leave the JSON document valid, and can be told from it"
     // It may go to a log as it is.
     CHECK(is_plain(json.at("message").get<std::string>()));
   }
+}
+
+TEST_CASE("hostile names deep in what cannot be removed break no line, document or metrics file",
+          "[tool][names]") {
+  App app;
+  app.add_session(1);
+  const std::string longest(255, 'n');
+  const auto inner = app.uploads() / "orphan" / hostile / longest / ("in " + hostile);
+  fs::create_directories(inner);
+  std::ofstream(inner / hostile) << "stays";
+  app.give_away();
+  fs::permissions(inner, fs::perms(0500));
+  const auto metrics = app.scratch("metrics");
+  fs::create_directory(metrics);
+  fs::permissions(metrics, fs::perms(0777));
+  const auto place = fmt::format("orphan/{0}/{1}/in {0}/{0}", shown, longest);
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--metrics", (metrics / "calib.prom").string()});
+    const auto ran = run_on(app, arguments, {.as = As::nobody});
+    INFO(ran.err);
+    CHECK(ran.status == 1);
+    CHECK(is_plain(ran.err));
+    CHECK(is_one_error(ran, {place + ": it could not be removed: Permission denied"}));
+    return ran;
+  };
+
+  CHECK(is_plain(run({"--verbose"}).out));
+  const auto json = run({"--json"});
+  CHECK(is_clean_json(json.out));
+  CHECK(json.json().at("errors").front().at("path") ==
+        (app.uploads() / fmt::format("orphan/{0}/{1}/in {0}/{0}", in_json, longest)).string());
+  CHECK(fs::exists(inner / hostile));
+  const auto samples = contents(metrics / "calib.prom");
+  CHECK(is_plain(samples));
+  for (const auto& line : lines_of(samples)) {
+    CHECK((line.starts_with("# ") || line.starts_with("calib_cleanup_")));
+  }
+  fs::permissions(inner, fs::perms(0700));
+}
+
+TEST_CASE("hostile names on a terminal leave nothing but the tool's own colours", "[tool][names]") {
+  HostileApp app;
+  const auto ran = run_on(app, {"--dry-run", "--color", "always"});
+  // What is left without them.
+  const auto plain = [](std::string text) {
+    for (std::size_t at = 0; (at = text.find("\x1b[", at)) != std::string::npos;) {
+      const auto end = text.find_first_not_of("0123456789;", at + 2);
+      REQUIRE(end != std::string::npos);
+      REQUIRE(text[end] == 'm');
+      text.erase(at, end + 1 - at);
+    }
+    return text;
+  };
+  CHECK(ran.out != plain(ran.out));
+  CHECK(is_plain(plain(ran.out)));
+  CHECK(plain(ran.out) == run_on(app, {"--dry-run", "--color", "never"}).out);
 }
 
 TEST_CASE("a date that is no text anybody can read does not break the document", "[tool][names]") {

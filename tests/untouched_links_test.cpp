@@ -1,6 +1,8 @@
 // Nothing outside the uploads folder is touched: no link is followed below it, not even one that
 // takes the place of a directory while the pass runs.
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <fstream>
 
@@ -35,6 +37,13 @@ class LinkApp : public App {
   fs::path tree_;
 };
 
+/// A device node of the null device; false where making one is not allowed.
+bool add_device(const fs::path& path, mode_t kind) {
+  if (::mknod(path.c_str(), kind | 0600U, makedev(1, 3)) == 0) return true;
+  WARN("skipped: device nodes need root");
+  return false;
+}
+
 }  // namespace
 
 TEST_CASE("a session whose directory is a link or a file is left whole", "[tool][untouched]") {
@@ -51,6 +60,10 @@ TEST_CASE("a session whose directory is a link or a file is left whole", "[tool]
   SECTION("a link to nowhere") { fs::create_symlink("nowhere", directory); }
   SECTION("a link to itself") { fs::create_symlink(id, directory); }
   SECTION("a file") { std::ofstream(directory) << "a file"; }
+  SECTION("a FIFO") { REQUIRE(::mkfifo(directory.c_str(), 0600) == 0); }
+  SECTION("a device") {
+    if (!add_device(directory, S_IFCHR)) return;
+  }
 
   const auto ran = run_on(app, {});
 
@@ -92,6 +105,31 @@ TEST_CASE("links inside a directory that goes are unlinked themselves, never fol
   CHECK(app.entries().size() == 1);
   CHECK(app.tree_stands());
   CHECK(fs::hard_link_count(app.tree() / "image_000.png") == 1);
+}
+
+TEST_CASE("FIFOs and device nodes go with their directory, and are never opened",
+          "[tool][untouched]") {
+  LinkApp app;
+  const auto id = app.add_session(48);
+  app.add_directory("orphan", 0);
+  for (const auto& directory : {app.uploads() / id, app.uploads() / "orphan"}) {
+    REQUIRE(::mkfifo((directory / "fifo").c_str(), 0600) == 0);
+    // The block device of these numbers does not exist: opening it would fail.
+    if (!add_device(directory / "character", S_IFCHR)) break;
+    if (!add_device(directory / "block", S_IFBLK)) break;
+  }
+  const auto expected = std::distance(fs::directory_iterator(app.uploads() / id), {});
+
+  for (const bool dry : {true, false}) {
+    // A FIFO that is opened waits for a writer, for ever.
+    const auto ran = dry ? run_on(app, {"--json", "--dry-run"}) : run_on(app, {"--json"});
+    CHECK(ran.status == 0);
+    CHECK(ran.err.empty());
+    REQUIRE(ran.json().at("sessions").size() == 1);
+    CHECK(ran.json().at("sessions").front().at("files") == expected);
+  }
+  CHECK(app.is_gone(id));
+  CHECK(app.entries().empty());
 }
 
 TEST_CASE("the uploads folder itself may be reached through links", "[tool]") {
