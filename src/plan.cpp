@@ -25,14 +25,17 @@ Failure stands_twice(std::string_view id) {
 
 std::vector<std::uint64_t> Claims::of(const SessionRow& row) {
   std::vector<std::uint64_t> hashes{folded_hash(row.id)};
+  if (!row.id_as_text.empty()) hashes.push_back(folded_hash(row.id_as_text));
   // Whatever its type: a value that names no directory may still claim one. A NUL ends a name in
   // the eyes of the file system, so what stands on either side of it claims, too.
-  for (auto rest = row.claimed; !rest.empty();) {
-    const auto end = std::min(rest.find('\0'), rest.size());
-    for (const auto component : path_components(rest.substr(0, end))) {
-      hashes.push_back(folded_hash(component));
+  for (auto rest : {row.claimed, row.claimed_as_text}) {
+    while (!rest.empty()) {
+      const auto end = std::min(rest.find('\0'), rest.size());
+      for (const auto component : path_components(rest.substr(0, end))) {
+        hashes.push_back(folded_hash(component));
+      }
+      rest.remove_prefix(std::min(end + 1, rest.size()));
     }
-    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return hashes;
 }

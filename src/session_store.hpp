@@ -25,8 +25,11 @@ struct SessionRow {
   std::optional<std::string_view> created_at;  ///< where it is text
   std::optional<std::string_view> images_dir;  ///< where it is text without a NUL
   std::string_view claimed;                    ///< the raw bytes of images_dir, whatever their type
-  bool has_images_dir = false;                 ///< whether the schema has the column
-  std::uint64_t fingerprint = 0;               ///< of the three values and their types
+  /// Where id or images_dir is a BLOB that the database's encoding reads as another text.
+  std::string_view id_as_text;
+  std::string_view claimed_as_text;
+  bool has_images_dir = false;    ///< whether the schema has the column
+  std::uint64_t fingerprint = 0;  ///< of the three values and their types
 };
 using SessionVisitor = std::function<void(const SessionRow&)>;
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "session_keys.hpp"
+#include "sqlite_pieces.hpp"
 
 namespace calib::sqlite {
 
@@ -14,7 +15,14 @@ std::size_t Knowledge::column_of(std::size_t table) const {
 }
 
 std::string session_columns(const Schema& schema) {
-  return schema.has_images_dir ? "id, created_at, images_dir" : "id, created_at";
+  std::string columns = schema.has_images_dir ? "id, created_at, images_dir" : "id, created_at";
+  if (!schema.is_utf16) return columns;
+  const auto as_text = [](const char* column) {
+    return fmt::format(", CASE typeof({0}) WHEN 'blob' THEN CAST({0} AS TEXT) END", column);
+  };
+  columns += as_text("id");
+  if (schema.has_images_dir) columns += as_text("images_dir");
+  return columns;
 }
 
 SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema) {
@@ -47,6 +55,11 @@ SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema) 
     const auto directory = raw(first + 2);
     result.claimed = directory;
     if (directory_is_text && whole(directory)) result.images_dir = directory;
+  }
+  if (schema.is_utf16) {
+    const int next = first + (schema.has_images_dir ? 3 : 2);
+    result.id_as_text = text_of(row, next);
+    if (schema.has_images_dir) result.claimed_as_text = text_of(row, next + 1);
   }
   result.fingerprint = fingerprint;
   return result;

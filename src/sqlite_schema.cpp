@@ -210,6 +210,7 @@ Schema read_schema(SQLite::Database& database) {
   const auto tables = read_tables(database);
   Schema schema;
   check_sessions(tables, schema.has_images_dir);
+  schema.is_utf16 = database.execAndGet("PRAGMA main.encoding").getString() != "UTF-8";
   const auto raw_keys = read_keys(database, tables);
 
   std::map<std::string, std::size_t> known;  // lower-case name -> index in schema.tables

@@ -47,6 +47,7 @@ struct Schema {
   std::vector<Table> tables;  ///< `sessions`, and those that its rows' fate touches
   std::size_t sessions = 0;
   bool has_images_dir = false;
+  bool is_utf16 = false;  ///< the encoding: what a BLOB says as text is not what its bytes say
   /// Those that refer to `sessions` or to a table whose rows hang on it, however deep.
   std::vector<ForeignKey> keys;
   std::vector<std::string> triggers;  ///< on one of the tables

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "app_fixture.hpp"
+#include "app_schemas.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
 
@@ -37,6 +38,36 @@ TEST_CASE("a directory is no orphan while any session claims it by its id", "[to
   CHECK(has_line(ran.out, "Orphaned file cleanup completed: Deleted 1 directory"));
   CHECK(app.entries().contains(id));
   CHECK_FALSE(app.entries().contains(id + "x"));
+}
+
+TEST_CASE("a BLOB claims by its bytes, and by what they say as text in a UTF-16 database",
+          "[tool][untouched]") {
+  const auto encoding = GENERATE(as<std::string>{}, "UTF-8", "UTF-16le", "UTF-16be");
+  CAPTURE(encoding);
+  App app;
+  fs::remove(app.database());
+  {
+    SQLite::Database database(app.database().string(),
+                              SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    database.exec("PRAGMA encoding = '" + encoding + "'");
+    database.exec(schema_current);
+  }
+  app.add_session(2);
+  app.add_session_row("a", sql_text(hours_ago(2)), "CAST('uploads/as text' AS BLOB)");
+  app.add_session_row("b", sql_text(hours_ago(2)),
+                      "X'75706c6f6164732f6173206279746573'");  // uploads/as bytes
+  app.execute("INSERT INTO sessions VALUES (CAST('an id' AS BLOB), '', " + sql_text(hours_ago(2)) +
+              ")");
+  for (const auto* name : {"as text", "as bytes", "an id", "orphan"}) app.add_directory(name);
+
+  const auto ran = run_on(app, {});
+
+  CHECK(ran.status == 0);
+  CHECK(has_line(ran.out, "Orphaned file cleanup completed: Deleted 1 directory"));
+  for (const auto* name : {"as text", "as bytes", "an id"}) {
+    CAPTURE(name);
+    CHECK(fs::exists(app.uploads() / name / "image_001.png"));
+  }
 }
 
 TEST_CASE("a directory is no orphan while its name is any component of an images_dir",

@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <optional>
+#include <string>
 #include <system_error>
 
 #include "app_fixture.hpp"
@@ -36,6 +39,30 @@ class OpenDirectory {
 
  private:
   int fd_;
+};
+
+/// Where there is a file system in memory, this test needs no other.
+class InMemory {
+ public:
+  InMemory() {
+    if (const char* usual = std::getenv("TMPDIR")) usual_ = usual;
+    if (::access(memory, W_OK | X_OK) == 0) ::setenv("TMPDIR", memory, 1);
+  }
+  ~InMemory() {
+    if (usual_) {
+      ::setenv("TMPDIR", usual_->c_str(), 1);
+    } else {
+      ::unsetenv("TMPDIR");
+    }
+  }
+  InMemory(const InMemory&) = delete;
+  InMemory& operator=(const InMemory&) = delete;
+  InMemory(InMemory&&) = delete;
+  InMemory& operator=(InMemory&&) = delete;
+
+ private:
+  static constexpr auto memory = "/dev/shm";
+  std::optional<std::string> usual_;
 };
 
 void make_wide(const fs::path& top) {
@@ -70,6 +97,7 @@ void make_deep(const fs::path& top) {
 
 TEST_CASE("a tree of very many levels and a directory of very many files go, with few descriptors",
           "[tool][vast]") {
+  const InMemory in_memory;
   App app;
   app.add_session(1);
   const auto wide = app.add_session(48);
