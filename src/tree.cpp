@@ -25,6 +25,11 @@ constexpr std::size_t most_levels = std::size_t{1} << 18U;
 constexpr int entries_between_looks = 128;
 constexpr std::size_t levels_looked_at = 32;
 
+// Paths in messages: from this length on, which no call takes, all but the last levels are left
+// out. A tree that is deep, and full of what cannot go, would fill the memory with its errors.
+constexpr std::size_t longest_whole_path = 4096;
+constexpr std::size_t levels_always_shown = 4;
+
 bool is_gone(const std::error_code& error) { return error == std::errc::no_such_file_or_directory; }
 
 enum class Mode { measure, purge };
@@ -67,7 +72,13 @@ class Walk {
 
   std::string current_path() const {
     auto path = folder_.path;
-    for (const auto& level : levels_) path = path_below(path, level.name);
+    for (std::size_t i = 0; i < levels_.size(); ++i) {
+      if (path.size() > longest_whole_path && i + levels_always_shown < levels_.size()) {
+        path = path_below(path, "...");
+        i = levels_.size() - levels_always_shown;
+      }
+      path = path_below(path, levels_[i].name);
+    }
     return path;
   }
 

@@ -28,7 +28,8 @@ struct Entry {
   std::uint64_t inode = 0;
 };
 
-/// One path that could not be dealt with. `path` is the folder's path with the names below it, raw.
+/// One path that could not be dealt with. `path` is the folder's path with the names below it, raw;
+/// where it is longer than any path may be, with `...` for the middle of it.
 struct PathError {
   std::string path;
   std::error_code error;

@@ -137,6 +137,34 @@ TEST_CASE("tree: a deep tree takes linear work and few descriptors") {
   CHECK(names_in(box.uploads).empty());
 }
 
+TEST_CASE("tree: a path that is longer than any may be is said in short") {
+  const Sandbox box;
+  box.give_away();
+  const int status = run_unprivileged([&] {
+    constexpr int levels = 300;
+    const std::string long_name(250, 'd');
+    Fd at(::open(box.uploads.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (int level = 0; level < levels; ++level) {
+      CHILD_CHECK(::mkdirat(at.get(), long_name.c_str(), 0700) == 0);
+      at = Fd(::openat(at.get(), long_name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+    const Fd file(::openat(at.get(), "image", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    CHILD_CHECK(::fchmod(at.get(), 0500) == 0);
+    const UploadDir folder(box.uploads);
+    const StopFlag stop;
+    HardLinks links;
+    const auto purged = folder.purge(long_name, links, stop);
+    CHILD_CHECK(purged.errors.size() == 1);
+    const auto& path = purged.errors.front().path;
+    CHILD_CHECK(path.starts_with((box.uploads / long_name / long_name).string()));
+    CHILD_CHECK(path.ends_with("/.../" + long_name + "/" + long_name + "/" + long_name + "/" +
+                               long_name + "/image"));
+    CHILD_CHECK(path.size() < 6000);
+    return 0;
+  });
+  CHECK(status == 0);
+}
+
 TEST_CASE("tree: wide directories") {
   const Sandbox box;
   box.make("wide");

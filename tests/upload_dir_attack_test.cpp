@@ -132,10 +132,9 @@ TEST_CASE("attack: a file is swapped for a directory and back") {
 
 TEST_CASE("attack: a directory that is moved out while it is purged keeps all but a few entries") {
   const Sandbox box;
-  // More than one reading takes, so that it is moved in the middle of it.
-  constexpr int files = 3000;
+  constexpr int files = 400;
   constexpr std::size_t at_most = 128;
-  const auto inner = GENERATE(as<std::string>{}, "", "a", "a/b");
+  const auto inner = GENERATE(as<std::string>{}, "", "a/b");
   const auto full = inner.empty() ? fs::path("session") : fs::path("session") / inner;
   box.make(full);
   for (int i = 0; i < files; ++i) write_file(box.uploads / full / std::to_string(i), "");

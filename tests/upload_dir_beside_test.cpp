@@ -73,7 +73,7 @@ TEST_CASE("beside: another cleaner is faster") {
   const Sandbox box;
   // Enough of them that it is looked whether the directory was moved.
   const auto fill = [&] {
-    for (int i = 0; i < 300; ++i) box.write("session/sub/image " + std::to_string(i));
+    for (int i = 0; i < 150; ++i) box.write("session/sub/image " + std::to_string(i));
     box.write("session/image");
   };
   fill();
