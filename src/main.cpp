@@ -21,6 +21,7 @@
 //                          mounts)
 //   report                 what was done, as values: report_text, report_json, report_metrics
 //   progress               the line on a terminal
+//   journal                priorities of lines that go to systemd's journal
 //   workers                threads, as many as get the most done   (pace)
 //   stop, fd, text, timestamp, usage: small things that everyone may use
 #include <fmt/format.h>
@@ -36,6 +37,7 @@
 #include <variant>
 
 #include "cleanup.hpp"
+#include "journal.hpp"
 #include "options.hpp"
 #include "progress.hpp"
 #include "report.hpp"
@@ -57,10 +59,15 @@ Color color_for(When when, int descriptor) {
   return when == When::always ? Color::yes : Color::no;
 }
 
+Priorities priorities_of(int descriptor) {
+  return priorities_for(descriptor, std::getenv("JOURNAL_STREAM"));
+}
+
 void complain(const std::string& text) {
   const char* no_color = std::getenv("NO_COLOR");
   const auto when = no_color != nullptr && *no_color != '\0' ? When::never : When::automatic;
-  write_all(STDERR_FILENO, diagnostic_line("error", text, color_for(when, STDERR_FILENO)));
+  write_all(STDERR_FILENO, diagnostic_line(Priority::error, text, color_for(when, STDERR_FILENO),
+                                           priorities_of(STDERR_FILENO)));
 }
 
 /// Results go out when the work is done; that they cannot is an error of its own.
@@ -70,6 +77,16 @@ int print(const std::string& text, int status) {
   complain(fmt::format("standard output: {}; the work itself ended with status {}", error.message(),
                        status));
   return status == 0 ? status_failure : status;
+}
+
+std::string results(const Report& report, const Options& options) {
+  // A document is for a program, wherever it goes.
+  if (options.format == Format::json) return json_report(report);
+  std::string text =
+      text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO));
+  return priorities_of(STDOUT_FILENO) == Priorities::shown
+             ? with_priority(text, Priority::information)
+             : text;
 }
 
 int run(const Options& options) {
@@ -90,12 +107,9 @@ int run(const Options& options) {
                                ErrorKind::output});
     }
   }
-  const auto text =
-      options.format == Format::json
-          ? json_report(report)
-          : text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO));
-  const int status = print(text, exit_status(report));
-  write_all(STDERR_FILENO, diagnostics(report, color_for(options.color, STDERR_FILENO)));
+  const int status = print(results(report, options), exit_status(report));
+  write_all(STDERR_FILENO, diagnostics(report, color_for(options.color, STDERR_FILENO),
+                                       priorities_of(STDERR_FILENO)));
   return status;
 }
 

@@ -94,21 +94,26 @@ std::vector<const OrphanLine*> largest_first(const std::vector<OrphanLine>& orph
   return sorted(orphans, &OrphanLine::name);
 }
 
-std::string diagnostics(const Report& report, Color color) {
+std::string diagnostics(const Report& report, Color color, Priorities priorities) {
   std::string lines;
   for (const std::string& warning : report.warnings) {
-    lines += diagnostic_line("warning", warning, color);
+    lines += diagnostic_line(Priority::warning, warning, color, priorities);
   }
   for (const Failure& failure : report.errors) {
-    lines += diagnostic_line("error", failure_text(failure), color);
+    lines += diagnostic_line(Priority::error, failure_text(failure), color, priorities);
   }
   return lines;
 }
 
-std::string diagnostic_line(const std::string& level, const std::string& text, Color color) {
-  const std::string_view on = level == "error" ? "\x1b[31m" : "\x1b[33m";
-  const std::string word = color == Color::yes ? fmt::format("{}{}\x1b[0m", on, level) : level;
-  return fmt::format("calib-cleanup: {}: {}\n", word, printable(text));
+std::string diagnostic_line(Priority level, const std::string& text, Color color,
+                            Priorities priorities) {
+  const bool is_error = level == Priority::error;
+  std::string word = is_error ? "error" : "warning";
+  if (color == Color::yes) {
+    word = fmt::format("{}{}\x1b[0m", is_error ? "\x1b[31m" : "\x1b[33m", word);
+  }
+  std::string line = fmt::format("calib-cleanup: {}: {}\n", word, printable(text));
+  return priorities == Priorities::shown ? with_priority(line, level) : line;
 }
 
 }  // namespace calib

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "journal.hpp"
 #include "options.hpp"
 #include "timestamp.hpp"
 #include "usage.hpp"
@@ -108,10 +109,11 @@ enum class Color { no, yes };
 std::string text_report(const Report& report, Verbosity verbosity, Color color);
 
 /// Warnings and errors, a line each: `calib-cleanup: warning: …`, `calib-cleanup: error: …`.
-std::string diagnostics(const Report& report, Color color);
+std::string diagnostics(const Report& report, Color color, Priorities priorities);
 
-/// One such line, escaped. `level` is `error` or `warning`.
-std::string diagnostic_line(const std::string& level, const std::string& text, Color color);
+/// One such line, escaped. `level` is Priority::error or Priority::warning.
+std::string diagnostic_line(Priority level, const std::string& text, Color color,
+                            Priorities priorities);
 
 /// The JSON document of the contract, with a newline at its end.
 std::string json_report(const Report& report);

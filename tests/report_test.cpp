@@ -7,6 +7,8 @@
 
 using calib::Color;
 using calib::Outcome;
+using calib::Priorities;
+using calib::Priority;
 using calib::Report;
 using calib::test::failure;
 using calib::test::sample_report;
@@ -83,11 +85,11 @@ TEST_CASE("the message of an interrupted pass names the signal") {
 
 TEST_CASE("diagnostics are a line each, warnings first") {
   Report report;
-  CHECK(calib::diagnostics(report, Color::no).empty());
+  CHECK(calib::diagnostics(report, Color::no, Priorities::left_out).empty());
   report.warnings = {"1 session was kept", "no room for --vacuum"};
   report.errors = {failure("/srv/app/uploads/a", "Operation not permitted"),
                    failure("", "the disk is full")};
-  CHECK(calib::diagnostics(report, Color::no) ==
+  CHECK(calib::diagnostics(report, Color::no, Priorities::left_out) ==
         "calib-cleanup: warning: 1 session was kept\n"
         "calib-cleanup: warning: no room for --vacuum\n"
         "calib-cleanup: error: /srv/app/uploads/a: Operation not permitted\n"
@@ -98,15 +100,24 @@ TEST_CASE("a diagnostic stays one line whatever bytes are in it") {
   Report report;
   report.warnings = {"a\nb"};
   report.errors = {failure("\x1b[2J\xff", "c\r\nd")};
-  CHECK(calib::diagnostics(report, Color::no) ==
+  CHECK(calib::diagnostics(report, Color::no, Priorities::left_out) ==
         "calib-cleanup: warning: a\\x0ab\n"
         "calib-cleanup: error: \\x1b[2J\\xff: c\\x0d\\x0ad\n");
 }
 
+TEST_CASE("in the journal each diagnostic has its priority") {
+  Report report;
+  report.warnings = {"a\nb"};
+  report.errors = {failure("x", "c")};
+  CHECK(calib::diagnostics(report, Color::no, Priorities::shown) ==
+        "<4>calib-cleanup: warning: a\\x0ab\n"
+        "<3>calib-cleanup: error: x: c\n");
+}
+
 TEST_CASE("only the word is coloured") {
-  CHECK(calib::diagnostic_line("error", "x\x1b[0m", Color::yes) ==
+  CHECK(calib::diagnostic_line(Priority::error, "x\x1b[0m", Color::yes, Priorities::left_out) ==
         "calib-cleanup: \x1b[31merror\x1b[0m: x\\x1b[0m\n");
-  CHECK(calib::diagnostic_line("warning", "x", Color::yes) ==
+  CHECK(calib::diagnostic_line(Priority::warning, "x", Color::yes, Priorities::left_out) ==
         "calib-cleanup: \x1b[33mwarning\x1b[0m: x\n");
 }
 
