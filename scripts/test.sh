@@ -14,7 +14,8 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
 # shellcheck disable=SC2086 # a list of words
-need_packages $build_packages $app_packages catch2 coreutils mandoc sqlite3 clang-format clang-tidy
+need_packages $build_packages $app_packages catch2 coreutils mandoc sqlite3 clang-format clang-tidy \
+  zsh fish
 
 title() { printf '\n== %s\n' "$*"; }
 

@@ -14,6 +14,7 @@
 //       lock_budget        … how much it takes in
 //     removal              the folder's lock; what goes without a transaction
 //     measure              what directories occupy: the dry run
+//   session_ids            what a shell offers after --session
 //   session_store          what a pass needs of a database
 //     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _scan,
 //                          _closure, _transaction; session_keys reads what a session_id names
@@ -41,6 +42,7 @@
 #include "options.hpp"
 #include "progress.hpp"
 #include "report.hpp"
+#include "session_ids.hpp"
 #include "standard_streams.hpp"
 #include "stop.hpp"
 
@@ -126,6 +128,9 @@ int main(int argc, char** argv) {
     const auto parsed = parse_options({argv + (argc > 0 ? 1 : 0), argv + argc}, environment);
     if (const auto* information = std::get_if<InformationText>(&parsed)) {
       return print(information->text, EXIT_SUCCESS);
+    }
+    if (const auto* request = std::get_if<SessionIdsRequest>(&parsed)) {
+      return print(session_ids(request->database, stop), EXIT_SUCCESS);
     }
     return run(std::get<Options>(parsed));
   } catch (const UsageError& error) {

@@ -148,6 +148,9 @@ constexpr std::array table{
                Layers::command_line, Repeat::yes},
     OptionSpec{"version", 'V', Takes::nothing, "", information, "Print name and version", nullptr,
                Layers::command_line, Repeat::yes},
+
+    // For the shells' completion only: CLI11 leaves an option without a group out of the help.
+    OptionSpec{"complete-sessions", 0, Takes::nothing, "", "", "", nullptr, Layers::command_line},
 };
 
 }  // namespace
@@ -165,7 +168,8 @@ const OptionSpec* similar_option(std::string_view typed, OptionSpec::Layers laye
   const OptionSpec* best = nullptr;
   for (const OptionSpec& option : table) {
     const std::size_t to_typed = distance(typed, option.name);
-    if (option.layers < layers || to_typed > nearest || (best != nullptr && to_typed == nearest)) {
+    if (option.group.empty() || option.layers < layers || to_typed > nearest ||
+        (best != nullptr && to_typed == nearest)) {
       continue;
     }
     nearest = to_typed;

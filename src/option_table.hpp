@@ -28,7 +28,7 @@ struct OptionSpec {
   char letter;            ///< 0 where there is none
   Takes takes;
   std::string_view value_name;
-  std::string_view group;
+  std::string_view group;  ///< empty: not in the help text
   std::string_view help;
   /// Checks the value and stores it; null for those that are acted on before the rest is read.
   /// Called for each value of the strongest layer; the text is not empty and holds no NUL.

@@ -194,8 +194,8 @@ void settle_verbosity(Draft& draft) {
 
 }  // namespace
 
-std::variant<Options, InformationText> parse_options(const std::vector<std::string>& arguments,
-                                                     const Environment& environment) {
+std::variant<Options, InformationText, SessionIdsRequest> parse_options(
+    const std::vector<std::string>& arguments, const Environment& environment) {
   const CommandLine command_line(arguments);
   if (auto information = command_line.information()) return *std::move(information);
 
@@ -219,6 +219,10 @@ std::variant<Options, InformationText> parse_options(const std::vector<std::stri
             : find_app_database(from_environment.database_url, options.app_dir);
   } catch (const DatabaseLocationError& error) {
     options.database_error = error.what();
+  }
+  if (from_command_line.contains("complete-sessions")) {
+    if (options.database_error) throw std::runtime_error(*options.database_error);
+    return SessionIdsRequest{options.database};
   }
   return std::move(options);
 }

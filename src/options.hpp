@@ -60,13 +60,18 @@ struct InformationText {
   std::string text;
 };
 
+/// A shell asks what may follow --session: print the ids in this database.
+struct SessionIdsRequest {
+  DatabaseLocation database;
+};
+
 /// The environment, as `execve` hands it over: `NAME=value` each.
 using Environment = std::vector<std::string>;
 
 /// Reads the command line, then `environment` (`CALIB_CLEANUP_<OPTION>`, `DATABASE_URL`), then the
 /// file of --config, each only where the one before is silent; then finds the database as the app
 /// would. Throws UsageError (status 2). Opens nothing but the --config file and the app's `.env`.
-std::variant<Options, InformationText> parse_options(const std::vector<std::string>& arguments,
-                                                     const Environment& environment);
+std::variant<Options, InformationText, SessionIdsRequest> parse_options(
+    const std::vector<std::string>& arguments, const Environment& environment);
 
 }  // namespace calib

@@ -265,5 +265,6 @@ TEST_CASE("option table: names and letters are unambiguous, each option is store
     if (spec.store == nullptr) acted_on.push_back(spec.name);
   }
   CHECK(letters == "njqvhV");
-  CHECK(acted_on == std::vector<std::string_view>{"config", "help", "version"});
+  CHECK(acted_on ==
+        std::vector<std::string_view>{"config", "help", "version", "complete-sessions"});
 }
