@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 # shellcheck disable=SC2086 # a list of words
 need_packages $build_packages $app_packages catch2 coreutils mandoc sqlite3 clang-format clang-tidy \
-  prometheus zsh fish
+  dpkg-dev file lintian man-db prometheus systemd util-linux zsh fish
 
 title() { printf '\n== %s\n' "$*"; }
 
