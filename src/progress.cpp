@@ -23,7 +23,8 @@ constexpr auto first_draw = 1s;
 constexpr auto redraw = 200ms;
 constexpr unsigned usual_columns = 80;
 
-constexpr std::string_view wipe_rest = "\x1b[K";
+/// From the cursor to the end of the screen.
+constexpr std::string_view wipe_rest = "\x1b[J";
 
 /// `1,234,567`. Not fmt's {:L}: that is for the locale to decide, and we do not ask it.
 std::string grouped(std::uint64_t number) {
@@ -138,7 +139,9 @@ void ProgressLine::run(const std::stop_token& stop) {
     // One column stays free: a full line makes some terminals wrap, and \r leads to the wrong one.
     const std::string line =
         progress_line(progress_.view(), std::chrono::steady_clock::now(), terminal_columns() - 1);
-    if (!write_to_terminal(fmt::format("\r{}{}", line, wipe_rest))) return;
+    // The cursor goes back to the line's beginning. A terminal that was made narrower may have
+    // broken the line: then all of it is still after the cursor, and the next draw wipes it.
+    if (!write_to_terminal(fmt::format("\r{}{}\r", line, wipe_rest))) return;
     drawn_ = true;
     pause = redraw;
   }

@@ -197,3 +197,15 @@ TEST_CASE("an empty app is no error", "[tool][output]") {
         "Cleanup completed: Deleted 0 old sessions\n"
         "Orphaned file cleanup completed: Deleted 0 directories\n");
 }
+
+TEST_CASE("progress is for a terminal: a log gets none", "[tool][output][progress]") {
+  const App app;
+  const int folder = ::open(app.uploads().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  REQUIRE(::flock(folder, LOCK_EX | LOCK_NB) == 0);
+  // Longer than it takes until the first draw.
+  const auto busy = run_on(app, {"--lock-wait=1.3"});
+  ::close(folder);
+  CHECK(busy.status == 4);
+  CHECK(lines_of(busy.err).size() == 1);
+  CHECK(busy.err.find('\r') == std::string::npos);
+}

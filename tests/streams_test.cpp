@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include "app_fixture.hpp"
 #include "catch.hpp"
@@ -88,25 +91,56 @@ std::string content(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+/// The tool, begun where both of its streams are a terminal.
+class OnTerminal {
+ public:
+  explicit OnTerminal(Words words, const Words& variables = {})
+      : master_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    REQUIRE(::grantpt(master_.number()) == 0);
+    REQUIRE(::unlockpt(master_.number()) == 0);
+    const Descriptor terminal(::ptsname(master_.number()), O_RDWR);
+    tool_.emplace(std::move(words), terminal.number(), terminal.number(), variables);
+  }
+  void resize(unsigned short columns) const {
+    const winsize size{24, columns, 0, 0};
+    REQUIRE(::ioctl(master_.number(), TIOCSWINSZ, &size) == 0);
+  }
+  /// Reads until `what` has come; gives what came.
+  std::string read_until(const std::string& what) const {
+    std::string text;
+    while (text.find(what) == std::string::npos) {
+      if (!read_some(text)) FAIL("it ended before '" << what << "' came: " << text);
+    }
+    return text;
+  }
+  /// Reads to its end.
+  std::string read_all() const {
+    std::string text;
+    while (read_some(text)) {
+    }
+    tool_->status();
+    return text;
+  }
+
+ private:
+  bool read_some(std::string& text) const {
+    std::array<char, 4096> buffer{};
+    for (;;) {
+      // EIO: nobody has the other end open any more.
+      const auto got = ::read(master_.number(), buffer.data(), buffer.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return false;
+      text.append(buffer.data(), static_cast<std::size_t>(got));
+      return true;
+    }
+  }
+  Descriptor master_;
+  std::optional<Spawned> tool_;
+};
+
 /// What the tool writes where both of its streams are a terminal.
 std::string on_terminal(Words words, const Words& variables = {}) {
-  const Descriptor master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  REQUIRE(::grantpt(master.number()) == 0);
-  REQUIRE(::unlockpt(master.number()) == 0);
-  Descriptor terminal(::ptsname(master.number()), O_RDWR);
-  const Spawned tool(std::move(words), terminal.number(), terminal.number(), variables);
-  terminal.close();
-  std::string text;
-  std::array<char, 4096> buffer{};
-  for (;;) {
-    // EIO: nobody has the other end open any more.
-    const auto got = ::read(master.number(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    text.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-  tool.status();
-  return text;
+  return OnTerminal(std::move(words), variables).read_all();
 }
 
 struct DueApp : App {
@@ -232,4 +266,24 @@ TEST_CASE("a name cannot drive the terminal", "[tool][streams][names]") {
   const auto text = on_terminal(app.on({"--dry-run", "--color=never"}));
   CHECK_THAT(text, ContainsSubstring("evil\\x1b]0;title\\x07\\x9b2J"));
   for (const char c : text) CHECK(((c >= ' ' && c <= '~') || c == '\n' || c == '\r'));
+}
+
+TEST_CASE("the progress line follows the terminal's width, and is gone at the end",
+          "[tool][streams][progress]") {
+  const DueApp app;
+  const Descriptor folder(app.uploads(), O_RDONLY | O_DIRECTORY);
+  REQUIRE(::flock(folder.number(), LOCK_EX | LOCK_NB) == 0);
+  const OnTerminal terminal(app.on({"--color=never"}));
+  // Each draw wipes what is after the line, and leaves the cursor before it: a line that a narrower
+  // terminal has broken goes as a whole.
+  terminal.read_until("\rwaiting for another pass\x1b[J\r");
+  terminal.resize(12);
+  terminal.read_until("\rwaiting for\x1b[J\r");
+  terminal.resize(200);
+  terminal.read_until("\rwaiting for another pass\x1b[J\r");
+  REQUIRE(::flock(folder.number(), LOCK_UN) == 0);
+  const auto rest = terminal.read_all();
+  CHECK_THAT(rest, ContainsSubstring("\r\x1b[JCleanup completed: Deleted 1 old session\r\n"));
+  CHECK_FALSE(has_escapes(rest.substr(rest.find("Cleanup completed"))));
+  CHECK(app.is_clean());
 }
