@@ -28,6 +28,7 @@ check() {
   exit 1
 }
 
+quietly() { "$@" >/dev/null; }
 no_line_with() { ! grep -qE -- "$@"; }
 # A file that is empty has no such line, and nothing to check.
 no_line_without() { [ -s "$2" ] && ! grep -qvE -- "$@"; }

@@ -14,7 +14,7 @@ for unit in calib-cleanup calib-cleanup@; do
   check "verify has nothing to say of $unit.service and .timer" \
     test -z "$(systemd-analyze verify "./$unit.service" "./$unit.timer" 2>&1)"
   check "security of $unit.service is 1.5 or better" \
-    systemd-analyze security --offline=yes --no-pager --threshold=15 "./$unit.service" >/dev/null
+    quietly systemd-analyze security --offline=yes --no-pager --threshold=15 "./$unit.service"
   check "$unit.service: busy is no failure" grep -qx SuccessExitStatus=4 "$unit.service"
   check "$unit.service: a day's grace for orphans" \
     grep -q '^ExecStart=.* --orphan-grace 1440$' "$unit.service"
