@@ -200,10 +200,9 @@ class Pass {
 
   /// What is still staged could not be given back: who owns it keeps its records, too.
   void refuse_staged(std::set<OwnerIndex>& refused) const {
-    const std::set<std::string> staged(plan_.restores.begin(), plan_.restores.end());
+    const std::set<std::string, std::less<>> staged(plan_.restores.begin(), plan_.restores.end());
     for (std::size_t i = 0; i < plan_.sessions.size() && !staged.empty(); ++i) {
-      if (staged.contains(plan_.sessions[i].directory()))
-        refused.insert(static_cast<OwnerIndex>(i));
+      if (staged.contains(plan_.sessions[i].directory)) refused.insert(static_cast<OwnerIndex>(i));
     }
   }
 
@@ -243,6 +242,7 @@ class Pass {
     remove_leftovers();
     remove_orphans();
     check_stop();
+    report_.texts = plan_.texts;
     Slices({*store_, *uploads_, plan_.sessions, survey_, links_, stop_, progress_, removers_,
             options_.lock_wait, report_, changed_})
         .run(std::move(units_));
@@ -332,7 +332,7 @@ class Pass {
   std::unique_ptr<SessionStore> store_;
   std::vector<Entry> listing_;
   Plan plan_;
-  std::vector<OrphanLine> orphans_;
+  std::vector<OrphanLine> orphans_;  ///< the preview moves them into the report
   std::vector<DoomedKey> keys_;
   Survey survey_;
   std::vector<Unit> units_;

@@ -8,7 +8,8 @@
 //     option_table, option_values, config_file, small_file, settings
 //   database_location      URLs and .env, as the app reads them   (dotenv)
 //   cleanup                the pass, step by step
-//     plan                 pure: listing + sessions + rules + now -> Plan   (images_dir)
+//     plan                 pure: listing + sessions + rules + now -> Plan   (images_dir, claims,
+//                          lookup); plan_sharing knows who shares a directory
 //     units, slices        whole sessions, one transaction of database and folder each
 //       slice_files        … the folder's side of it
 //       lock_budget        … how much it takes in
@@ -24,7 +25,7 @@
 //   progress               the line on a terminal
 //   journal                priorities of lines that go to systemd's journal
 //   workers                threads, as many as get the most done   (pace)
-//   stop, fd, text, timestamp, usage: small things that everyone may use
+//   stop, fd, text, text_pool, timestamp, usage: small things that everyone may use
 #include <fmt/format.h>
 #include <unistd.h>
 

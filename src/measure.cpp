@@ -3,28 +3,28 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <mutex>
-#include <set>
+#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "lookup.hpp"
 #include "workers.hpp"
 
 namespace calib {
 namespace {
 
-/// What walking the directories of a folder came to, each directory by its entry's name.
+/// What walking the directories of a folder came to.
 struct Walk {
-  std::map<std::string_view, Usage> usages;
+  std::vector<Usage> usages;  ///< of those that go, for each entry of the listing
   std::uint64_t exclusive_bytes = 0;
   std::uint64_t going_bytes = 0;  ///< the part of it that goes
   HardLinks links;
 };
 
 void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
-          const std::set<std::string, std::less<>>& going, unsigned jobs, const StopFlag& stop,
-          Progress& progress, Report& report, Walk& result) {
+          const std::vector<bool>& going, unsigned jobs, const StopFlag& stop, Progress& progress,
+          Report& report, Walk& result) {
   std::mutex mutex;
   const auto lost_and_found = uploads.path() + "/lost+found";
   const auto add = [&](const TreeResult& tree, Fate fate) {
@@ -46,11 +46,11 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
             [](const Entry* a, const Entry* b) { return a->inode < b->inode; });
   Workers(jobs, stop).run(directories.size(), [&](std::size_t i) {
     progress.advance();
-    const auto& name = directories[i]->name;
-    const auto fate = going.contains(name) ? Fate::goes : Fate::stays;
-    const auto tree = uploads.measure(name, fate, result.links, stop);
+    const auto position = static_cast<std::size_t>(directories[i] - listing.data());
+    const auto fate = going[position] ? Fate::goes : Fate::stays;
+    const auto tree = uploads.measure(directories[i]->name, fate, result.links, stop);
     const std::lock_guard lock(mutex);
-    if (fate == Fate::goes) result.usages.emplace(name, tree.usage);
+    if (fate == Fate::goes) result.usages[position] = tree.usage;
     add(tree, fate);
     return tree.usage.files + 1;
   });
@@ -70,7 +70,7 @@ std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>&
                              unsigned jobs, const StopFlag& stop, Progress& progress,
                              Report& report) {
   Walk result;
-  walk(uploads, listing, {}, jobs, stop, progress, report, result);
+  walk(uploads, listing, std::vector<bool>(listing.size()), jobs, stop, progress, report, result);
   return result.exclusive_bytes + result.links.allocated_bytes();
 }
 
@@ -80,26 +80,38 @@ Preview::Preview(const Plan& plan, const std::vector<Unit>& units, const Survey&
 
 void Preview::measure(const UploadDir& uploads, unsigned jobs, const StopFlag& stop,
                       Progress& progress, Report& report) {
-  std::set<std::string, std::less<>> going;
-  const auto staged = [](const std::string& name) { return std::string(staged_prefix) + name; };
+  const EntriesByName entries(listing_);
+  std::vector<bool> going(listing_.size());
+  const auto position = [&](std::string_view name) -> std::optional<std::size_t> {
+    const auto* entry = entries.find(name);
+    if (entry == nullptr) return std::nullopt;
+    return static_cast<std::size_t>(entry - listing_.data());
+  };
+  const auto mark = [&](std::string_view name) {
+    if (const auto at = position(name)) going[*at] = true;
+  };
+  const auto staged = [](std::string_view name) { return std::string(staged_prefix).append(name); };
   for (const auto& unit : units_) {
     for (const auto owner : unit.owners) {
       if (owner >= plan_.sessions.size()) continue;
-      going.insert(plan_.sessions[owner].directory());
-      going.insert(staged(plan_.sessions[owner].directory()));
+      mark(plan_.sessions[owner].directory);
+      mark(staged(plan_.sessions[owner].directory));
     }
   }
-  for (const auto& orphan : orphans_) going.insert(orphan.name);
-  for (const auto& leftover : plan_.leftovers) going.insert(staged(leftover));
+  for (const auto& orphan : orphans_) mark(orphan.name);
+  for (const auto& leftover : plan_.leftovers) mark(staged(leftover));
 
   Walk result;
+  result.usages.resize(listing_.size());
   walk(uploads, listing_, going, jobs, stop, progress, report, result);
 
   // Where sessions share a directory, the first one has its size.
-  const auto take = [&](const std::string& entry) {
-    const auto found = result.usages.find(entry);
-    return found == result.usages.end() ? Usage{} : std::exchange(found->second, {});
+  const auto take = [&](std::string_view name) {
+    const auto at = position(name);
+    return at ? std::exchange(result.usages[*at], {}) : Usage{};
   };
+  report.texts = plan_.texts;
+  report.sessions.reserve(units_.size());
   for (const auto& unit : units_) {
     for (const auto owner : unit.owners) {
       if (owner >= plan_.sessions.size()) {
@@ -109,30 +121,31 @@ void Preview::measure(const UploadDir& uploads, unsigned jobs, const StopFlag& s
         }
         continue;
       }
-      const auto& session = plan_.sessions[owner];
-      SessionLine line{session.id,          session.created_at,        session.created,
-                       session.directory(), take(session.directory()), {}};
-      line.usage += take(staged(session.directory()));
+      auto line = line_of(plan_.sessions[owner]);
+      line.usage = take(line.directory);
+      line.usage += take(staged(line.directory));
+      line.records.reserve(survey_.tables.size());
       for (std::size_t table = 0; table < survey_.tables.size(); ++table) {
         line.records.push_back(survey_.counts.at(owner, table));
       }
       report.sessions.push_back(std::move(line));
     }
   }
-  for (auto& orphan : orphans_) {
-    orphan.usage = take(orphan.name);
-    report.orphans.push_back(orphan);
-  }
+  for (auto& orphan : orphans_) orphan.usage = take(orphan.name);
+  report.orphans = std::move(orphans_);
   report.total_bytes = result.exclusive_bytes + result.links.allocated_bytes();
   report.freed_bytes = result.going_bytes + result.links.freed_bytes();
   report.kept.sessions = plan_.sessions_seen - report.sessions.size();
-  // A staged directory that a pass gives back stands under its own name then.
-  std::set<std::string, std::less<>> staying(plan_.restores.begin(), plan_.restores.end());
-  for (const auto& entry : listing_) {
-    if (is_counted(entry)) staying.insert(entry.name);
+  for (std::size_t i = 0; i < listing_.size(); ++i) {
+    if (is_counted(listing_[i]) && !going[i]) ++report.kept.directories;
   }
-  std::erase_if(staying, [&](const std::string& name) { return going.contains(name); });
-  report.kept.directories = staying.size();
+  // A staged directory that a pass gives back stands under its own name then.
+  for (const auto& name : plan_.restores) {
+    const auto at = position(name);
+    const auto aside = position(staged(name));
+    const bool goes = aside && going[*aside];
+    if (!goes && (!at || !is_counted(listing_[*at]))) ++report.kept.directories;
+  }
   report.kept.allocated_bytes =
       result.exclusive_bytes - result.going_bytes + result.links.staying_bytes();
 }

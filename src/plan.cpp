@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "session_keys.hpp"
@@ -11,51 +10,14 @@
 
 namespace calib {
 
-namespace {
-
-Failure stands_twice(std::string_view id) {
-  return {
-      fmt::format("session {}", id),
-      "it stands in the database twice, or was changed while it was read; it is left whole, run "
-      "again",
-      ErrorKind::session};
-}
-
-}  // namespace
-
-std::vector<std::uint64_t> Claims::of(const SessionRow& row) {
-  std::vector<std::uint64_t> hashes{folded_hash(row.id)};
-  if (!row.id_as_text.empty()) hashes.push_back(folded_hash(row.id_as_text));
-  // Whatever its type: a value that names no directory may still claim one. A NUL ends a name in
-  // the eyes of the file system, so what stands on either side of it claims, too.
-  for (auto rest : {row.claimed, row.claimed_as_text}) {
-    while (!rest.empty()) {
-      const auto end = std::min(rest.find('\0'), rest.size());
-      for (const auto component : path_components(rest.substr(0, end))) {
-        hashes.push_back(folded_hash(component));
-      }
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
-  }
-  return hashes;
-}
-
-void Claims::add(const SessionRow& row) {
-  for (const auto hash : of(row)) hashes_.insert(hash);
-}
-
-bool Claims::contain(std::string_view name) const { return contain(folded_hash(name)); }
-
 Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& listing,
                  const std::vector<std::string>& mounts, const std::vector<std::string>& in_use)
     : rules_(std::move(rules)),
       folder_(std::move(folder)),
+      entries_(listing),
       mounts_(mounts.begin(), mounts.end()),
       in_use_(in_use.begin(), in_use.end()),
-      wanted_(rules_.sessions.begin(), rules_.sessions.end()) {
-  entries_.reserve(listing.size());
-  for (const auto& entry : listing) entries_.emplace(entry.name, entry.kind);
-}
+      wanted_(rules_.sessions.begin(), rules_.sessions.end()) {}
 
 std::string Planner::in_folder(std::string_view name) const {
   return fmt::format("{}/{}", rules_.uploads, name);
@@ -118,9 +80,9 @@ std::optional<Failure> Planner::obstacle(const SessionRow& row,
   if (mounts_.contains(*name)) {
     return left(in_folder(*name), "something is mounted there, unmount it");
   }
-  const auto entry = entries_.find(*name);
-  if (entry == entries_.end() || entry->second == EntryKind::directory) return std::nullopt;
-  return left(in_folder(*name), entry->second == EntryKind::link
+  const auto* entry = entries_.find(*name);
+  if (entry == nullptr || entry->kind == EntryKind::directory) return std::nullopt;
+  return left(in_folder(*name), entry->kind == EntryKind::link
                                     ? "this is a symbolic link, and links are not followed; remove "
                                       "it or put the directory in its place"
                                     : "this is no directory; remove it");
@@ -129,140 +91,40 @@ std::optional<Failure> Planner::obstacle(const SessionRow& row,
 void Planner::note_proof(const std::optional<std::string>& name) {
   if (proven_ || !name) return;
   for (const auto& entry_name : {*name, std::string(staged_prefix) + *name}) {
-    const auto entry = entries_.find(entry_name);
-    if (entry != entries_.end() && entry->second == EntryKind::directory) proven_ = true;
+    const auto* entry = entries_.find(entry_name);
+    if (entry != nullptr && entry->kind == EntryKind::directory) proven_ = true;
   }
 }
 
 void Planner::add(const SessionRow& row) {
   ++seen_;
   const auto name = directory_of(row);
-  if (row.images_dir) {
-    auto components = path_components(*row.images_dir);
+  // What is no directory's path may be of any length, and makes nobody's directory a common one.
+  if (name) {
+    auto components = path_components(row.images_dir.value_or(""));
     if (!components.empty()) components.pop_back();
     for (const auto component : components) ++parents_[folded_hash(component)];
   }
   note_proof(name);
   const auto created = row.created_at ? parse_timestamp(*row.created_at) : std::nullopt;
-  const auto [met, is_new] = met_.try_emplace(exact_hash(row.id), candidates_.size());
-  if (!is_new && met->second < candidates_.size()) {
-    refuse(candidates_[met->second]);
-    keep(row);
-    failures_.push_back(stands_twice(row.id));
-    return;
-  }
   if (!is_due(row, created)) {
-    met_.erase(met);
     keep(row);
     return;
   }
   if (auto failure = obstacle(row, name)) {
-    met_.erase(met);
     failures_.push_back(std::move(*failure));
     keep(row);
     return;
   }
-  Candidate candidate;
-  candidate.session.id = row.id;
-  candidate.session.created_at = row.created_at.value_or("");
-  candidate.session.created = created;
-  if (*name != row.id) candidate.session.other_directory = *name;
-  candidate.session.fingerprint = row.fingerprint;
-  candidate.claims = Claims::of(row);
-  candidates_.push_back(std::move(candidate));
-}
-
-void Planner::refuse(Candidate& candidate) {
-  candidate.refused = true;
-  for (const auto hash : candidate.claims) survivors_.add(hash);
-}
-
-/// A directory that many name on the way to theirs, such as `uploads` in uploads, is everybody's:
-/// it would make one unit of them all.
-bool Planner::is_common_parent(std::uint64_t hash) const {
-  constexpr std::uint64_t few = 2;
-  const auto parent = parents_.find(hash);
-  return parent != parents_.end() && parent->second > few;
-}
-
-void Planner::protect_shared_directories() {
-  // A candidate that is kept claims in its turn: who shares a directory with it is kept, too.
-  std::unordered_multimap<std::uint64_t, std::size_t> by_directory;
-  std::vector<std::size_t> to_keep;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    const auto hash = folded_hash(candidates_[i].session.directory());
-    by_directory.emplace(hash, i);
-    if (survivors_.contain(hash) || is_common_parent(hash)) to_keep.push_back(i);
-  }
-  while (!to_keep.empty()) {
-    auto& candidate = candidates_[to_keep.back()];
-    to_keep.pop_back();
-    if (candidate.refused) continue;
-    refuse(candidate);
-    failures_.push_back(
-        {in_folder(candidate.session.directory()),
-         fmt::format("another session claims this directory too; session {} is left "
-                     "whole",
-                     candidate.session.id),
-         ErrorKind::session});
-    for (const auto claim : candidate.claims) {
-      const auto [first, last] = by_directory.equal_range(claim);
-      for (auto other = first; other != last; ++other) to_keep.push_back(other->second);
-    }
-  }
-}
-
-/// A candidate of which another row is kept: deleting it by its id would take that row along.
-void Planner::refuse_twins() {
-  std::sort(kept_ids_.begin(), kept_ids_.end());
-  for (auto& candidate : candidates_) {
-    if (candidate.refused ||
-        !std::binary_search(kept_ids_.begin(), kept_ids_.end(), exact_hash(candidate.session.id))) {
-      continue;
-    }
-    refuse(candidate);
-    failures_.push_back(stands_twice(candidate.session.id));
-  }
-}
-
-void Planner::form_units(Plan& plan) {
-  // Union-find over candidates: who claims the directory of another goes with it, or not at all.
-  std::vector<std::size_t> root(candidates_.size());
-  std::iota(root.begin(), root.end(), std::size_t{0});
-  const auto find = [&](std::size_t i) {
-    while (root[i] != i) i = root[i] = root[root[i]];
-    return i;
-  };
-  std::unordered_map<std::uint64_t, std::size_t> by_directory;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    if (!candidates_[i].refused) {
-      by_directory.try_emplace(folded_hash(candidates_[i].session.directory()), i);
-    }
-  }
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    if (candidates_[i].refused) continue;
-    for (const auto claim : candidates_[i].claims) {
-      const auto other = by_directory.find(claim);
-      if (other == by_directory.end()) continue;
-      const auto [low, high] = std::minmax({find(i), find(other->second)});
-      root[high] = low;
-    }
-  }
-  std::vector<std::size_t> order;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    root[i] = find(i);
-    if (!candidates_[i].refused) order.push_back(i);
-  }
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return root[a] < root[b]; });
-  plan.sessions.reserve(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    auto& session = candidates_[order[i]].session;
-    if (i > 0) {
-      session.unit = plan.sessions.back().unit + (root[order[i]] == root[order[i - 1]] ? 0U : 1U);
-    }
-    plan.sessions.push_back(std::move(session));
-  }
+  DoomedSession session;
+  session.id = texts_.keep(row.id);
+  session.created_at = texts_.keep(row.created_at.value_or(""));
+  session.directory = *name == row.id ? session.id : texts_.keep(*name);
+  session.fingerprint = row.fingerprint;
+  candidates_.push_back(session);
+  const auto claims = Claims::of(row);
+  claims_.insert(claims_.end(), claims.begin(), claims.end());
+  claims_ends_.push_back(claims_.size());
 }
 
 bool Planner::may_remove(const std::string& name) const {
@@ -293,15 +155,10 @@ Failure Planner::left_unproven(const std::string& entry) const {
 
 void Planner::choose_directories(Plan& plan) {
   auto& claims = survivors_;
-  for (const auto& candidate : candidates_) {
-    for (const auto hash : candidate.claims) claims.add(hash);
-  }
-  std::vector<std::string_view> names;
-  for (const auto& [name, kind] : entries_) {
-    if (kind == EntryKind::directory) names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  for (const auto entry : names) {
+  for (const auto hash : std::exchange(claims_, {})) claims.add(hash);
+  for (const auto* found : entries_.sorted()) {
+    if (found->kind != EntryKind::directory) continue;
+    const std::string_view entry = found->name;
     const bool staged = entry.starts_with(staged_prefix);
     const std::string name(staged ? entry.substr(staged_prefix.size()) : entry);
     if (!is_session_directory_name(name)) continue;
@@ -333,6 +190,7 @@ Plan Planner::finish(Instant read_until) {
   undated_ += static_cast<std::uint64_t>(std::count_if(
       future_.begin(), future_.end(), [&](Instant created) { return created > read_until; }));
   Plan plan;
+  refused_.assign(candidates_.size(), false);
   refuse_twins();
   protect_shared_directories();
   plan.failures = std::move(failures_);

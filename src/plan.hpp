@@ -5,16 +5,19 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
+#include "claims.hpp"
 #include "images_dir.hpp"
+#include "lookup.hpp"
 #include "options.hpp"
 #include "report.hpp"
 #include "session_store.hpp"
+#include "text_pool.hpp"
 #include "timestamp.hpp"
 #include "upload_dir.hpp"
 
@@ -30,21 +33,17 @@ struct Rules {
   std::string database;  ///< what may be printed of the database
 };
 
-/// A session that is to go.
+/// A session that is to go. There may be a million of them, so the texts are views.
 struct DoomedSession {
-  std::string id;
-  std::string created_at;  ///< as the database has it
-  std::optional<Instant> created;
-  std::string other_directory;  ///< its directory's name, where that is not its id
+  std::string_view id;
+  std::string_view created_at;  ///< as the database has it
+  std::string_view directory;   ///< its name in the uploads folder
   std::uint64_t fingerprint = 0;
   std::uint32_t unit = 0;  ///< sessions that share a directory share a unit: they go together
-
-  [[nodiscard]] const std::string& directory() const {
-    return other_directory.empty() ? id : other_directory;
-  }
 };
 
 struct Plan {
+  TextPool texts;                       ///< what the views in `sessions` show
   std::vector<DoomedSession> sessions;  ///< as the database lists them, units kept together
   std::vector<std::string> orphans;     ///< directories that no session claims
   std::vector<std::string> leftovers;   ///< staged directories of sessions that are gone: names
@@ -52,22 +51,6 @@ struct Plan {
   std::uint64_t sessions_seen = 0;
   std::vector<std::string> warnings;
   std::vector<Failure> failures;
-};
-
-/// Claims of sessions on entries of the folder: ids and every component of images_dir, ignoring
-/// ASCII case, told apart by 64-bit hashes. Two names that share one protect each other.
-class Claims {
- public:
-  void add(const SessionRow& row);
-  void add(std::uint64_t hash) { hashes_.insert(hash); }
-  [[nodiscard]] bool empty() const { return hashes_.empty(); }
-  [[nodiscard]] bool contain(std::string_view name) const;
-  [[nodiscard]] bool contain(std::uint64_t hash) const { return hashes_.contains(hash); }
-  /// The hashes that `row` claims.
-  static std::vector<std::uint64_t> of(const SessionRow& row);
-
- private:
-  std::unordered_set<std::uint64_t> hashes_;
 };
 
 class Planner {
@@ -85,18 +68,13 @@ class Planner {
   Plan finish(Instant read_until);
 
  private:
-  struct Candidate {
-    DoomedSession session;
-    std::vector<std::uint64_t> claims;
-    bool refused = false;
-  };
-
   [[nodiscard]] std::optional<std::string> directory_of(const SessionRow& row) const;
   bool is_due(const SessionRow& row, const std::optional<Instant>& created);
   [[nodiscard]] std::optional<Failure> obstacle(const SessionRow& row,
                                                 const std::optional<std::string>& name) const;
   void note_proof(const std::optional<std::string>& name);
-  void refuse(Candidate& candidate);
+  [[nodiscard]] std::span<const std::uint64_t> claims_of(std::size_t candidate) const;
+  void refuse(std::size_t candidate);
   void keep(const SessionRow& row);
   void refuse_twins();
   [[nodiscard]] bool is_common_parent(std::uint64_t hash) const;
@@ -109,14 +87,17 @@ class Planner {
 
   Rules rules_;
   FolderSpellings folder_;
-  std::unordered_map<std::string_view, EntryKind> entries_;  ///< views into the listing
+  EntriesByName entries_;
   std::set<std::string, std::less<>> mounts_;
   std::set<std::string, std::less<>> in_use_;
   /// What images_dir values name on the way to their last component, and how many do.
   std::unordered_map<std::uint64_t, std::uint64_t> parents_;
-  std::set<std::string, std::less<>> wanted_;           ///< mode named: ids not met yet
-  std::unordered_map<std::uint64_t, std::size_t> met_;  ///< candidates by the hash of their id
-  std::vector<Candidate> candidates_;
+  std::set<std::string, std::less<>> wanted_;  ///< mode named: ids not met yet
+  TextPool texts_;
+  std::vector<DoomedSession> candidates_;
+  std::vector<std::uint64_t> claims_;     ///< of the candidates, one after the other
+  std::vector<std::size_t> claims_ends_;  ///< for each candidate: where its own end
+  std::vector<bool> refused_;             ///< for each candidate
   Claims survivors_;
   std::vector<Failure> failures_;
   std::uint64_t seen_ = 0;

@@ -40,8 +40,8 @@ std::string interrupted_message(const Report& report) {
                      count_text(report.sessions.size(), "session", "sessions"));
 }
 
-template <typename Line>
-std::vector<const Line*> sorted(const std::vector<Line>& lines, std::string Line::*name) {
+template <typename Line, typename Name>
+std::vector<const Line*> sorted(const std::vector<Line>& lines, Name Line::*name) {
   std::vector<const Line*> order(lines.size());
   std::transform(lines.begin(), lines.end(), order.begin(), [](const Line& line) { return &line; });
   std::sort(order.begin(), order.end(), [name](const Line* a, const Line* b) {

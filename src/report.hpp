@@ -7,10 +7,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "journal.hpp"
 #include "options.hpp"
+#include "text_pool.hpp"
 #include "timestamp.hpp"
 #include "usage.hpp"
 
@@ -26,14 +28,14 @@ struct Failure {
   ErrorKind kind = ErrorKind::directory;
 };
 
-/// A session that went, or would go.
+/// A session that went, or would go. There may be a million of them, so the texts are views.
 struct SessionLine {
-  std::string id;
-  std::string created_at;          ///< as the database has it; empty where it is NULL
+  std::string_view id;
+  std::string_view created_at;     ///< as the database has it; empty where it is NULL
   std::optional<Instant> created;  ///< where created_at could be read
-  std::string directory;           ///< its name in the uploads folder
+  std::string_view directory;      ///< its name in the uploads folder
   Usage usage;
-  std::vector<std::uint64_t> records;  ///< rows, in the order of Report::tables
+  std::vector<std::uint32_t> records;  ///< rows, in the order of Report::tables
 };
 
 /// A directory without a session that went, or would go.
@@ -74,6 +76,7 @@ struct Report {
   std::string uploads;
 
   std::vector<std::string> tables;                        ///< names for SessionLine::records
+  TextPool texts;                                         ///< what views in `sessions` show
   std::vector<SessionLine> sessions;                      ///< deleted, or would be
   std::vector<OrphanLine> orphans;                        ///< removed, or would be
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows deleted

@@ -39,7 +39,7 @@ void table_row(std::string& out, std::string_view name, std::string_view age,
                  files, size);
 }
 
-void usage_row(std::string& out, const std::string& name, const std::string& age,
+void usage_row(std::string& out, std::string_view name, const std::string& age,
                const Usage& usage) {
   table_row(out, printable(name), age, fmt::to_string(usage.files),
             size_text(usage.allocated_bytes));

@@ -1,6 +1,7 @@
 #include "session_keys.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "text.hpp"
 
@@ -50,11 +51,15 @@ void SessionKeys::add(std::string_view id) { standing_.push_back(folded_hash(id)
 void SessionKeys::settle() { std::sort(standing_.begin(), standing_.end()); }
 
 void SessionKeys::set_doomed(std::span<const DoomedKey> doomed) {
+  keys_ = doomed;
   doomed_.clear();
   doomed_.reserve(doomed.size());
   for (std::size_t i = 0; i < doomed.size(); ++i) {
-    doomed_.emplace(doomed[i].id, static_cast<OwnerIndex>(i));
+    doomed_.push_back({exact_hash(doomed[i].id), static_cast<OwnerIndex>(i)});
   }
+  std::sort(doomed_.begin(), doomed_.end(), [&](const Doomed& a, const Doomed& b) {
+    return std::tie(a.hash, keys_[a.owner].id) < std::tie(b.hash, keys_[b.owner].id);
+  });
 }
 
 bool SessionKeys::stands(std::string_view id) const {
@@ -62,9 +67,13 @@ bool SessionKeys::stands(std::string_view id) const {
 }
 
 std::optional<OwnerIndex> SessionKeys::doomed(std::string_view id) const {
-  const auto found = doomed_.find(id);
-  if (found == doomed_.end()) return std::nullopt;
-  return found->second;
+  const auto wanted = std::pair(exact_hash(id), id);
+  const auto found = std::lower_bound(
+      doomed_.begin(), doomed_.end(), wanted, [&](const Doomed& doomed, const auto& key) {
+        return std::tie(doomed.hash, keys_[doomed.owner].id) < std::tie(key.first, key.second);
+      });
+  if (found == doomed_.end() || keys_[found->owner].id != id) return std::nullopt;
+  return found->owner;
 }
 
 SessionKeys::Match SessionKeys::match_session_id(std::string_view key) const {

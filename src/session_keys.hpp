@@ -5,7 +5,6 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -40,8 +39,13 @@ class SessionKeys {
   [[nodiscard]] Match match_session_id(std::string_view key) const;
 
  private:
+  struct Doomed {
+    std::uint64_t hash = 0;
+    OwnerIndex owner = 0;
+  };
   std::vector<std::uint64_t> standing_;
-  std::unordered_map<std::string_view, OwnerIndex> doomed_;
+  std::span<const DoomedKey> keys_;
+  std::vector<Doomed> doomed_;  ///< by hash, then by id
 };
 
 /// 64-bit FNV-1a of `bytes`, ASCII capitals taken as small.

@@ -28,7 +28,7 @@ bool Slices::stage_unit(Slice& slice, std::size_t unit) {
   // the directory of a session that is gone, which the next pass takes for the orphan that it is.
   for (const auto owner : slice.units[unit].owners) {
     if (!is_session(owner)) continue;
-    const auto& name = c_.sessions[owner].directory();
+    const std::string name(c_.sessions[owner].directory);
     if (slice.staged[unit].contains(name)) continue;
     bool left_aside = false;
     const auto error = c_.uploads.stage(name, &left_aside);
@@ -105,9 +105,9 @@ void Slices::add_lines(const Slice& slice, std::map<std::string, Usage>& usages)
       continue;
     }
     const auto& session = c_.sessions[owner];
-    SessionLine line{session.id, session.created_at, session.created, session.directory(), {}, {}};
+    auto line = line_of(session);
     // Where sessions share a directory, the first one has its size.
-    if (const auto usage = usages.find(session.directory()); usage != usages.end()) {
+    if (const auto usage = usages.find(std::string(session.directory)); usage != usages.end()) {
       line.usage = std::exchange(usage->second, {});
     }
     for (std::size_t table = 0; table < tables; ++table) {

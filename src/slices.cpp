@@ -261,7 +261,9 @@ void Slices::note(const Refusal& refusal, Slice& slice, std::size_t unit) {
 void Slices::drop(StoreTransaction& transaction, Slice& slice, std::size_t unit) {
   slice.dropped[unit] = true;
   restore_unit(slice, unit);
-  drop_refused(transaction, slice, transaction.withdraw(slice.units[unit].owners));
+  const auto& range = slice.units[unit].owners;
+  const std::vector<OwnerIndex> owners(range.begin(), range.end());
+  drop_refused(transaction, slice, transaction.withdraw(owners));
 }
 
 void Slices::look_for_new_sessions(StoreTransaction& transaction) {
@@ -282,11 +284,11 @@ void Slices::protect_new_sessions(StoreTransaction& transaction, Slice& slice, s
   for (auto unit = first; unit < slice.taken; ++unit) {
     for (const auto owner : slice.units[unit].owners) {
       if (slice.dropped[unit] || !is_session(owner) ||
-          !new_claims_.contain(c_.sessions[owner].directory())) {
+          !new_claims_.contain(c_.sessions[owner].directory)) {
         continue;
       }
       slice.failures.push_back(
-          {in_folder(c_.sessions[owner].directory()),
+          {in_folder(std::string(c_.sessions[owner].directory)),
            fmt::format("a session that was added while the pass ran claims this directory too; {} "
                        "is left whole",
                        name_of(owner)),

@@ -2,14 +2,25 @@
 
 #include <fmt/format.h>
 
-#include <optional>
-
 namespace calib {
+namespace {
+
+Unit unit_of(std::size_t first, std::size_t end) {
+  return {{static_cast<OwnerIndex>(first), static_cast<OwnerIndex>(end)}};
+}
+
+}  // namespace
 
 std::string owner_name(OwnerIndex owner, const std::vector<DoomedSession>& sessions,
                        const Survey& survey) {
-  return owner < sessions.size() ? "session " + sessions[owner].id
+  return owner < sessions.size() ? "session " + std::string(sessions[owner].id)
                                  : "records of " + survey.leaked_keys[owner - sessions.size()];
+}
+
+SessionLine line_of(const DoomedSession& session) {
+  return {
+      session.id, session.created_at, parse_timestamp(session.created_at), session.directory, {},
+      {}};
 }
 
 Failure held_failure(const Refusal& refusal, const std::string& owner_name) {
@@ -26,25 +37,17 @@ Failure held_failure(const Refusal& refusal, const std::string& owner_name) {
 std::vector<Unit> units_of(const std::vector<DoomedSession>& sessions, std::size_t leaked_keys,
                            const std::set<OwnerIndex>& refused) {
   std::vector<Unit> units;
-  std::optional<std::uint32_t> last;
-  bool left_out = false;
-  const auto close = [&] {
-    if (left_out) units.pop_back();
-    left_out = false;
-  };
-  for (std::size_t i = 0; i < sessions.size(); ++i) {
-    if (last != sessions[i].unit) {
-      close();
-      units.emplace_back();
+  units.reserve(sessions.size() + leaked_keys);
+  for (std::size_t first = 0, end = 0; first < sessions.size(); first = end) {
+    bool left_out = false;
+    for (; end < sessions.size() && sessions[end].unit == sessions[first].unit; ++end) {
+      if (refused.contains(static_cast<OwnerIndex>(end))) left_out = true;
     }
-    last = sessions[i].unit;
-    units.back().owners.push_back(static_cast<OwnerIndex>(i));
-    if (refused.contains(static_cast<OwnerIndex>(i))) left_out = true;
+    if (!left_out) units.push_back(unit_of(first, end));
   }
-  close();
-  for (std::size_t i = 0; i < leaked_keys; ++i) {
-    const auto owner = static_cast<OwnerIndex>(sessions.size() + i);
-    if (!refused.contains(owner)) units.push_back({{owner}});
+  for (auto owner = sessions.size(); owner < sessions.size() + leaked_keys; ++owner) {
+    if (!refused.contains(static_cast<OwnerIndex>(owner)))
+      units.push_back(unit_of(owner, owner + 1));
   }
   return units;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <ranges>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,9 +13,10 @@
 
 namespace calib {
 
-/// Owners that go together or not at all: sessions that share a directory, or one leaked key.
+/// Owners that go together or not at all: sessions that share a directory, or one leaked key. A
+/// plan keeps them next to each other.
 struct Unit {
-  std::vector<OwnerIndex> owners;
+  std::ranges::iota_view<OwnerIndex, OwnerIndex> owners;
 };
 
 /// The sessions of a plan and the leaked keys, as units, without the refused ones.
@@ -23,6 +25,9 @@ std::vector<Unit> units_of(const std::vector<DoomedSession>& sessions, std::size
 
 /// The failure of an owner that a row which stays refers to.
 Failure held_failure(const Refusal& refusal, const std::string& owner_name);
+
+/// What the report says of this session, but for its files and records.
+SessionLine line_of(const DoomedSession& session);
 
 /// `session <id>` or `records of <key>`, for messages.
 std::string owner_name(OwnerIndex owner, const std::vector<DoomedSession>& sessions,

@@ -28,7 +28,7 @@ Situation proven() {
 /// The sessions of each unit.
 std::set<std::set<std::string>> units_of(const Plan& plan) {
   std::map<std::uint32_t, std::set<std::string>> units;
-  for (const auto& session : plan.sessions) units[session.unit].insert(session.id);
+  for (const auto& session : plan.sessions) units[session.unit].emplace(session.id);
   std::set<std::set<std::string>> result;
   for (auto& [number, unit] : units) result.insert(unit);
   return result;

@@ -78,7 +78,7 @@ inline Plan plan_of(const Situation& situation) {
 
 inline std::vector<std::string> doomed_of(const Plan& plan) {
   std::vector<std::string> ids;
-  for (const auto& session : plan.sessions) ids.push_back(session.id);
+  for (const auto& session : plan.sessions) ids.emplace_back(session.id);
   return ids;
 }
 

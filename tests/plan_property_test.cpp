@@ -123,8 +123,8 @@ void check_plan(const Situation& situation, const Plan& plan) {
       CHECK(is_due(situation, session));
       CHECK(session.id_is_text);
       CHECK(session.images_dir.has_value());
-      CHECK(claims.contains(ascii_lowered(going->second->directory())));
-      CHECK(is_session_directory_name(going->second->directory()));
+      CHECK(claims.contains(ascii_lowered(going->second->directory)));
+      CHECK(is_session_directory_name(going->second->directory));
     }
     if (!session.images_dir) continue;
     const auto name = directory_name(*session.images_dir,
@@ -134,12 +134,12 @@ void check_plan(const Situation& situation, const Plan& plan) {
   }
 
   for (const auto& session : plan.sessions) {
-    CHECK_FALSE(claimed_by_survivors.contains(ascii_lowered(session.directory())));
+    CHECK_FALSE(claimed_by_survivors.contains(ascii_lowered(session.directory)));
     for (const auto& entry : situation.listing) {
-      if (entry.name == session.directory()) CHECK(entry.kind == EntryKind::directory);
+      if (entry.name == session.directory) CHECK(entry.kind == EntryKind::directory);
     }
     const auto& mounts = situation.mounts;
-    CHECK(std::find(mounts.begin(), mounts.end(), session.directory()) == mounts.end());
+    CHECK(std::find(mounts.begin(), mounts.end(), session.directory) == mounts.end());
   }
   // Sessions of different units have nothing to do with each other's directories.
   for (const auto& session : situation.sessions) {
@@ -147,7 +147,7 @@ void check_plan(const Situation& situation, const Plan& plan) {
     if (going == doomed.end()) continue;
     const auto claims = claims_of(session);
     for (const auto& other : plan.sessions) {
-      if (claims.contains(ascii_lowered(other.directory()))) {
+      if (claims.contains(ascii_lowered(other.directory))) {
         CHECK(other.unit == going->second->unit);
       }
     }

@@ -1,0 +1,54 @@
+#include "claims.hpp"
+
+#include <algorithm>
+
+#include "session_keys.hpp"
+
+namespace calib {
+
+std::vector<std::uint64_t> Claims::of(const SessionRow& row) {
+  std::vector<std::uint64_t> hashes{folded_hash(row.id)};
+  if (!row.id_as_text.empty()) hashes.push_back(folded_hash(row.id_as_text));
+  // Whatever its type: a value that names no directory may still claim one. A NUL ends a name in
+  // the eyes of the file system, so what stands on either side of it claims, too.
+  constexpr std::string_view ends("/\0", 2);
+  for (auto rest : {row.claimed, row.claimed_as_text}) {
+    while (!rest.empty()) {
+      const auto end = std::min(rest.find_first_of(ends), rest.size());
+      if (end > 0) hashes.push_back(folded_hash(rest.substr(0, end)));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+  }
+  std::sort(hashes.begin(), hashes.end());
+  hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
+  return hashes;
+}
+
+void Claims::sort() const {
+  if (sorted_ == hashes_.size()) return;
+  std::sort(hashes_.begin(), hashes_.end());
+  hashes_.erase(std::unique(hashes_.begin(), hashes_.end()), hashes_.end());
+  sorted_ = hashes_.size();
+}
+
+void Claims::add(std::uint64_t hash) {
+  // Most rows claim the same few names, such as `uploads`: they go out before room is made.
+  if (hashes_.size() == hashes_.capacity()) {
+    sort();
+    hashes_.reserve(std::max(hashes_.capacity(), 2 * hashes_.size() + 1));
+  }
+  hashes_.push_back(hash);
+}
+
+void Claims::add(const SessionRow& row) {
+  for (const auto hash : of(row)) add(hash);
+}
+
+bool Claims::contain(std::string_view name) const { return contain(folded_hash(name)); }
+
+bool Claims::contain(std::uint64_t hash) const {
+  sort();
+  return std::binary_search(hashes_.begin(), hashes_.end(), hash);
+}
+
+}  // namespace calib
