@@ -51,7 +51,7 @@ std::vector<std::string> primary_key(const Table& table) {
 
 void read_columns(SQLite::Database& database, Table& table) {
   SQLite::Statement columns(database,
-                            "SELECT name, \"notnull\", pk, dflt_value, type FROM "
+                            "SELECT name, \"notnull\", pk, dflt_value, type, hidden FROM "
                             "pragma_table_xinfo(?1, 'main') ORDER BY cid");
   columns.bind(1, table.name);
   while (columns.executeStep()) {
@@ -60,6 +60,8 @@ void read_columns(SQLite::Database& database, Table& table) {
     column.not_null = columns.getColumn(1).getInt() != 0;
     column.primary_key = columns.getColumn(2).getInt();
     column.is_integer = ascii_lowered(columns.getColumn(4).getString()) == "integer";
+    // https://www.sqlite.org/pragma.html#pragma_table_xinfo: 2 is VIRTUAL, 3 is STORED.
+    column.is_generated = columns.getColumn(5).getInt() >= 2;
     if (!columns.isColumnNull(3)) column.default_value = columns.getColumn(3).getString();
     table.columns.push_back(std::move(column));
   }
@@ -143,6 +145,13 @@ void check_sessions(const Tables& tables, bool& has_images_dir) {
   }
 }
 
+bool any_generated(const Table& table, const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    const auto* column = find_column(table, name);
+    return column != nullptr && column->is_generated;
+  });
+}
+
 bool any_not_null(const Table& table, const std::vector<std::string>& names) {
   return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
     const auto* column = find_column(table, name);
@@ -161,7 +170,9 @@ Role role_of(const RawKey& key, const Table& child) {
   // `sessions` rows never go by cascade: a session that refers to another keeps it.
   const bool may_hang = key.child != "sessions";
   if (key.on_delete == "CASCADE") return may_hang ? Role::hangs : Role::holds;
-  // A NULL where none may stand cannot be set, so there the reference holds.
+  // What cannot be set, such as a NULL where none may stand, holds.
+  const bool sets = key.on_delete == "SET NULL" || key.on_delete == "SET DEFAULT";
+  if (sets && any_generated(child, key.from)) return Role::holds;
   if (key.on_delete == "SET NULL") {
     return any_not_null(child, key.from) ? Role::holds : Role::set_null;
   }

@@ -21,6 +21,7 @@ enum class Role {
 struct Column {
   std::string name;
   bool not_null = false;
+  bool is_generated = false;                 ///< computed: nobody can set it
   bool is_integer = false;                   ///< declared so: as a primary key it is never NULL
   int primary_key = 0;                       ///< position in the primary key, from 1; 0: not in it
   std::optional<std::string> default_value;  ///< as SQL
