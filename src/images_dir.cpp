@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view usual_name = "uploads";
 constexpr std::size_t longest_name = 255;
+constexpr std::size_t longest_path = 4096;  // PATH_MAX
 
 std::vector<std::string> owned_components(const std::filesystem::path& path) {
   const auto text = path.lexically_normal().string();
@@ -58,7 +59,9 @@ bool is_session_directory_name(std::string_view name) {
 
 std::optional<std::string> directory_name(std::string_view images_dir,
                                           const FolderSpellings& folder) {
-  if (images_dir.find('\0') != std::string_view::npos) return std::nullopt;
+  if (images_dir.size() >= longest_path || images_dir.find('\0') != std::string_view::npos) {
+    return std::nullopt;
+  }
   const bool absolute = images_dir.starts_with('/');
   auto components = path_components(images_dir);
   if (components.size() < 2 ||

@@ -107,6 +107,17 @@ std::string diagnostics(const Report& report, Color color, Priorities priorities
 
 std::string diagnostic_line(Priority level, const std::string& text, Color color,
                             Priorities priorities) {
+  // The longest path fits, with a sentence; what names something longer keeps both its ends.
+  constexpr std::size_t longest = 8192;
+  constexpr std::size_t longest_end = 1024;
+  if (text.size() > longest) {
+    const auto cut = text.size() - longest;
+    return diagnostic_line(level,
+                           text.substr(0, longest - longest_end - 64) +
+                               fmt::format(" [{} bytes left out] ", cut + 64) +
+                               text.substr(text.size() - longest_end),
+                           color, priorities);
+  }
   const bool is_error = level == Priority::error;
   std::string word = is_error ? "error" : "warning";
   if (color == Color::yes) {

@@ -16,6 +16,10 @@ constexpr int steps_between_looks = 20'000;
 
 constexpr std::chrono::milliseconds poll_interval{5};
 
+// Of any value that is read, and any row that is rewritten: the app's keys and paths are short, and
+// somebody else's must not fill the memory.
+constexpr int most_bytes = 1 << 24;
+
 /// A FIFO would hang open(), a directory or a device is no database; this looks without opening.
 std::string checked(const std::filesystem::path& path) {
   std::error_code error;
@@ -83,8 +87,12 @@ void Connection::set_up() {
   for (const auto& [setting, value] : settings) {
     database_.check(sqlite3_db_config(handle, setting, value, nullptr));
   }
-  for (const auto* pragma : {"PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF",
-                             "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
+  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, most_bytes);
+  // FAST: pages that are freed whole are not overwritten. Debian's SQLite does that otherwise, and
+  // a row of 1 GB would have to go through the memory, the journal and the time of the lock.
+  for (const auto* pragma :
+       {"PRAGMA secure_delete=FAST", "PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF",
+        "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
     database_.exec(pragma);
   }
   // From here on the file is read: it may be locked, hot, or no database at all.
@@ -162,6 +170,13 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
     case SQLITE_FULL:
       return says(Kind::full,
                   "there is no room on the disk (" + why + "); free some and run again");
+    case SQLITE_TOOBIG:
+      return says(
+          Kind::refused,
+          fmt::format("an id, an images_dir, a created_at, a reference to a session or a row "
+                      "that has to be changed is larger than {} MiB; shorten it or delete "
+                      "its row",
+                      most_bytes >> 20U));
     case SQLITE_CONSTRAINT:
       return says(Kind::refused, "the database would not have the change: " + why);
     case SQLITE_NOTADB:
