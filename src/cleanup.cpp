@@ -1,6 +1,7 @@
 #include "cleanup.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -27,6 +28,23 @@ constexpr int most_tries = 5;
 
 enum class Repeat { allowed, refused };
 
+// A walk has three directories open at most; the rest is for the database, the folder and what was
+// open when the process began.
+constexpr rlim_t files_of_a_walk = 3;
+constexpr rlim_t files_of_the_rest = 20;
+
+/// No more than the process may open files for, so that no pass fails midway; 0: as many as the
+/// rate says.
+unsigned jobs_that_fit(unsigned wanted) {
+  struct rlimit files {};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
+  const auto fitting = files.rlim_cur > files_of_the_rest + files_of_a_walk
+                           ? (files.rlim_cur - files_of_the_rest) / files_of_a_walk
+                           : 1;
+  const auto most = wanted > 0 ? wanted : Pace(0).most();
+  return fitting < most ? static_cast<unsigned>(fitting) : wanted;
+}
+
 class Pass {
  public:
   Pass(const Options& options, Instant now, const StopFlag& stop, Progress& progress)
@@ -35,7 +53,8 @@ class Pass {
         stop_(stop),
         progress_(progress),
         began_(Clock::now()),
-        removers_(options.jobs, stop) {
+        jobs_(jobs_that_fit(options.jobs)),
+        removers_(jobs_, stop) {
     report_.dry_run = options.dry_run;
     report_.mode = options.mode;
     report_.hours = options.hours;
@@ -232,7 +251,7 @@ class Pass {
   void preview() {
     progress_.begin("measuring directories", listing_.size());
     Preview(plan_, units_, survey_, listing_, orphans_)
-        .measure(*uploads_, options_.jobs, stop_, progress_, report_);
+        .measure(*uploads_, jobs_, stop_, progress_, report_);
     report_.recovery = {plan_.restores.size(), plan_.leftovers.size()};
     if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = store_->free_bytes();
   }
@@ -315,7 +334,7 @@ class Pass {
     if (options_.format != Format::json && !options_.metrics) return;
     progress_.begin("measuring what stays", listing_.size());
     report_.kept.allocated_bytes =
-        measure_folder(*uploads_, listing_, options_.jobs, stop_, progress_, report_);
+        measure_folder(*uploads_, listing_, jobs_, stop_, progress_, report_);
     report_.total_bytes = report_.kept.allocated_bytes;
   }
 
@@ -324,6 +343,7 @@ class Pass {
   const StopFlag& stop_;
   Progress& progress_;
   Clock::time_point began_;
+  unsigned jobs_;  ///< 0: as many as the rate says
   Workers removers_;
   Report report_;
   bool changed_ = false;
