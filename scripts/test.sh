@@ -6,9 +6,9 @@
 #   scripts/test.sh           everything
 #   scripts/test.sh dev       only these presets (dev, asan, tsan), without the checks after them
 #
-# What takes longer has the label `exhaustive`, and runs where it is asked for, after a build:
+# What takes longer has the label `long`, and runs where it is asked for, after a build:
 #
-#   ctest --test-dir build/dev -L exhaustive
+#   ctest --test-dir build/dev -L long
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh

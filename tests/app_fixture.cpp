@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -291,6 +292,10 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
     }
     ::dup2(err_, 2);
     ::alarm(options.seconds);
+    if (options.open_files) {
+      const struct rlimit limit { *options.open_files, *options.open_files };
+      if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(123);
+    }
     if (options.directory && ::chdir(options.directory->c_str()) != 0) ::_exit(120);
     if (options.as == As::nobody && ::geteuid() == 0 &&
         (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) {
@@ -325,12 +330,15 @@ Ran Running::finish() {
   if (!ended_) {
     ::kill(pid_, SIGCONT);
     int status = 0;
-    if (::waitpid(pid_, &status, 0) != pid_) {
-      throw std::system_error(errno, std::generic_category(), "waitpid");
+    struct rusage usage {};
+    if (::wait4(pid_, &status, 0, &usage) != pid_) {
+      throw std::system_error(errno, std::generic_category(), "wait4");
     }
     ended_ = status;
+    peak_bytes_ = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   }
   Ran ran;
+  ran.peak_bytes = peak_bytes_;
   ran.status = WIFEXITED(*ended_) ? WEXITSTATUS(*ended_) : 128 + WTERMSIG(*ended_);
   ran.out = written_to(out_);
   ran.err = written_to(err_);

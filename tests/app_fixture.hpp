@@ -96,12 +96,14 @@ struct RunOptions {
   std::int64_t clock_wrong_by = 0;           ///< seconds that its clock is fast
   std::optional<fs::path> stdout_file = {};  ///< instead of the pipe; "" closes it
   unsigned seconds = 0;  ///< after which SIGALRM ends it, where it hangs; 0: never
+  std::optional<unsigned> open_files = {};   ///< RLIMIT_NOFILE
 };
 
 struct Ran {
   int status = -1;  ///< exit status; 128 + signal where one ended it
   std::string out;
   std::string err;
+  std::uint64_t peak_bytes = 0;  ///< the most that it had in memory
   [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(out); }
 };
 
@@ -127,6 +129,7 @@ class Running {
   int err_ = -1;
   pid_t pid_ = -1;
   std::optional<int> ended_;
+  std::uint64_t peak_bytes_ = 0;
 };
 
 /// Runs it to its end.

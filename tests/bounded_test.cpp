@@ -1,0 +1,201 @@
+// What a pass takes of the machine has a bound, whatever the database and the folder hold: memory
+// for each session, none for values that are no session's; and a few descriptors.
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "app_fixture.hpp"
+#include "catch.hpp"
+#include "diagnostics.hpp"
+
+using namespace calib::test;
+
+namespace {
+
+constexpr std::uint64_t mib = 1024 * 1024;
+/// The executable with its libraries and an empty database.
+constexpr std::uint64_t resting = 12 * mib;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool memory_is_its_own = false;  // a sanitizer takes several times as much
+#else
+constexpr bool memory_is_its_own = true;
+#endif
+
+bool is_within(const Ran& ran, std::uint64_t bound) {
+  INFO(fmt::format("{} KiB, {} KiB are allowed", ran.peak_bytes / 1024, bound / 1024));
+  CHECK(ran.peak_bytes > mib);
+  CHECK((!memory_is_its_own || ran.peak_bytes <= bound));
+  return ran.peak_bytes > mib && (!memory_is_its_own || ran.peak_bytes <= bound);
+}
+
+/// `count` sessions as uploads leave them, each with a row of images; every second one is due.
+void add_sessions(const App& app, int count) {
+  app.execute(fmt::format(
+      "BEGIN; CREATE TEMP TABLE ids AS WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 "
+      "FROM n WHERE i < {} - 1) SELECT i, printf('%08x-0000-4000-8000-%012x', (i * 2654435761) & "
+      "0xffffffff, i) AS id FROM n;"
+      "INSERT INTO sessions SELECT id, 'uploads/' || id, iif(i % 2, '{}', '{}') FROM ids;"
+      "INSERT INTO calibration_images (session_id, image_path) SELECT id, 'uploads/' || id || "
+      "'/1.png' FROM ids; COMMIT",
+      count, hours_ago(48), hours_ago(1)));
+}
+
+void check_memory_of_sessions(int count, std::uint64_t bound) {
+  const App app;
+  add_sessions(app, count);
+  const auto dry = run_on(app, {"--dry-run"});
+  INFO(dry.err);
+  CHECK(dry.status == 0);
+  CHECK(has_line(dry.out, fmt::format("Cleanup dry run: Would delete {} old sessions", count / 2)));
+  CHECK(is_within(dry, bound));
+
+  const auto ran = run_on(app, {});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(is_within(ran, bound));
+  CHECK(app.number("SELECT count(*) FROM sessions") == count - count / 2);
+  CHECK(app.number("SELECT count(*) FROM calibration_images") == count - count / 2);
+}
+
+}  // namespace
+
+TEST_CASE("a backlog takes a quarter of a KiB of memory for each session", "[tool][bounded]") {
+  // As many sessions as 1,000,000 in 256 MiB, a tenth of them.
+  check_memory_of_sessions(memory_is_its_own ? 100'000 : 5'000, resting + 256 * mib / 10);
+}
+
+TEST_CASE("1,000,000 sessions are planned, and half of them deleted, in 256 MiB",
+          "[.][tool][bounded][long]") {
+  check_memory_of_sessions(1'000'000, 256 * mib);
+}
+
+TEST_CASE("leaked records take a bounded amount of memory each", "[tool][bounded]") {
+  const int count = memory_is_its_own ? 50'000 : 1'000;
+  App app;
+  app.add_session(1);
+  app.execute(fmt::format(
+      "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {} - 1) INSERT "
+      "INTO calibration_images (session_id, image_path) SELECT "
+      "printf('%08x-0000-4000-8000-%012x', i, i), 'x' FROM n",
+      count));
+  const auto ran = run_on(app, {"--dry-run"});
+  CHECK(ran.status == 0);
+  CHECK(has_line(ran.out, fmt::format("Would delete {} orphaned records", count)));
+  CHECK(is_within(ran, resting + static_cast<std::uint64_t>(count) * 600));
+}
+
+TEST_CASE("orphans take a bounded amount of memory each", "[.][tool][bounded][long]") {
+  const int count = 100'000;
+  App app;
+  app.add_session(1);
+  for (int i = 0; i < count; ++i) fs::create_directory(app.uploads() / fmt::format("orphan-{}", i));
+  const auto ran = run_on(app, {"--dry-run"});
+  CHECK(ran.status == 0);
+  CHECK(has_line(ran.out,
+                 fmt::format("Orphaned file cleanup dry run: Would delete {} directories", count)));
+  CHECK(is_within(ran, resting + static_cast<std::uint64_t>(count) * 600));
+}
+
+TEST_CASE("sessions that share one directory are looked at once each", "[tool][bounded]") {
+  const int count = memory_is_its_own ? 30'000 : 2'000;
+  App app;
+  const auto living = app.add_session(1);
+  app.execute(fmt::format(
+      "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {} - 1) INSERT "
+      "INTO sessions SELECT 's' || i, 'uploads/{}', '{}' FROM n",
+      count, living, hours_ago(48)));
+  const auto ran = run_on(app, {"--dry-run"});
+  CHECK(ran.status == 1);
+  CHECK(lines_of(ran.err).size() == static_cast<std::size_t>(count));
+  // For each pair of them, it would be gigabytes.
+  CHECK(is_within(ran, resting + static_cast<std::uint64_t>(count) * 2048));
+}
+
+TEST_CASE("a value that is larger than any of the app's is refused, and not read into memory",
+          "[tool][bounded][hostile]") {
+  const std::string giant = "CAST(zeroblob(100000000) AS TEXT)";
+  const auto row = GENERATE_COPY(
+      as<std::string>{}, "INSERT INTO sessions VALUES (" + giant + ", 'uploads/x', NULL)",
+      "INSERT INTO sessions VALUES ('x', " + giant + ", NULL)",
+      "INSERT INTO sessions VALUES ('x', 'uploads/x', " + giant + ")",
+      "INSERT INTO calibration_images (session_id, image_path) VALUES (" + giant + ", 'x')");
+  CAPTURE(row);
+  App app;
+  const auto id = app.add_session(48);
+  app.execute(row);
+  const auto before = app.fingerprint();
+  for (const auto& arguments :
+       {std::vector<std::string>{"--dry-run"}, std::vector<std::string>{}}) {
+    const auto ran = run_on(app, arguments);
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(is_one_error(ran, {app.database().string(), "larger than 16 MiB"}));
+    CHECK(is_within(ran, resting + 40 * mib));
+  }
+  CHECK(app.fingerprint() == before);
+  CHECK(app.is_whole(id));
+}
+
+TEST_CASE("a giant value beside what is read goes with its row, and passes through no memory",
+          "[tool][bounded][hostile]") {
+  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  App app(AppSchema::current, journal);
+  const auto id = app.add_session(48);
+  app.execute(fmt::format(
+      "UPDATE calibration_images SET image_path = zeroblob(100000000) WHERE session_id = {}",
+      sql_text(id)));
+  const auto ran = run_on(app, {});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.is_gone(id));
+  CHECK(is_within(ran, resting + 40 * mib));
+}
+
+TEST_CASE("an images_dir of millions of components claims them all in bounded memory",
+          "[tool][bounded][hostile]") {
+  App app;
+  app.add_session(1);
+  app.add_directory("claimed");
+  app.execute(
+      "INSERT INTO sessions VALUES ('many', replace(hex(zeroblob(4000000)), '00', 'a/') || "
+      "'/Claimed', NULL)");
+  const auto ran = run_on(app, {});
+  INFO(ran.err.substr(0, 2000));
+  CHECK(ran.status == 0);
+  CHECK(fs::exists(app.uploads() / "claimed"));
+  CHECK(is_within(ran, resting + 100 * mib));
+}
+
+TEST_CASE("what names something very long is one line of bounded length", "[tool][bounded]") {
+  App app;
+  app.add_session(1);
+  app.execute(fmt::format("INSERT INTO sessions VALUES (hex(zeroblob(1000000)), 'elsewhere', '{}')",
+                          hours_ago(48)));
+  const auto ran = run_on(app, {});
+  CHECK(ran.status == 1);
+  CHECK(lines_of(ran.err).size() == 1);
+  CHECK(ran.err.size() < 10'000);
+  CHECK(is_one_error(ran, {"bytes left out", "left whole"}));
+}
+
+TEST_CASE("a pass with many jobs stays within the files that it may open", "[tool][bounded]") {
+  App app;
+  app.add_session(48, 40);
+  for (int tree = 0; tree < 48; ++tree) {
+    auto directory = app.uploads() / fmt::format("deep-{}", tree);
+    for (int level = 0; level < 60; ++level) directory /= "d";
+    fs::create_directories(directory);
+    for (int wide = 0; wide < 40; ++wide) fs::create_directory(directory / std::to_string(wide));
+  }
+  RunOptions options;
+  options.open_files = 32;
+  const auto dry = run_on(app, {"--dry-run", "--jobs", "64"}, options);
+  INFO(dry.err);
+  CHECK(dry.status == 0);
+  CHECK(dry.err.empty());
+  const auto ran = run_on(app, {"--jobs", "64"}, options);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.entries().empty());
+}
