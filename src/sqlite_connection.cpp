@@ -88,11 +88,8 @@ void Connection::set_up() {
     database_.check(sqlite3_db_config(handle, setting, value, nullptr));
   }
   sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, most_bytes);
-  // FAST: pages that are freed whole are not overwritten. Debian's SQLite does that otherwise, and
-  // a row of 1 GB would have to go through the memory, the journal and the time of the lock.
-  for (const auto* pragma :
-       {"PRAGMA secure_delete=FAST", "PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF",
-        "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
+  for (const auto* pragma : {"PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF",
+                             "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
     database_.exec(pragma);
   }
   // From here on the file is read: it may be locked, hot, or no database at all.

@@ -96,7 +96,7 @@ struct RunOptions {
   std::int64_t clock_wrong_by = 0;           ///< seconds that its clock is fast
   std::optional<fs::path> stdout_file = {};  ///< instead of the pipe; "" closes it
   unsigned seconds = 0;  ///< after which SIGALRM ends it, where it hangs; 0: never
-  std::optional<unsigned> open_files = {};   ///< RLIMIT_NOFILE
+  std::optional<unsigned> open_files = {};  ///< RLIMIT_NOFILE
 };
 
 struct Ran {

@@ -487,13 +487,6 @@ int usleep(useconds_t microseconds) {
   return NEXT(usleep)(microseconds);
 }
 
-// What SQLite asks whether a journal stands there.
-int stat64(const char* path, struct stat64* status) noexcept {
-  if (intercept("stat", path)) return -1;
-  static const auto real = next<decltype(&stat64)>("stat64");
-  return returned(real(path, status));
-}
-
 // What std::chrono's clocks come to.
 int clock_gettime(clockid_t clock, timespec* time) noexcept {
   static const char* wrong_by = std::getenv("CALIB_TEST_CLOCK");

@@ -16,9 +16,20 @@
 namespace calib::test {
 
 /// Whether the two changed places. Straight to the kernel: the attacker does not pass by the hooks.
+/// Where what holds one of them is a link itself by now they stay, or the attacker would carry off
+/// what the test watches.
 inline bool exchange(const std::filesystem::path& one, const std::filesystem::path& other) {
-  return ::syscall(SYS_renameat2, AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(),
-                   RENAME_EXCHANGE) == 0;
+  const auto holder = [](const std::filesystem::path& path) {
+    return ::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  };
+  const int from = holder(one);
+  const int to = holder(other);
+  const bool done = from >= 0 && to >= 0 &&
+                    ::syscall(SYS_renameat2, from, one.filename().c_str(), to,
+                              other.filename().c_str(), RENAME_EXCHANGE) == 0;
+  if (from >= 0) ::close(from);
+  if (to >= 0) ::close(to);
+  return done;
 }
 
 /// Moves `one` to where nothing stands.
