@@ -1,7 +1,6 @@
 #include "cleanup.hpp"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -27,23 +26,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int most_tries = 5;
 
 enum class Repeat { allowed, refused };
-
-// A walk has three directories open at most; the rest is for the database, the folder and what was
-// open when the process began.
-constexpr rlim_t files_of_a_walk = 3;
-constexpr rlim_t files_of_the_rest = 20;
-
-/// No more than the process may open files for, so that no pass fails midway; 0: as many as the
-/// rate says.
-unsigned jobs_that_fit(unsigned wanted) {
-  struct rlimit files {};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
-  const auto fitting = files.rlim_cur > files_of_the_rest + files_of_a_walk
-                           ? (files.rlim_cur - files_of_the_rest) / files_of_a_walk
-                           : 1;
-  const auto most = wanted > 0 ? wanted : Pace(0).most();
-  return fitting < most ? static_cast<unsigned>(fitting) : wanted;
-}
 
 class Pass {
  public:

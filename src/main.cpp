@@ -18,7 +18,8 @@
 //   session_ids            what a shell offers after --session
 //   session_store          what a pass needs of a database
 //     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _scan,
-//                          _closure, _transaction; session_keys reads what a session_id names
+//                          _added_rows, _closure, _transaction; session_keys reads what a
+//                          session_id names
 //   upload_dir             the uploads folder: list, stage, restore, purge   (tree, dir_io,
 //                          mounts)
 //   report                 what was done, as values: report_text, report_json, report_metrics

@@ -28,8 +28,7 @@ Transaction::Transaction(Connection& connection, Knowledge& knowledge, Closure& 
       knowledge_(knowledge),
       closure_(closure),
       usual_wait_(usual_wait),
-      added_(knowledge.direct.size()),
-      known_up_to_(knowledge.direct.size()) {
+      added_rows_(connection, knowledge) {
   connection_.translated([&] {
     connection_.wait_at_most(wait);
     connection_.database().exec("BEGIN IMMEDIATE");
@@ -96,7 +95,6 @@ std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
                        "the database was changed in its structure (or "
                        "vacuumed) while the pass read it; run again");
     }
-    look_for_anchors();
     chosen_.clear();
     auto refusals = recheck(owners);
     std::vector<Closure::Owner> starts;
@@ -105,14 +103,13 @@ std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
       starts.push_back({owner, knowledge_.key_of(owner), knowledge_.is_session(owner)});
     }
     closure_.start(starts);
+    added_rows_.find();
     for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
       const auto& direct = knowledge_.direct[i];
-      if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
-      add_new_rows(direct, known_up_to_[i], added_[i]);
-      if (direct.plain) continue;
+      if (!knowledge_.schema.tables[direct.table].has_rowid || direct.plain) continue;
       for (std::size_t position = 0; position < direct.keys.size(); ++position) {
         RunStatement seed(connection_, knowledge_, closure_.seed_statement(direct, position));
-        for_each_run(direct, position, added_[i], [&](const Run& run) { seed.execute(run); });
+        added_rows_.for_each_run(i, position, chosen_, [&](const Run& run) { seed.execute(run); });
       }
     }
     closure_.spread();
@@ -152,58 +149,6 @@ void Transaction::drop_chosen(std::span<const OwnerIndex> owners) {
       chosen_, [&](OwnerIndex owner) { return std::binary_search(out.begin(), out.end(), owner); });
 }
 
-void Transaction::look_for_anchors() {
-  // Once: from here on only this transaction changes anything, and its own deletions add no rows.
-  if (std::exchange(anchors_looked_for_, true)) return;
-  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
-    auto& direct = knowledge_.direct[i];
-    if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
-    known_up_to_[i] = highest_anchor(connection_, knowledge_.schema, direct);
-  }
-}
-
-void Transaction::add_new_rows(const DirectTable& direct, std::optional<std::int64_t> known_up_to,
-                               std::vector<std::vector<Run>>& added) {
-  const auto& table = knowledge_.schema.tables[direct.table];
-  const auto rowid = "c." + quoted_name(table.identity.front());
-  const auto above = known_up_to ? fmt::format("{} > {} AND ", rowid, *known_up_to) : "";
-  added.assign(direct.keys.size(), {});
-  for (std::size_t position = 0; position < direct.keys.size(); ++position) {
-    const auto& key = knowledge_.schema.keys[direct.keys[position]];
-    const auto column = "c." + quoted_name(key.from.front());
-    std::vector<std::string> conditions{fmt::format("o.key = {}", column)};
-    if (key.is_session_id) {
-      conditions.push_back("o.is_session AND " + stereo_condition(column, "o.key"));
-    } else {
-      conditions.front() += " AND o.is_session";
-    }
-    for (const auto& condition : conditions) {
-      SQLite::Statement rows(connection_.database(),
-                             fmt::format("SELECT {}, o.owner FROM {} c JOIN {} o WHERE {}{}", rowid,
-                                         main_table(table), owner_table, above, condition));
-      while (rows.executeStep()) {
-        const auto row = rows.getColumn(0).getInt64();
-        added[position].push_back(
-            {row, row, static_cast<OwnerIndex>(rows.getColumn(1).getInt64())});
-      }
-    }
-    std::stable_sort(added[position].begin(), added[position].end(),
-                     [](const Run& a, const Run& b) { return a.owner < b.owner; });
-  }
-}
-
-void Transaction::for_each_run(const DirectTable& direct, std::size_t position,
-                               const std::vector<std::vector<Run>>& added,
-                               const std::function<void(const Run&)>& visit) {
-  const auto by_owner = [](const Run& run, OwnerIndex owner) { return run.owner < owner; };
-  for (const auto* runs : {&direct.runs[position], &added[position]}) {
-    for (const auto owner : chosen_) {
-      auto run = std::lower_bound(runs->begin(), runs->end(), owner, by_owner);
-      for (; run != runs->end() && run->owner == owner; ++run) visit(*run);
-    }
-  }
-}
-
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
   connection_.translated([&] {
     if (read_data_version(connection_) == knowledge_.data_version) return;
@@ -239,7 +184,7 @@ void Transaction::delete_records(RecordCounts& counts) {
             fmt::format("DELETE FROM {} AS c WHERE c.{} BETWEEN ?1 AND ?2 AND {}",
                         main_table(table), quoted_name(table.identity.front()),
                         owned_condition(knowledge_.schema.keys[direct.keys[position]], "?3")));
-        for_each_run(direct, position, added_[i], [&](const Run& run) {
+        added_rows_.for_each_run(i, position, chosen_, [&](const Run& run) {
           counts.at(run.owner, knowledge_.column_of(direct.table)) += remove.execute(run);
         });
       }
@@ -258,18 +203,12 @@ void Transaction::delete_records(RecordCounts& counts) {
           fmt::format("{} were to go, and {} would have; nothing of them was deleted",
                       count_text(static_cast<std::uint64_t>(wanted), "session", "sessions"), gone));
     }
-    anchor_anew();
+    added_rows_.look_ahead();
+    look_for_newest_session();
   });
 }
 
-void Transaction::anchor_anew() {
-  // Never higher than before: rows of the sessions to come may have been added above.
-  next_anchors_.assign(knowledge_.direct.size(), std::nullopt);
-  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
-    if (!known_up_to_[i]) continue;
-    next_anchors_[i] =
-        read_anchor(connection_, knowledge_.schema, knowledge_.direct[i], *known_up_to_[i]);
-  }
+void Transaction::look_for_newest_session() {
   next_newest_ = {};
   const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
   if (!table.has_rowid) return;
@@ -290,14 +229,7 @@ CommitOutcome Transaction::commit() {
   if (result == SQLITE_OK) {
     connection_.wait_at_most(usual_wait_);
     open_ = false;
-    for (std::size_t i = 0; i < next_anchors_.size(); ++i) {
-      if (!next_anchors_[i]) continue;
-      auto& anchors = knowledge_.direct[i].anchors;
-      while (!anchors.empty() && anchors.back().rowid >= next_anchors_[i]->rowid) {
-        anchors.pop_back();
-      }
-      anchors.push_back(std::move(*next_anchors_[i]));
-    }
+    added_rows_.committed();
     knowledge_.newest_session = std::move(next_newest_);
     return CommitOutcome::committed;
   }

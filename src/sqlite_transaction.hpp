@@ -2,15 +2,14 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "sqlite_added_rows.hpp"
 #include "sqlite_closure.hpp"
 #include "sqlite_connection.hpp"
 #include "sqlite_knowledge.hpp"
-#include "sqlite_scan.hpp"
 
 namespace calib::sqlite {
 
@@ -35,16 +34,9 @@ class Transaction : public StoreTransaction {
  private:
   std::vector<Refusal> recheck(std::span<const OwnerIndex> owners);
   std::optional<Refusal> recheck_session(OwnerIndex owner, SQLite::Statement& look);
-  std::optional<Refusal> recheck_leaked(OwnerIndex owner);
   std::vector<Refusal> refuse_held();
-  void look_for_anchors();
-  void add_new_rows(const DirectTable& direct, std::optional<std::int64_t> known_up_to,
-                    std::vector<std::vector<Run>>& added);
-  void for_each_run(const DirectTable& direct, std::size_t position,
-                    const std::vector<std::vector<Run>>& added,
-                    const std::function<void(const Run&)>& visit);
   void drop_chosen(std::span<const OwnerIndex> owners);
-  void anchor_anew();
+  void look_for_newest_session();
 
   Connection& connection_;
   Knowledge& knowledge_;
@@ -53,12 +45,7 @@ class Transaction : public StoreTransaction {
   bool open_ = false;
   StoreError commit_error_{StoreError::Kind::unusable, "no commit was tried"};
   std::vector<OwnerIndex> chosen_;  ///< sorted
-  /// Rows that were added since the scan: for each direct table, for each of its keys.
-  std::vector<std::vector<std::vector<Run>>> added_;
-  /// For each direct table: the scan knows all rows up to here; nothing: it may know none.
-  std::vector<std::optional<std::int64_t>> known_up_to_;
-  bool anchors_looked_for_ = false;
-  std::vector<std::optional<Anchor>> next_anchors_;
+  AddedRows added_rows_;
   SessionAnchor next_newest_;
 };
 

@@ -1,9 +1,19 @@
 #include "workers.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <system_error>
 
 namespace calib {
+namespace {
+
+// A walk has three directories open at most; the rest is for the database, the folder and what was
+// open when the process began.
+constexpr rlim_t files_of_a_walk = 3;
+constexpr rlim_t files_of_the_rest = 20;
+
+}  // namespace
 
 std::optional<std::size_t> Stretches::take(unsigned worker) {
   auto& own = stretches_[worker];
@@ -100,6 +110,16 @@ class Workers::Shift {
   std::vector<std::jthread>
       threads_;  ///< without the caller's; the last member, for it is joined first
 };
+
+unsigned jobs_that_fit(unsigned wanted) {
+  struct rlimit files {};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
+  const auto fitting = files.rlim_cur > files_of_the_rest + files_of_a_walk
+                           ? (files.rlim_cur - files_of_the_rest) / files_of_a_walk
+                           : 1;
+  const auto most = wanted > 0 ? wanted : Pace(0).most();
+  return fitting < most ? static_cast<unsigned>(fitting) : wanted;
+}
 
 void Workers::run(std::size_t count, const Work& work) {
   if (count > 0) Shift(pace_, stop_, count, work).run();

@@ -39,6 +39,10 @@ class Stretches {
   std::vector<Stretch> stretches_;
 };
 
+/// No more jobs than the process may open files for, so that no walk fails midway; 0: as many as
+/// the rate says.
+unsigned jobs_that_fit(unsigned wanted);
+
 /// Threads for one kind of work. What one list teaches about the best number serves the next.
 class Workers {
  public:

@@ -1,0 +1,101 @@
+#include "sqlite_added_rows.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sqlite_closure.hpp"
+
+namespace calib::sqlite {
+
+AddedRows::AddedRows(Connection& connection, Knowledge& knowledge)
+    : connection_(connection),
+      knowledge_(knowledge),
+      added_(knowledge.direct.size()),
+      known_up_to_(knowledge.direct.size()) {}
+
+void AddedRows::look_for_anchors() {
+  // Once: from here on only this transaction changes anything, and its own deletions add no rows.
+  if (std::exchange(anchors_looked_for_, true)) return;
+  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
+    auto& direct = knowledge_.direct[i];
+    if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
+    known_up_to_[i] = highest_anchor(connection_, knowledge_.schema, direct);
+  }
+}
+
+void AddedRows::find() {
+  look_for_anchors();
+  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
+    const auto& direct = knowledge_.direct[i];
+    if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
+    find_in(direct, known_up_to_[i], added_[i]);
+  }
+}
+
+void AddedRows::find_in(const DirectTable& direct, std::optional<std::int64_t> known_up_to,
+                        std::vector<std::vector<Run>>& added) {
+  const auto& table = knowledge_.schema.tables[direct.table];
+  const auto rowid = "c." + quoted_name(table.identity.front());
+  const auto above = known_up_to ? fmt::format("{} > {} AND ", rowid, *known_up_to) : "";
+  added.assign(direct.keys.size(), {});
+  for (std::size_t position = 0; position < direct.keys.size(); ++position) {
+    const auto& key = knowledge_.schema.keys[direct.keys[position]];
+    const auto column = "c." + quoted_name(key.from.front());
+    std::vector<std::string> conditions{fmt::format("o.key = {}", column)};
+    if (key.is_session_id) {
+      conditions.push_back("o.is_session AND " + stereo_condition(column, "o.key"));
+    } else {
+      conditions.front() += " AND o.is_session";
+    }
+    for (const auto& condition : conditions) {
+      SQLite::Statement rows(connection_.database(),
+                             fmt::format("SELECT {}, o.owner FROM {} c JOIN {} o WHERE {}{}", rowid,
+                                         main_table(table), owner_table, above, condition));
+      while (rows.executeStep()) {
+        const auto row = rows.getColumn(0).getInt64();
+        added[position].push_back(
+            {row, row, static_cast<OwnerIndex>(rows.getColumn(1).getInt64())});
+      }
+    }
+    std::stable_sort(added[position].begin(), added[position].end(),
+                     [](const Run& a, const Run& b) { return a.owner < b.owner; });
+  }
+}
+
+void AddedRows::for_each_run(std::size_t direct, std::size_t position,
+                             std::span<const OwnerIndex> owners,
+                             const std::function<void(const Run&)>& visit) const {
+  const auto by_owner = [](const Run& run, OwnerIndex owner) { return run.owner < owner; };
+  const std::vector<Run>* const scanned = &knowledge_.direct[direct].runs[position];
+  for (const auto* runs : {scanned, &added_[direct][position]}) {
+    for (const auto owner : owners) {
+      auto run = std::lower_bound(runs->begin(), runs->end(), owner, by_owner);
+      for (; run != runs->end() && run->owner == owner; ++run) visit(*run);
+    }
+  }
+}
+
+void AddedRows::look_ahead() {
+  // Never higher than before: rows of the sessions to come may have been added above.
+  next_anchors_.assign(knowledge_.direct.size(), std::nullopt);
+  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
+    if (!known_up_to_[i]) continue;
+    next_anchors_[i] =
+        read_anchor(connection_, knowledge_.schema, knowledge_.direct[i], *known_up_to_[i]);
+  }
+}
+
+void AddedRows::committed() {
+  for (std::size_t i = 0; i < next_anchors_.size(); ++i) {
+    if (!next_anchors_[i]) continue;
+    auto& anchors = knowledge_.direct[i].anchors;
+    while (!anchors.empty() && anchors.back().rowid >= next_anchors_[i]->rowid) {
+      anchors.pop_back();
+    }
+    anchors.push_back(std::move(*next_anchors_[i]));
+  }
+}
+
+}  // namespace calib::sqlite
