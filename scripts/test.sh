@@ -4,7 +4,8 @@
 # adapter in a small app, and looks at format, clang-tidy and the manual.
 #
 #   scripts/test.sh           everything
-#   scripts/test.sh dev       only these presets (dev, asan, tsan), without the checks after them
+#   scripts/test.sh dev       only these presets (dev, asan, tsan), without the checks after them;
+#                             the sanitizers' ones take what `dev` has built
 #
 # What takes longer has the label `long`, and runs where it is asked for, after a build:
 #
@@ -25,6 +26,10 @@ test_preset() {
   cmake --build --preset "$1" >build/"$1".log 2>&1 || { cat build/"$1".log; return 1; }
   title "$1: tests"
   ctest --preset "$1" --progress
+  [ "$1" = dev ] && return
+  # What drives the executable is not built again: an instrumented executable gets the same tests.
+  CALIB_TEST_EXECUTABLE=$PWD/build/$1/calib-cleanup CALIB_TEST_SANITIZED=1 \
+    ctest --preset dev --progress -R '^(tool|every call):'
 }
 
 # Debian's Python, whatever else is on PATH: the packages are for that one.

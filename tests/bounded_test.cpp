@@ -7,6 +7,7 @@
 #include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
+#include "scale.hpp"
 
 using namespace calib::test;
 
@@ -16,11 +17,8 @@ constexpr std::uint64_t mib = 1024 * 1024;
 /// The executable with its libraries and an empty database.
 constexpr std::uint64_t resting = 12 * mib;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool memory_is_its_own = false;  // a sanitizer takes several times as much
-#else
-constexpr bool memory_is_its_own = true;
-#endif
+// A sanitizer takes several times as much.
+const bool memory_is_its_own = !sanitized;
 
 bool is_within(const Ran& ran, std::uint64_t bound) {
   INFO(fmt::format("{} KiB, {} KiB are allowed", ran.peak_bytes / 1024, bound / 1024));

@@ -17,6 +17,7 @@
 
 #include "app_fixture.hpp"
 #include "catch.hpp"
+#include "scale.hpp"
 
 using namespace calib::test;
 using Catch::Matchers::ContainsSubstring;
@@ -31,7 +32,7 @@ const std::string stdout_error = "calib-cleanup: error: standard output: ";
 class Spawned {
  public:
   Spawned(Words words, int out, int err, const Words& variables = {}) {
-    words.insert(words.begin(), EXECUTABLE);
+    words.insert(words.begin(), executable());
     Words environment{"LC_ALL=C", "TZ=UTC0", "TERM=xterm"};
     environment.insert(environment.end(), variables.begin(), variables.end());
     posix_spawn_file_actions_t actions;
@@ -43,7 +44,7 @@ class Spawned {
         ::posix_spawn_file_actions_adddup2(&actions, descriptor, number);
       }
     }
-    const int error = ::posix_spawn(&pid_, EXECUTABLE, &actions, nullptr, pointers(words).data(),
+    const int error = ::posix_spawn(&pid_, executable(), &actions, nullptr, pointers(words).data(),
                                     pointers(environment).data());
     ::posix_spawn_file_actions_destroy(&actions);
     REQUIRE(error == 0);

@@ -18,7 +18,7 @@ using namespace calib::test;
 
 namespace {
 
-constexpr int swaps_wanted = scaled(100'000);
+const int swaps_wanted = scaled(100'000);
 
 bool is_real_directory(const fs::path& path) { return fs::is_directory(fs::symlink_status(path)); }
 

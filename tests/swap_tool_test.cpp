@@ -18,8 +18,8 @@ using namespace calib::test;
 namespace {
 
 constexpr int sessions = 4;
-constexpr int swaps_wanted = scaled(20'000);
-constexpr int rounds_wanted = scaled(20);
+const int swaps_wanted = scaled(20'000);
+const int rounds_wanted = scaled(20);
 
 /// An app with expired sessions that come again after each pass, an orphan, and a link in the
 /// folder for each directory that is to be swapped.

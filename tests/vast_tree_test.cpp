@@ -20,8 +20,8 @@ using namespace calib::test;
 
 namespace {
 
-constexpr int files = scaled(200'000);
-constexpr int levels = scaled(5'000);
+const int files = scaled(200'000);
+const int levels = scaled(5'000);
 
 /// What is opened in a directory, closed with this.
 class OpenDirectory {
