@@ -110,14 +110,12 @@ void kill_again_and_again(FaultScenario& scenario, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE(
-    "a pass killed at any call, and again at any call, is settled by the next one: rollback "
-    "journal",
-    "[faults][crash]") {
+TEST_CASE("with a rollback journal a pass killed at any call twice is settled by the next one",
+          "[faults][crash]") {
   kill_twice(FaultScenario(Journal::rollback), "rollback journal", 150, 240, 8500);
 }
 
-TEST_CASE("a pass killed at any call, and again at any call, is settled by the next one: WAL",
+TEST_CASE("with a WAL a pass killed at any call twice is settled by the next one",
           "[faults][crash]") {
   kill_twice(FaultScenario(Journal::wal), "WAL", 125, 600, 6500);
 }

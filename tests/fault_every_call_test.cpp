@@ -80,36 +80,34 @@ constexpr auto everything = FaultScenario::Size::small;
 
 }  // namespace
 
-TEST_CASE("whichever call fails once, nothing is half and the status is right: rollback journal",
-          "[faults][errors]") {
+TEST_CASE(
+    "with a rollback journal whichever call fails once the status is right and nothing is half",
+    "[faults][errors]") {
   fail_at_each(Journal::rollback, Fails::once, everything, 3000);
 }
 
-TEST_CASE("whichever call fails once, nothing is half and the status is right: WAL",
+TEST_CASE("with a WAL whichever call fails once the status is right and nothing is half",
           "[faults][errors]") {
   fail_at_each(Journal::wal, Fails::once, everything, 2400);
 }
 
-TEST_CASE(
-    "from whichever call on all fail, nothing is half and the status is right: rollback "
-    "journal",
-    "[faults][errors]") {
+TEST_CASE("with a rollback journal from whichever call on all fail the same holds",
+          "[faults][errors]") {
   fail_at_each(Journal::rollback, Fails::from_then_on, everything, 3000);
 }
 
-TEST_CASE("from whichever call on all fail, nothing is half and the status is right: WAL",
-          "[faults][errors]") {
+TEST_CASE("with a WAL from whichever call on all fail the same holds", "[faults][errors]") {
   fail_at_each(Journal::wal, Fails::from_then_on, everything, 2400);
 }
 
 // Where a slice is the first thing that a pass changes, status 3 and 4 have more to promise.
-TEST_CASE("whichever call fails of a pass that has sessions only: rollback journal",
+TEST_CASE("with a rollback journal the same holds where there are sessions only",
           "[faults][errors]") {
   fail_at_each(Journal::rollback, Fails::once, sessions_only, 2400);
   fail_at_each(Journal::rollback, Fails::from_then_on, sessions_only, 2400);
 }
 
-TEST_CASE("whichever call fails of a pass that has sessions only: WAL", "[faults][errors]") {
+TEST_CASE("with a WAL the same holds where there are sessions only", "[faults][errors]") {
   fail_at_each(Journal::wal, Fails::once, sessions_only, 1800);
   fail_at_each(Journal::wal, Fails::from_then_on, sessions_only, 1800);
 }
