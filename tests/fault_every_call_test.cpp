@@ -115,5 +115,5 @@ TEST_CASE("with a WAL the same holds where there are sessions only", "[faults][e
 TEST_CASE("whichever call fails of a pass over more sessions", "[.][exhaustive]") {
   const auto journal = GENERATE(Journal::rollback, Journal::wal);
   const auto fails = GENERATE(Fails::once, Fails::from_then_on);
-  fail_at_each(journal, fails, FaultScenario::Size::large, 5000);
+  fail_at_each(journal, fails, FaultScenario::Size::large, 3800);
 }
