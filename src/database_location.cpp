@@ -229,8 +229,13 @@ DatabaseLocation parse_database_option(std::string_view value, const fs::path& a
 
 DatabaseLocation find_app_database(const std::optional<std::string>& environment_url,
                                    const fs::path& app_dir) {
+  const auto location_of = [&](std::string_view url, std::string_view source) {
+    auto location = parse_database_url(url, app_dir, source);
+    location.named = Named::no;
+    return location;
+  };
   if (environment_url && !environment_url->empty()) {
-    return parse_database_url(*environment_url, app_dir, "DATABASE_URL");
+    return location_of(*environment_url, "DATABASE_URL");
   }
   for (const fs::path& file : {app_dir / "backend" / ".env", app_dir / ".env"}) {
     const auto text = read_dotenv(file);
@@ -243,7 +248,7 @@ DatabaseLocation find_app_database(const std::optional<std::string>& environment
           fmt::format("cannot tell the app's database from {}: {}", file.string(), error.what()));
     }
     if (url && !url->empty()) {
-      return parse_database_url(*url, app_dir, fmt::format("DATABASE_URL in {}", file.string()));
+      return location_of(*url, fmt::format("DATABASE_URL in {}", file.string()));
     }
     break;
   }

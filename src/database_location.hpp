@@ -11,8 +11,9 @@ namespace calib {
 
 enum class DatabaseKind { sqlite, postgresql };
 
-/// Whether the user named the database (--database, environment, .env, file) or it is the default
-/// that stood where nobody said anything. An empty database proves nothing unless it was named.
+/// Whether the user named the database to this tool (--database, its environment variable or file
+/// key). An empty one proves nothing otherwise: the app makes whatever database its DATABASE_URL
+/// names, and so one that a new value has just brought into being would doom every upload.
 enum class Named { no, yes };
 
 struct DatabaseLocation {
@@ -44,7 +45,7 @@ DatabaseLocation parse_database_option(std::string_view value, const std::filesy
 
 /// The database that the app itself would use: `environment_url` (DATABASE_URL), else DATABASE_URL
 /// in `<app_dir>/backend/.env`, or in `<app_dir>/.env` where backend/.env does not exist, else
-/// `<app_dir>/backend/calibration.db`, not named. Empty counts as unset. Throws
+/// `<app_dir>/backend/calibration.db`. Never `named`. Empty counts as unset. Throws
 /// DatabaseLocationError also where a .env cannot be read, or its DATABASE_URL line not understood:
 /// guessing could mean another database.
 DatabaseLocation find_app_database(const std::optional<std::string>& environment_url,

@@ -181,7 +181,7 @@ TEST_CASE("app database: found where the app finds it") {
   SECTION("the environment") {
     REQUIRE(fs::exists(app.put("backend/.env", "DATABASE_URL='broken")));
     CHECK(find("sqlite:///e.db").path == app / "e.db");
-    CHECK(find("sqlite:///e.db").named == Named::yes);
+    CHECK(find("sqlite:///e.db").named == Named::no);
     REQUIRE_THROWS_WITH(find("mysql://h/d"), ContainsSubstring("DATABASE_URL "));
   }
   SECTION("backend/.env, which hides the other") {
@@ -189,7 +189,7 @@ TEST_CASE("app database: found where the app finds it") {
     REQUIRE(fs::exists(app.put(".env", "DATABASE_URL=sqlite:///r.db\n")));
     CHECK(find(std::nullopt).path == app / "b.db");
     CHECK(find("").path == app / "b.db");
-    CHECK(find(std::nullopt).named == Named::yes);
+    CHECK(find(std::nullopt).named == Named::no);
 
     const Text silent = GENERATE(Text{"DATABASE_URL=\n"}, Text{"OTHER=1\n"}, Text{""});
     REQUIRE(fs::exists(app.put("backend/.env", silent)));

@@ -180,11 +180,6 @@ TEST_CASE("with an empty database that was named, only directories named by a UU
   SECTION("by --database") { arguments = {"--database", path}; }
   SECTION("by --database, as a URL") { arguments = {"--database", url}; }
   SECTION("by its environment variable") { options.environment["CALIB_CLEANUP_DATABASE"] = path; }
-  SECTION("by the app's environment variable") { options.environment["DATABASE_URL"] = url; }
-  SECTION("by backend/.env") {
-    std::ofstream(app.root() / "backend" / ".env") << "DATABASE_URL=" << url << '\n';
-  }
-  SECTION("by .env") { std::ofstream(app.root() / ".env") << "DATABASE_URL=" << url << '\n'; }
   SECTION("by the configuration file") {
     std::ofstream(app.scratch("config.toml")) << fmt::format("database = \"{}\"\n", path);
     arguments = {"--config", app.scratch("config.toml").string()};
@@ -201,6 +196,25 @@ TEST_CASE("with an empty database that was named, only directories named by a UU
   check_left(app, ran, left, "remove it by hand");
   CHECK(has_line(ran.out, "Orphaned file cleanup completed: Deleted 2 directories"));
   CHECK(app.entries() == std::set<std::string>(left.begin(), left.end()));
+}
+
+TEST_CASE(
+    "that the app's DATABASE_URL names an empty database proves nothing, for the app makes it",
+    "[tool][proven]") {
+  App app;
+  app.add_directory(uuid_named);
+  app.add_directory(leftover);
+  RunOptions options;
+  const auto url = "sqlite:///" + app.database().string();
+  SECTION("in the environment") { options.environment["DATABASE_URL"] = url; }
+  SECTION("in backend/.env") {
+    std::ofstream(app.root() / "backend" / ".env") << "DATABASE_URL=" << url << '\n';
+  }
+  SECTION("in .env") { std::ofstream(app.root() / ".env") << "DATABASE_URL=" << url << '\n'; }
+  const auto before = app.fingerprint();
+
+  check_left(app, run_on(app, {}, options), {uuid_named, leftover}, "name it with --database");
+  CHECK(app.fingerprint() == before);
 }
 
 TEST_CASE("an empty database that was named settles a folder of UUIDs without a word",
