@@ -33,9 +33,23 @@ void LockBudget::learn(std::size_t taken, Duration filled, Duration held) {
   const auto fitting = std::chrono::duration_cast<Duration>(wanted_hold * (seconds_filled / held));
   fill_time_ = std::clamp<Duration>(fitting, shortest_fill,
                                     std::min<Duration>(2 * fill_time_, longest_fill));
+  first_portion_ = first_of(static_cast<double>(taken), seconds_filled.count());
+  last_taken_ = static_cast<double>(taken);
+  last_filled_ = seconds_filled.count();
+}
+
+std::size_t LockBudget::first_of(double taken, double filled) const {
+  const double fill_time = std::chrono::duration<double>(fill_time_).count();
+  // Part of the cost may be the transaction's own (a table that is read whole): how much, the last
+  // one tells, where it took in more or fewer. Fewer units would not make that any shorter.
+  double each = filled / taken;
+  if (last_taken_ > 0 && taken != last_taken_) {
+    each = std::clamp((filled - last_filled_) / (taken - last_taken_), 0.0, each);
+  }
+  const double fixed = filled - each * taken;
+  if (fixed > fill_time / 2) return static_cast<std::size_t>(2 * taken);
   // Half of what should fit: the rest of the time is for a closer guess.
-  const double units = static_cast<double>(taken) * (fill_time_ / seconds_filled);
-  first_portion_ = std::max<std::size_t>(1, static_cast<std::size_t>(units / 2));
+  return static_cast<std::size_t>(std::max(1.0, taken * fill_time / filled / 2));
 }
 
 LockBudget::Duration LockBudget::gap(Duration held) {

@@ -26,10 +26,14 @@ class LockBudget {
   [[nodiscard]] static Duration gap(Duration held);
 
  private:
+  [[nodiscard]] std::size_t first_of(double taken, double filled) const;
+
   // The first transaction knows nothing of the disk: commits were seen to take five times as long
   // as what they commit.
   Duration fill_time_ = std::chrono::milliseconds{25};
   std::size_t first_portion_ = 16;
+  double last_taken_ = 0;
+  double last_filled_ = 0;  ///< seconds
 };
 
 }  // namespace calib

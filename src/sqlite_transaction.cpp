@@ -151,7 +151,9 @@ void Transaction::drop_chosen(std::span<const OwnerIndex> owners) {
 
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
   connection_.translated([&] {
-    if (read_data_version(connection_) == knowledge_.data_version) return;
+    const auto version = read_data_version(connection_);
+    if (version == knowledge_.data_version) return;
+    visited_version_ = version;
     const auto& anchor = knowledge_.newest_session;
     const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
     // All of them where that takes no time; then an UPDATE is seen, too. Else those with a higher
@@ -230,6 +232,8 @@ CommitOutcome Transaction::commit() {
     connection_.wait_at_most(usual_wait_);
     open_ = false;
     added_rows_.committed();
+    // What was visited is known from here on: others' later commits show in another version.
+    knowledge_.data_version = visited_version_.value_or(knowledge_.data_version);
     knowledge_.newest_session = std::move(next_newest_);
     return CommitOutcome::committed;
   }

@@ -47,6 +47,7 @@ class Transaction : public StoreTransaction {
   std::vector<OwnerIndex> chosen_;  ///< sorted
   AddedRows added_rows_;
   SessionAnchor next_newest_;
+  std::optional<std::int64_t> visited_version_;  ///< the data version of visit_new_sessions()
 };
 
 }  // namespace calib::sqlite

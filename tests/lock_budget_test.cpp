@@ -16,11 +16,13 @@ Duration from_ms(double ms) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
 }
 
-/// What taking in one unit costs, what a commit costs by itself and for each unit, in ms.
+/// What taking in one unit costs, what a commit costs by itself and for each unit, and what filling
+/// costs by itself for each portion, in ms.
 struct Model {
   double unit;
   double commit;
   double commit_unit;
+  double portion = 0;
 };
 
 /// Milliseconds of hold, transaction by transaction, for a backlog of so many units.
@@ -30,10 +32,14 @@ std::vector<double> holds(const Model& model, std::size_t backlog, std::size_t m
   while (backlog > 0) {
     std::size_t taken = 0;
     std::size_t portion = 0;
-    const auto filled = [&] { return model.unit * static_cast<double>(taken); };
+    int portions = 0;
+    const auto filled = [&] {
+      return model.unit * static_cast<double>(taken) + model.portion * portions;
+    };
     while (taken < std::min(backlog, most)) {
       portion = budget.next_portion(taken, from_ms(filled()), portion);
       if (portion == 0) break;
+      ++portions;
       taken += std::min(portion, std::min(backlog, most) - taken);
     }
     backlog -= taken;
@@ -72,6 +78,13 @@ TEST_CASE("where a commit alone takes too long, there are not more of them for i
           "[lock_budget]") {
   const auto held = holds({0.05, 300.0, 0.02}, 10'000);
   CHECK(held.size() < 40);
+}
+
+TEST_CASE("where each transaction reads a whole table, there are not more of them for it",
+          "[lock_budget]") {
+  const auto portion = GENERATE(50.0, 100.0, 300.0);
+  CAPTURE(portion);
+  CHECK(holds({0.05, 5.0, 0.02, portion}, 10'000).size() < 40);
 }
 
 TEST_CASE("a small backlog on a fast disk is one transaction", "[lock_budget]") {
