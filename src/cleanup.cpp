@@ -159,6 +159,7 @@ class Pass {
 
   void apply_grace() {
     for (const auto& name : plan_.orphans) {
+      check_stop();
       Instant changed;
       const auto error = uploads_->changed_at(name, changed);
       if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
@@ -188,6 +189,7 @@ class Pass {
     std::set<OwnerIndex> refused;
     for (const auto& refusal : survey_.refused) {
       const bool held = refusal.reason == Refusal::Reason::held;
+      if (held) held_.insert(refusal.owner);
       // In a real pass the transaction asks again, and says so itself.
       if (held && !is_dry()) continue;
       refused.insert(refusal.owner);
@@ -213,7 +215,11 @@ class Pass {
     std::move(plan_.warnings.begin(), plan_.warnings.end(), std::back_inserter(report_.warnings));
     std::uint64_t sessions = 0;
     for (const auto& unit : units_) {
-      if (unit.owners.front() < plan_.sessions.size()) sessions += unit.owners.size();
+      const auto is_held = [&](OwnerIndex owner) { return held_.contains(owner); };
+      if (std::any_of(unit.owners.begin(), unit.owners.end(), is_held)) continue;
+      if (*unit.owners.begin() < plan_.sessions.size()) {
+        sessions += static_cast<std::uint64_t>(unit.owners.end() - unit.owners.begin());
+      }
     }
     const auto directories = orphans_.size() + plan_.leftovers.size();
     if (!options_.max_delete || sessions + directories <= *options_.max_delete) return;
@@ -337,6 +343,7 @@ class Pass {
   std::vector<OrphanLine> orphans_;  ///< the preview moves them into the report
   std::vector<DoomedKey> keys_;
   Survey survey_;
+  std::set<OwnerIndex> held_;  ///< by rows that stay, as the survey saw it
   std::vector<Unit> units_;
   HardLinks links_;
 };

@@ -104,6 +104,7 @@ void Preview::measure(const UploadDir& uploads, unsigned jobs, const StopFlag& s
   Walk result;
   result.usages.resize(listing_.size());
   walk(uploads, listing_, going, jobs, stop, progress, report, result);
+  if (stop.requested()) return;
 
   // Where sessions share a directory, the first one has its size.
   const auto take = [&](std::string_view name) {

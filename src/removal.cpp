@@ -31,25 +31,31 @@ std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
                                             const std::vector<std::filesystem::path>& paths) {
   std::vector<std::string> entries;
   std::error_code error;
-  for (const auto& path : paths) {
-    auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
-    if (error) real = std::filesystem::absolute(path, error).lexically_normal();
+  const auto add = [&](std::filesystem::path path) {
     // By device and inode, so that a bind mount of the folder is the folder.
-    for (; real.has_relative_path(); real = real.parent_path()) {
-      if (std::filesystem::equivalent(real.parent_path(), folder, error)) {
-        entries.push_back(real.filename().string());
+    for (; path.has_relative_path(); path = path.parent_path()) {
+      if (std::filesystem::equivalent(path.parent_path(), folder, error)) {
+        entries.push_back(path.filename().string());
       }
     }
+  };
+  for (const auto& path : paths) {
+    const auto absolute = std::filesystem::absolute(path, error);
+    // Where links lead, and where the links themselves stand: without them nobody gets there.
+    add(absolute.lexically_normal());
+    const auto real = std::filesystem::weakly_canonical(absolute, error);
+    if (!error) add(real);
   }
   return entries;
 }
 
 void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop) {
   if (const auto error = uploads.check_writable()) {
-    throw StoreError(StoreError::Kind::unusable, uploads.path(),
-                     fmt::format("nothing can be removed from the uploads folder: {}; run as its "
-                                 "owner",
-                                 error.message()));
+    const bool is_read_only = error == std::errc::read_only_file_system;
+    throw StoreError(
+        StoreError::Kind::unusable, uploads.path(),
+        fmt::format("nothing can be removed from the uploads folder: {}; {}", error.message(),
+                    is_read_only ? "mount it writable" : "run as its owner"));
   }
   const auto deadline = Clock::now() + wait;
   while (!uploads.try_lock()) {
@@ -82,7 +88,7 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
 void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
                     const std::function<void(std::size_t, const Usage&)>& gone) {
   std::mutex mutex;
-  const auto order = removal.uploads.in_inode_order(entries);
+  const auto order = removal.uploads.in_inode_order(entries, removal.stop);
   removal.workers.run(order.size(), [&](std::size_t position) {
     const auto i = order[position];
     const auto result = removal.uploads.purge(entries[i], removal.links, removal.stop);

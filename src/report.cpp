@@ -102,6 +102,9 @@ std::string diagnostics(const Report& report, Color color, Priorities priorities
   for (const Failure& failure : report.errors) {
     lines += diagnostic_line(Priority::error, failure_text(failure), color, priorities);
   }
+  if (report.outcome == Outcome::interrupted) {
+    lines += diagnostic_line(Priority::error, interrupted_message(report), color, priorities);
+  }
   return lines;
 }
 

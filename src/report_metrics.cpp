@@ -139,9 +139,10 @@ void write_errors(Exposition& out, const Report& report) {
   out.describe("errors", "Errors of the last pass, by what they are about.");
   for (const auto& entry : error_kinds) {
     const ErrorKind kind = entry.first;
-    const auto count =
-        std::count_if(report.errors.begin(), report.errors.end(),
-                      [kind](const Failure& failure) { return failure.kind == kind; });
+    auto count = std::count_if(report.errors.begin(), report.errors.end(),
+                               [kind](const Failure& failure) { return failure.kind == kind; });
+    // That it was stopped is an outcome, and no failure of anything.
+    if (kind == ErrorKind::interrupted && report.outcome == Outcome::interrupted) ++count;
     out.sample("errors", fmt::format("{{kind=\"{}\"}}", entry.second), fmt::to_string(count));
   }
   out.gauge("warnings", "Warnings of the last pass.", report.warnings.size());

@@ -148,7 +148,9 @@ void deleted_names(std::string& out, const Report& report) {
 std::string text_report(const Report& report, Verbosity verbosity, Color color) {
   // Where nothing was done there is nothing to sum up: the error on stderr says it all.
   const bool nothing_ran = report.outcome == Outcome::failed || report.outcome == Outcome::busy;
-  if (verbosity == Verbosity::quiet || nothing_ran) return {};
+  // What a dry run has seen when it is stopped looks like an answer, and is none.
+  const bool cut_short = report.outcome == Outcome::interrupted && report.dry_run == DryRun::yes;
+  if (verbosity == Verbosity::quiet || nothing_ran || cut_short) return {};
 
   std::string out;
   if (report.dry_run == DryRun::yes) {

@@ -144,12 +144,14 @@ std::error_code UploadDir::changed_at(const std::string& name, Instant& changed)
   return {};
 }
 
-std::vector<std::size_t> UploadDir::in_inode_order(const std::vector<std::string>& names) const {
+std::vector<std::size_t> UploadDir::in_inode_order(const std::vector<std::string>& names,
+                                                   const StopFlag& stop) const {
   std::vector<std::uint64_t> inodes;
   inodes.reserve(names.size());
   for (const auto& name : names) {
     Status status;
-    const bool there = is_component(name) && !glance(fd_.get(), name.c_str(), status);
+    const bool there =
+        !stop.requested() && is_component(name) && !glance(fd_.get(), name.c_str(), status);
     inodes.push_back(there ? status.id.inode : 0);
   }
   std::vector<std::size_t> order(names.size());

@@ -74,9 +74,10 @@ class UploadDir {
   [[nodiscard]] std::error_code changed_at(const std::string& name, Instant& changed) const;
 
   /// The positions of these names in the order of their inode numbers, which is mostly where they
-  /// lie on the disk. What is not there counts as 0.
-  [[nodiscard]] std::vector<std::size_t> in_inode_order(
-      const std::vector<std::string>& names) const;
+  /// lie on the disk. What is not there, or not looked at before the stop flag
+  /// was set, counts as 0.
+  [[nodiscard]] std::vector<std::size_t> in_inode_order(const std::vector<std::string>& names,
+                                                        const StopFlag& stop) const;
 
   /// Moves the directory `name` aside, to staged_prefix + name, in place. Errors: ENOENT (it is not
   /// there), ENOTDIR (a link or a file), EXDEV or EBUSY (a mount point), EEXIST (something is

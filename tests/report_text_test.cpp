@@ -84,6 +84,13 @@ TEST_CASE("an interrupted pass sums up what it did") {
   CHECK(normal(report) == done);
 }
 
+TEST_CASE("what an interrupted dry run has seen so far is not printed as an answer") {
+  Report report = dry(sample_report());
+  report.outcome = Outcome::interrupted;
+  report.signal = SIGINT;
+  CHECK(normal(report).empty());
+}
+
 TEST_CASE("quiet writes nothing on stdout") {
   CHECK(text_report(sample_report(), Verbosity::quiet, Color::yes).empty());
   CHECK(text_report(dry(sample_report()), Verbosity::quiet, Color::yes).empty());
