@@ -327,9 +327,18 @@ bool Running::wait_until_stopped() {
   return false;
 }
 
+bool Running::is_stopped() const {
+  // proc(5): the state stands behind the name, which is in brackets.
+  std::ifstream file(fmt::format("/proc/{}/stat", pid_));
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  return text.find(") T ") != std::string::npos;
+}
+
 Ran Running::finish() {
   if (!ended_) {
-    ::kill(pid_, SIGCONT);
+    // Only where it was stopped: SIGCONT would take away the SIGSTOP with which LeakSanitizer stops
+    // a process at its end, and then waits for ever.
+    if (is_stopped()) ::kill(pid_, SIGCONT);
     int status = 0;
     struct rusage usage {};
     if (::wait4(pid_, &status, 0, &usage) != pid_) {

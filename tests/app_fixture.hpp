@@ -125,6 +125,8 @@ class Running {
   Ran finish();
 
  private:
+  [[nodiscard]] bool is_stopped() const;
+
   int out_ = -1;  // files without a name
   int err_ = -1;
   pid_t pid_ = -1;

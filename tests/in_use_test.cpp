@@ -49,6 +49,36 @@ TEST_CASE("a link from the app's folder into uploads protects where it leads",
   CHECK(app.is_whole(young));
 }
 
+TEST_CASE("a directory in uploads through which the app gets to its database is no orphan",
+          "[tool][untouched]") {
+  App app;
+  const auto young = app.add_session(1);
+  fs::create_directory(app.uploads() / "way");
+  fs::create_symlink(app.database(), app.uploads() / "way" / "calibration.db");
+
+  const auto ran =
+      run_on(app, {}, {.environment = {{"DATABASE_URL", "sqlite:///uploads/way/calibration.db"}}});
+
+  CHECK(ran.status == 0);
+  CHECK(fs::is_symlink(app.uploads() / "way" / "calibration.db"));
+  CHECK(app.is_whole(young));
+}
+
+TEST_CASE("option --max-delete does not count whom a row that stays holds", "[tool]") {
+  App app;
+  const auto held = app.add_session(48);
+  const auto free = app.add_session(48);
+  app.execute("CREATE TABLE notes (about VARCHAR REFERENCES sessions)");
+  app.execute("INSERT INTO notes VALUES ('" + held + "')");
+
+  const auto ran = run_on(app, {"--max-delete", "1"});
+
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  CHECK(app.is_gone(free));
+  CHECK(app.is_whole(held));
+}
+
 TEST_CASE("option --metrics never replaces a file that is not its own", "[tool][metrics]") {
   App app;
   const auto young = app.add_session(1);
