@@ -71,8 +71,7 @@ class UnderLoad(OwnApp):
     def test_others_are_served_while_a_pass_waits(self) -> None:
         tool = self.enterContext(AnnouncedTool(self.app))
         with self.start(tool) as server, ThreadPoolExecutor() as threads:
-            for _ in range(2):  # the passes of the start-up
-                tool.started()
+            tool.started()  # the pass of the start-up
             old = upload(server.client)
             self.app.age(25, old)
             with self.app.write_lock():

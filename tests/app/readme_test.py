@@ -37,7 +37,7 @@ class UseItInTheApp(unittest.TestCase):
         environment = {name: text for name, text in os.environ.items()
                        if name != "CALIB_CLEANUP_BIN"}
         environment["PATH"] = f"{programs}:{environment['PATH']}"
-        adapter = "/usr/local/share/calib-cleanup/cleanup.py"
+        adapter = "/usr/share/calib-cleanup/cleanup.py"
         return subprocess.run(
             ["sh", "-ec", commands.replace(adapter, str(ADAPTER))], cwd=self.app.root,
             env=environment, capture_output=True, text=True, timeout=DEADLINE, check=True).stdout

@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 
 from . import models, uploads
 from .database import engine
-from .utils.cleanup import CleanupError, cleanup_old_sessions, cleanup_orphaned_files
+from .utils.cleanup import CleanupError, run_cleanup
 
 INTERVAL_SECONDS = float(os.environ.get("CLEANUP_INTERVAL_SECONDS", "3600"))
 
@@ -19,10 +19,9 @@ logger = logging.getLogger("uvicorn.error")
 
 
 def clean_up() -> None:
-    """One pass after the other; what goes wrong is logged, and the next hour comes."""
+    """One pass; what goes wrong is logged, and the next hour comes."""
     try:
-        cleanup_old_sessions()
-        cleanup_orphaned_files()
+        run_cleanup()
     except Exception:
         logger.exception("the clean-up failed")
 
