@@ -112,9 +112,10 @@ class _Report(NamedTuple):
 
 
 def cleanup_old_sessions(hours_old: float = 24) -> int:
-    """Deletes sessions created more than hours_old hours ago; orphaned directories stay.
+    """Deletes sessions created more than hours_old hours ago, and leaked records.
 
-    Returns how many are gone. Raises ValueError unless hours_old is a number, finite, 0 or more.
+    Orphaned directories stay. Returns how many sessions are gone. Raises ValueError unless
+    hours_old is a number, finite, 0 or more.
     """
     return _clean_up(f"--hours={_hours(hours_old)}", _NO_ORPHANS).print_sessions()
 
@@ -149,11 +150,11 @@ def delete_session(session_id: str) -> None:
     if not isinstance(session_id, str) or not session_id or "\0" in session_id:
         raise ValueError("a session id is a text that is not empty and holds no NUL")
     try:
-        session_id.encode()
+        identifier = session_id.encode()  # UTF-8, as in the database, whatever the locale
     except UnicodeEncodeError:
         raise ValueError("a session id is a text without lone surrogates") from None
     # One argument: as a second one, an id could be taken for an option.
-    report = _clean_up(f"--session={session_id}")
+    report = _clean_up(b"--session=" + identifier)
     if report.status == _PARTIAL:
         raise CleanupError(report.message, report.status)
     if report.dry_run:
@@ -171,10 +172,15 @@ def _hours(hours: float) -> float:
     return float(hours)
 
 
-def _clean_up(*options: str) -> _Report:
+def _clean_up(*options: str | bytes) -> _Report:
     """Runs the tool; raises CleanupError unless it went through, complete or in part."""
     executable = os.environ.get("CALIB_CLEANUP_BIN") or "calib-cleanup"
-    app_dir = os.getcwd()
+    try:
+        app_dir = os.getcwd()
+    except OSError as error:
+        raise CleanupError(
+            f"no working directory: {error.strerror}; start the app in its root folder"
+        ) from error
     try:
         # No time limit: the tool bounds its own waiting, and a long pass is at work.
         done = subprocess.run(

@@ -170,6 +170,13 @@ class Surroundings(AdapterTest):
         with contextlib.chdir(self.app.root / "backend"):
             self.check_failed(run_cleanup, 3, str(self.app.root / "backend" / "uploads"))
 
+    def test_a_working_directory_that_is_gone(self) -> None:
+        gone = self.app.root / "gone"
+        gone.mkdir()
+        with contextlib.chdir(gone):
+            gone.rmdir()
+            self.check_failed(run_cleanup, None, "no working directory", "No such file")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -9,7 +9,7 @@ import unittest
 from collections.abc import Callable
 
 from adapter_fixture import AdapterTest
-from app_folder import DEADLINE
+from app_folder import ADAPTER, DEADLINE
 from cleanup import (
     CleanupResult, cleanup_old_sessions, cleanup_orphaned_files, delete_session, run_cleanup,
 )
@@ -130,6 +130,17 @@ class NumbersAndIds(AdapterTest):
                 self.app.add_session(0, session_id)
                 delete_session(session_id)
                 self.assertEqual(self.app.session_ids(), {self.old, self.young})
+
+    def test_an_id_is_the_same_in_every_locale(self) -> None:
+        self.app.add_session(0, "r\u00e9union \u65e5")
+        code = r"import cleanup; cleanup.delete_session('r\u00e9union \u65e5')"
+        done = subprocess.run(
+            [sys.executable, "-X", "utf8=0", "-c", code], capture_output=True, text=True,
+            timeout=DEADLINE, check=False,
+            env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0",
+                 "PYTHONPATH": str(ADAPTER.parent)})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(self.app.session_ids(), {self.old, self.young})
 
 
 class ByHand(AdapterTest):
