@@ -64,11 +64,18 @@ wants=$root/etc/systemd/system/timers.target.wants
 check "installs" in_root -i "$deb"
 check "switches nothing on" test ! -e "$wants"
 echo "max-delete = 7" >>"$root/etc/calib-cleanup/calib-cleanup.toml"
-mkdir -p "$wants" "$root/var/lib/calib-cleanup" "$root/var/lib/calib-cleanup@two"
+mkdir -p "$wants" "$root/var/lib/calib-cleanup" "$root/var/lib/calib-cleanup@two" \
+  "$root/var/lib/calib-cleanup@three"
+touch "$root/var/lib/calib-cleanup@two/metrics.prom" \
+  "$root/var/lib/calib-cleanup@two/.calib-cleanup-metrics.a1B2c3" \
+  "$root/var/lib/calib-cleanup@three/metrics.prom" "$root/var/lib/calib-cleanup@three/kept"
 ln -s /usr/lib/systemd/system/calib-cleanup@.timer "$wants/calib-cleanup@two.timer"
 check "installs over itself" in_root -i "$deb"
 check "keeps changed settings" grep -qx "max-delete = 7" "$root/etc/calib-cleanup/calib-cleanup.toml"
 check "is removed" in_root -r calib-cleanup
 check "keeps the settings until the purge" test -e "$root/etc/calib-cleanup/calib-cleanup.toml"
 check "is purged" in_root -P calib-cleanup
-check "leaves nothing behind" test -z "$(find "$root" -name '*calib-cleanup*' ! -path '*/var/lib/dpkg/*')"
+check "leaves what is not its own" \
+  test "$(ls -A "$root/var/lib/calib-cleanup@three")" = kept
+rm -r "$root/var/lib/calib-cleanup@three"
+check "leaves nothing else behind" test -z "$(find "$root" -name '*calib-cleanup*' ! -path '*/var/lib/dpkg/*')"
