@@ -217,9 +217,7 @@ class Pass {
     for (const auto& unit : units_) {
       const auto is_held = [&](OwnerIndex owner) { return held_.contains(owner); };
       if (std::any_of(unit.owners.begin(), unit.owners.end(), is_held)) continue;
-      if (*unit.owners.begin() < plan_.sessions.size()) {
-        sessions += static_cast<std::uint64_t>(unit.owners.end() - unit.owners.begin());
-      }
+      if (unit.owners.front() < plan_.sessions.size()) sessions += unit.owners.size();
     }
     const auto directories = orphans_.size() + plan_.leftovers.size();
     if (!options_.max_delete || sessions + directories <= *options_.max_delete) return;

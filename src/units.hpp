@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <ranges>
+#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,10 +13,44 @@
 
 namespace calib {
 
+/// Neighbouring owners. std::views::iota would be the same, and clang 14, whose checks look at this,
+/// cannot read the one of GCC's library.
+class OwnerRange {
+ public:
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = OwnerIndex;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const OwnerIndex*;
+    using reference = OwnerIndex;
+    explicit Iterator(OwnerIndex owner) : owner_(owner) {}
+    OwnerIndex operator*() const { return owner_; }
+    Iterator& operator++() {
+      ++owner_;
+      return *this;
+    }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    OwnerIndex owner_;
+  };
+
+  OwnerRange(OwnerIndex first, OwnerIndex end) : first_(first), end_(end) {}
+  [[nodiscard]] Iterator begin() const { return Iterator(first_); }
+  [[nodiscard]] Iterator end() const { return Iterator(end_); }
+  [[nodiscard]] std::size_t size() const { return end_ - first_; }
+  [[nodiscard]] OwnerIndex front() const { return first_; }
+
+ private:
+  OwnerIndex first_;
+  OwnerIndex end_;
+};
+
 /// Owners that go together or not at all: sessions that share a directory, or one leaked key. A
 /// plan keeps them next to each other.
 struct Unit {
-  std::ranges::iota_view<OwnerIndex, OwnerIndex> owners;
+  OwnerRange owners;
 };
 
 /// The sessions of a plan and the leaked keys, as units, without the refused ones.
