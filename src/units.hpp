@@ -13,8 +13,8 @@
 
 namespace calib {
 
-/// Neighbouring owners. std::views::iota would be the same, and clang 14, whose checks look at this,
-/// cannot read the one of GCC's library.
+/// Neighbouring owners. std::views::iota would be the same, but clang 14, whose checks read this,
+/// does not take the one of GCC's library.
 class OwnerRange {
  public:
   class Iterator {
