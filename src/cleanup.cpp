@@ -213,9 +213,9 @@ class Pass {
     auto& errors = report_.errors;
     std::move(plan_.failures.begin(), plan_.failures.end(), std::back_inserter(errors));
     std::move(plan_.warnings.begin(), plan_.warnings.end(), std::back_inserter(report_.warnings));
+    const auto is_held = [&](OwnerIndex owner) { return held_.contains(owner); };
     std::uint64_t sessions = 0;
     for (const auto& unit : units_) {
-      const auto is_held = [&](OwnerIndex owner) { return held_.contains(owner); };
       if (std::any_of(unit.owners.begin(), unit.owners.end(), is_held)) continue;
       if (unit.owners.front() < plan_.sessions.size()) sessions += unit.owners.size();
     }

@@ -107,8 +107,8 @@ class Workers::Shift {
   Stretches stretches_;
   std::exception_ptr failure_;
   std::size_t most_ = 0;  ///< workers that there can be
-  std::vector<std::jthread>
-      threads_;  ///< without the caller's; the last member, for it is joined first
+  /// Without the caller's. The last member, for it is joined first.
+  std::vector<std::jthread> threads_;
 };
 
 unsigned jobs_that_fit(unsigned wanted) {
