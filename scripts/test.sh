@@ -55,8 +55,7 @@ check_format() {
 check_tidy() {
   title "clang-tidy"
   is_version clang-tidy 14 || { echo "skipped: the checks are chosen for clang-tidy 14"; return 0; }
-  printf '%s\0' src/*.cpp |
-    xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build/dev --quiet 2>/dev/null
+  scripts/tidy.py build/dev
   echo "clang-tidy has nothing to say"
 }
 

@@ -34,12 +34,12 @@ std::string with_plain_newlines(std::string_view text) {
 
 /// Decodes the escapes that python-dotenv knows within `quote`; other backslashes stay.
 std::string unescape(std::string_view raw, char quote) {
-  constexpr std::string_view letters = "abfnrtv";
+  constexpr std::string_view escapes = "abfnrtv";
   constexpr std::string_view meanings = "\a\b\f\n\r\t\v";
   std::string result;
   for (std::size_t i = 0; i < raw.size(); ++i) {
     const char next = raw[i] == '\\' && i + 1 < raw.size() ? raw[i + 1] : '\0';
-    const std::size_t letter = quote == '"' ? letters.find(next) : std::string_view::npos;
+    const std::size_t letter = quote == '"' ? escapes.find(next) : std::string_view::npos;
     if (next == '\\' || next == '\'' || (next == '"' && quote == '"')) {
       result += next;
       ++i;

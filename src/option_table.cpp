@@ -14,7 +14,6 @@ namespace chr = std::chrono;
 
 using Days = chr::duration<double, std::ratio<86400>>;
 using Layers = OptionSpec::Layers;
-using Repeat = OptionSpec::Repeat;
 
 constexpr Days longest_grace{100 * 365};
 constexpr Days longest_wait{365};
@@ -64,7 +63,7 @@ constexpr std::array table{
                    sessions.push_back(setting.text);
                  }
                },
-               Layers::command_line, Repeat::yes},
+               Layers::command_line, OptionSpec::Repeat::yes},
 
     OptionSpec{"app-dir", 0, Takes::text, "DIR", places, "The app's root folder. Default: .",
                [](const Setting& setting, Draft& draft) { draft.options.app_dir = setting.text; }},
@@ -145,9 +144,9 @@ constexpr std::array table{
                [](const Setting& setting, Draft& draft) { draft.options.color = when(setting); }},
 
     OptionSpec{"help", 'h', Takes::nothing, "", information, "Print this text", nullptr,
-               Layers::command_line, Repeat::yes},
+               Layers::command_line, OptionSpec::Repeat::yes},
     OptionSpec{"version", 'V', Takes::nothing, "", information, "Print name and version", nullptr,
-               Layers::command_line, Repeat::yes},
+               Layers::command_line, OptionSpec::Repeat::yes},
 
     // For the shells' completion only: CLI11 leaves an option without a group out of the help.
     OptionSpec{"complete-sessions", 0, Takes::nothing, "", "", "", nullptr, Layers::command_line},

@@ -32,14 +32,14 @@ constexpr std::size_t levels_always_shown = 4;
 
 bool is_gone(const std::error_code& error) { return error == std::errc::no_such_file_or_directory; }
 
-enum class Mode { measure, purge };
+enum class Errand { measure, purge };
 
 // Depth first. Of the directories on the way down only the last two are open: a leaf is left by the
 // descriptor of its parent, which needs no permission in the leaf, and further up `..` leads, where
 // it is still the directory that the walk came from.
 class Walk {
  public:
-  Walk(const Folder& folder, Mode mode, Fate fate, HardLinks& links, const StopFlag& stop)
+  Walk(const Folder& folder, Errand mode, Fate fate, HardLinks& links, const StopFlag& stop)
       : folder_(folder), mode_(mode), stop_(stop), account_(result_, links, fate) {}
 
   TreeResult run(const std::string& name) {
@@ -102,7 +102,7 @@ class Walk {
     if (levels_.size() == most_levels) return fail(name, errno_code(ELOOP));
     Fd fd;
     Status status;
-    const auto access_time = mode_ == Mode::measure ? AccessTime::keep : AccessTime::set;
+    const auto access_time = mode_ == Errand::measure ? AccessTime::keep : AccessTime::set;
     const auto error = open_directory(parent, name.c_str(), folder_.mount, access_time, fd, status);
     if (is_gone(error)) return;
     if (error == std::errc::not_a_directory && !levels_.empty()) return visit_swapped(name);
@@ -112,7 +112,7 @@ class Walk {
                        .id = status.id,
                        .allocated_bytes = status.allocated_bytes,
                        .fd = std::move(fd)});
-    if (mode_ == Mode::measure) account_.add_directory(status.allocated_bytes);
+    if (mode_ == Errand::measure) account_.add_directory(status.allocated_bytes);
     reader_.start(levels_.back().fd.get());
     read();
   }
@@ -122,14 +122,14 @@ class Walk {
     auto& level = levels_.back();
     ++level.readings;
     level.progress = false;
-    for (std::size_t count = 0; mode_ == Mode::measure || count < most_entries; ++count) {
+    for (std::size_t count = 0; mode_ == Errand::measure || count < most_entries; ++count) {
       const auto* entry = reader_.next();
       if (entry == nullptr) break;
       if (stop_.requested()) {
         result_.stopped = true;
         return;
       }
-      if (mode_ == Mode::purge && is_lost()) return;
+      if (mode_ == Errand::purge && is_lost()) return;
       const char* name = static_cast<const char*>(entry->d_name);
       if (!level.stuck.empty() && level.stuck.contains(name)) continue;
       if (entry->d_type == DT_DIR) {
@@ -157,7 +157,7 @@ class Walk {
       return;
     }
     if (status.mount != folder_.mount) return fail(name, errno_code(EXDEV));
-    if (mode_ == Mode::purge) {
+    if (mode_ == Errand::purge) {
       const auto error = remove_file(level.fd.get(), name);
       if (is_gone(error)) return;
       if (error == std::errc::is_a_directory) {
@@ -223,7 +223,7 @@ class Walk {
       // Somebody moves directories about. Names mean nothing any more, so nothing else is touched.
       report(current_path(), error);
       levels_.clear();
-    } else if (mode_ == Mode::measure || remove_current()) {
+    } else if (mode_ == Errand::measure || remove_current()) {
       levels_.pop_back();
     }
   }
@@ -258,7 +258,7 @@ class Walk {
   }
 
   Folder folder_;
-  Mode mode_;
+  Errand mode_;
   const StopFlag& stop_;
   TreeResult result_;
   TreeAccount account_;
@@ -294,12 +294,12 @@ std::string path_below(const std::string& path, const std::string& name) {
 
 TreeResult measure_tree(const Folder& folder, const std::string& name, Fate fate, HardLinks& links,
                         const StopFlag& stop) {
-  return Walk(folder, Mode::measure, fate, links, stop).run(name);
+  return Walk(folder, Errand::measure, fate, links, stop).run(name);
 }
 
 TreeResult purge_tree(const Folder& folder, const std::string& name, HardLinks& links,
                       const StopFlag& stop) {
-  return Walk(folder, Mode::purge, Fate::goes, links, stop).run(name);
+  return Walk(folder, Errand::purge, Fate::goes, links, stop).run(name);
 }
 
 }  // namespace calib

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Runs clang-tidy on the sources, many in one go: most of its time goes into the headers, which all
+of them share.
+
+Usage: scripts/tidy.py FOLDER    of a build that has compile_commands.json
+
+Sources of one group are joined into one file. That is quicker, but not the measure: names in their
+anonymous namespaces may collide there. So where a group has something to say, each of its sources
+is looked at by itself, and what is said of those is printed and counts.
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+SOURCES = pathlib.Path(__file__).resolve().parent.parent / "src"
+# Sources that are alike use the same headers, and have names of their own for what they do.
+PREFIXES = ("postgresql_", "sqlite_", "report")
+
+
+def groups():
+    found = {prefix: [] for prefix in PREFIXES}
+    others = []
+    for source in sorted(SOURCES.glob("*.cpp")):
+        prefix = next((prefix for prefix in PREFIXES if source.name.startswith(prefix)), None)
+        (found[prefix] if prefix else others).append(source)
+    half = len(others) // 2
+    # The largest first: whoever ends early takes the small ones.
+    return sorted(filter(None, [*found.values(), others[:half], others[half:]]), key=len,
+                  reverse=True)
+
+
+def join(number, sources, folder, command):
+    """Writes the group's file, and gives how it would be compiled."""
+    joined = folder / f"group_{number}.cpp"
+    joined.write_text("".join(f'#line 1 "{source}"\n{source.read_text()}\n' for source in sources))
+    # What shadows another source's name shadows nothing; within a source the compiler looks for it.
+    compile_it = command["command"].replace(command["file"], str(joined)) + " -Wno-shadow"
+    return {**command, "file": str(joined), "command": compile_it}
+
+
+def complaints(folder, source):
+    done = subprocess.run(["clang-tidy", "-p", folder, "--quiet", source], check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return done.stdout if done.returncode == 0 else done.stdout or f"{source}: clang-tidy failed\n"
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    commands = json.loads((build / "compile_commands.json").read_text())
+    command = next(entry for entry in commands if pathlib.Path(entry["file"]).parent == SOURCES)
+    folder = build / "tidy"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shutil.copy(SOURCES.parent / ".clang-tidy", folder)
+    parts = groups()
+    joined = [join(number, sources, folder, command) for number, sources in enumerate(parts)]
+    (folder / "compile_commands.json").write_text(json.dumps(joined))
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        heard = pool.map(lambda entry: complaints(folder, entry["file"]), joined)
+        again = []
+        for sources, said in zip(parts, heard):
+            if said:
+                print(f"to be looked at one by one, {sources[0].name} to {sources[-1].name}: "
+                      f"{said.splitlines()[0]}", file=sys.stderr)
+                again += sources
+        said = "".join(pool.map(lambda source: complaints(build, source), again))
+    print(said, end="")
+    return 1 if said else 0
+
+
+sys.exit(main())
