@@ -1,19 +1,15 @@
 #include "cleanup.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <utility>
 
+#include "agenda.hpp"
 #include "measure.hpp"
-#include "plan.hpp"
 #include "removal.hpp"
 #include "session_store.hpp"
 #include "slices.hpp"
-#include "text.hpp"
 #include "upload_dir.hpp"
 #include "workers.hpp"
 
@@ -61,8 +57,9 @@ class Pass {
     if (stop_.requested()) end_with(StoreError::Kind::stopped, "", "");
     if (!is_dry()) {
       report_.freed_bytes += links_.freed_bytes();
-      report_.kept.sessions = plan_.sessions_seen -
-                              std::min<std::uint64_t>(plan_.sessions_seen, report_.sessions.size());
+      report_.kept.sessions =
+          agenda_.plan.sessions_seen -
+          std::min<std::uint64_t>(agenda_.plan.sessions_seen, report_.sessions.size());
     }
     report_.duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_);
     return std::move(report_);
@@ -96,14 +93,14 @@ class Pass {
     store_ = open_store(options_.database, is_dry() ? Access::read_only : Access::read_write,
                         options_.lock_wait, stop_);
     report_.warnings = store_->remarks();
-    look();
-    if (!is_dry() && !plan_.restores.empty()) {
+    const AgendaContext context{options_,  now_,      began_,  stop_,
+                                progress_, *uploads_, *store_, report_};
+    make_plan(context, agenda_);
+    if (!is_dry() && !agenda_.plan.restores.empty()) {
       restore();
-      look();
+      make_plan(context, agenda_);
     }
-    apply_grace();
-    survey();
-    enforce_limit();
+    narrow_plan(context, agenda_);
     check_stop();
     if (is_dry()) {
       preview();
@@ -117,141 +114,30 @@ class Pass {
     lock_folder(*uploads_, options_.lock_wait, stop_);
   }
 
-  /// Lists the folder, and only then reads the database: whatever is listed and not claimed really
-  /// is an orphan, for the app commits a session before it makes the directory.
-  void look() {
-    progress_.begin("reading sessions", 0);
-    listing_ = uploads_->list();
-    const Rules rules{options_.mode,
-                      now_,
-                      report_.cutoff.value_or(now_),
-                      options_.sessions,
-                      options_.database.named,
-                      report_.uploads,
-                      report_.database};
-    std::error_code error;
-    auto real = std::filesystem::canonical(options_.uploads, error);
-    if (error) real = options_.uploads;
-    Planner planner(
-        rules, FolderSpellings(options_.uploads, real, std::filesystem::absolute(options_.app_dir)),
-        listing_, uploads_->names_with_mounts(), entries_in_use());
-    store_->visit_sessions([&](const SessionRow& row) {
-      planner.add(row);
-      progress_.advance();
-    });
-    plan_ = planner.finish(
-        now_ + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_));
-  }
-
-  /// Entries of the folder that hold the database, the app or this process: whatever is said of
-  /// them, they stay.
-  [[nodiscard]] std::vector<std::string> entries_in_use() const {
-    std::vector<std::filesystem::path> used{options_.app_dir, options_.app_dir / "backend", "."};
-    if (options_.database.kind == DatabaseKind::sqlite) used.push_back(options_.database.path);
-    if (options_.metrics) used.push_back(*options_.metrics);
-    return entries_on_the_way(options_.uploads, used);
-  }
-
   void restore() {
     changed_ = true;
-    restore_entries(*uploads_, plan_.restores, stop_, report_);
-  }
-
-  void apply_grace() {
-    for (const auto& name : plan_.orphans) {
-      check_stop();
-      Instant changed;
-      const auto error = uploads_->changed_at(name, changed);
-      if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
-        continue;  // it is gone, or no directory any more
-      }
-      if (error) {
-        report_.errors.push_back(
-            {uploads_->path() + "/" + name,
-             fmt::format("nobody knows how old this orphaned directory is: {}; "
-                         "it is left for the next pass",
-                         error.message()),
-             ErrorKind::orphan});
-        continue;
-      }
-      if (options_.orphan_grace.count() > 0 && changed > now_ - options_.orphan_grace) continue;
-      orphans_.push_back({name, changed, {}});
-    }
-  }
-
-  void survey() {
-    progress_.begin("looking for records", 0);
-    keys_.reserve(plan_.sessions.size());
-    for (const auto& session : plan_.sessions) keys_.push_back({session.id, session.fingerprint});
-    survey_ =
-        store_->survey(keys_, options_.mode == Mode::named ? Leaked::left_alone : Leaked::wanted);
-    report_.tables = survey_.tables;
-    std::set<OwnerIndex> refused;
-    for (const auto& refusal : survey_.refused) {
-      const bool held = refusal.reason == Refusal::Reason::held;
-      if (held) held_.insert(refusal.owner);
-      // In a real pass the transaction asks again, and says so itself.
-      if (held && !is_dry()) continue;
-      refused.insert(refusal.owner);
-      if (!held) continue;
-      report_.errors.push_back(
-          held_failure(refusal, owner_name(refusal.owner, plan_.sessions, survey_)));
-    }
-    if (!is_dry()) refuse_staged(refused);
-    units_ = units_of(plan_.sessions, survey_.leaked_keys.size(), refused);
-  }
-
-  /// What is still staged could not be given back: who owns it keeps its records, too.
-  void refuse_staged(std::set<OwnerIndex>& refused) const {
-    const std::set<std::string, std::less<>> staged(plan_.restores.begin(), plan_.restores.end());
-    for (std::size_t i = 0; i < plan_.sessions.size() && !staged.empty(); ++i) {
-      if (staged.contains(plan_.sessions[i].directory)) refused.insert(static_cast<OwnerIndex>(i));
-    }
-  }
-
-  void enforce_limit() {
-    auto& errors = report_.errors;
-    std::move(plan_.failures.begin(), plan_.failures.end(), std::back_inserter(errors));
-    std::move(plan_.warnings.begin(), plan_.warnings.end(), std::back_inserter(report_.warnings));
-    const auto is_held = [&](OwnerIndex owner) { return held_.contains(owner); };
-    std::uint64_t sessions = 0;
-    for (const auto& unit : units_) {
-      if (std::any_of(unit.owners.begin(), unit.owners.end(), is_held)) continue;
-      if (unit.owners.front() < plan_.sessions.size()) sessions += unit.owners.size();
-    }
-    const auto directories = orphans_.size() + plan_.leftovers.size();
-    if (!options_.max_delete || sessions + directories <= *options_.max_delete) return;
-    errors.push_back(
-        {"--max-delete",
-         fmt::format("{} and {} would go, more than {}: nothing is deleted; look with "
-                     "--dry-run and without this limit, then raise it",
-                     count_text(sessions, "session", "sessions"),
-                     count_text(directories, "directory", "directories"), *options_.max_delete),
-         ErrorKind::limit});
-    units_.clear();
-    orphans_.clear();
-    plan_.leftovers.clear();
-    refused_ = true;
+    restore_entries(*uploads_, agenda_.plan.restores, stop_, report_);
   }
 
   void preview() {
-    progress_.begin("measuring directories", listing_.size());
-    Preview(plan_, units_, survey_, listing_, orphans_)
-        .measure(*uploads_, jobs_, stop_, progress_, report_);
-    report_.recovery = {plan_.restores.size(), plan_.leftovers.size()};
+    progress_.begin("measuring directories", agenda_.listing.size());
+    measure_preview(agenda_, *uploads_, jobs_, stop_, progress_, report_);
+    report_.recovery = {agenda_.plan.restores.size(), agenda_.plan.leftovers.size()};
     if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = store_->free_bytes();
   }
 
   void carry_out() {
-    if (!units_.empty() || !orphans_.empty() || !plan_.leftovers.empty()) ask_again();
+    const auto& leftovers = agenda_.plan.leftovers;
+    const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
+    if (any) ask_again();
     remove_leftovers();
     remove_orphans();
     check_stop();
-    report_.texts = plan_.texts;
-    Slices({*store_, *uploads_, plan_.sessions, survey_, links_, stop_, progress_, removers_,
-            options_.lock_wait, report_, changed_})
-        .run(std::move(units_));
-    if (options_.vacuum == Vacuum::yes && !refused_) vacuum();
+    report_.texts = agenda_.plan.texts;
+    Slices({*store_, *uploads_, agenda_.plan.sessions, agenda_.survey, links_, stop_, progress_,
+            removers_, options_.lock_wait, report_, changed_})
+        .run(std::move(agenda_.units));
+    if (options_.vacuum == Vacuum::yes && !agenda_.over_limit) vacuum();
     finish();
   }
 
@@ -261,8 +147,10 @@ class Pass {
     auto transaction = store_->begin(options_.lock_wait);
     Claims claims;
     transaction->visit_new_sessions([&](const SessionRow& row) { claims.add(row); });
-    std::erase_if(orphans_, [&](const OrphanLine& orphan) { return claims.contain(orphan.name); });
-    std::erase_if(plan_.leftovers, [&](const std::string& name) { return claims.contain(name); });
+    std::erase_if(agenda_.orphans,
+                  [&](const OrphanLine& orphan) { return claims.contain(orphan.name); });
+    std::erase_if(agenda_.plan.leftovers,
+                  [&](const std::string& name) { return claims.contain(name); });
     // No room on the disk is no reason to stop here: removing the orphans makes some.
     try {
       transaction->require_writable();
@@ -272,21 +160,23 @@ class Pass {
   }
 
   void remove_leftovers() {
-    progress_.begin("removing what an interrupted pass left", plan_.leftovers.size());
+    progress_.begin("removing what an interrupted pass left", agenda_.plan.leftovers.size());
     std::vector<std::string> entries;
-    entries.reserve(plan_.leftovers.size());
-    for (const auto& name : plan_.leftovers) entries.push_back(std::string(staged_prefix) + name);
+    entries.reserve(agenda_.plan.leftovers.size());
+    for (const auto& name : agenda_.plan.leftovers) {
+      entries.push_back(std::string(staged_prefix) + name);
+    }
     remove(entries, [&](std::size_t, const Usage&) { ++report_.recovery.purged; });
   }
 
   void remove_orphans() {
-    progress_.begin("removing orphaned directories", orphans_.size());
+    progress_.begin("removing orphaned directories", agenda_.orphans.size());
     std::vector<std::string> entries;
-    entries.reserve(orphans_.size());
-    for (const auto& orphan : orphans_) entries.push_back(orphan.name);
+    entries.reserve(agenda_.orphans.size());
+    for (const auto& orphan : agenda_.orphans) entries.push_back(orphan.name);
     remove(entries, [&](std::size_t i, const Usage& usage) {
-      orphans_[i].usage = usage;
-      report_.orphans.push_back(orphans_[i]);
+      agenda_.orphans[i].usage = usage;
+      report_.orphans.push_back(agenda_.orphans[i]);
     });
   }
 
@@ -315,12 +205,12 @@ class Pass {
 
   /// What stays, for those who ask for it: counting is cheap, measuring walks all of it.
   void finish() {
-    listing_ = uploads_->list();
-    report_.kept.directories = count_directories(listing_);
+    const auto listing = uploads_->list();
+    report_.kept.directories = count_directories(listing);
     if (options_.format != Format::json && !options_.metrics) return;
-    progress_.begin("measuring what stays", listing_.size());
+    progress_.begin("measuring what stays", listing.size());
     report_.kept.allocated_bytes =
-        measure_folder(*uploads_, listing_, jobs_, stop_, progress_, report_);
+        measure_folder(*uploads_, listing, jobs_, stop_, progress_, report_);
     report_.total_bytes = report_.kept.allocated_bytes;
   }
 
@@ -333,16 +223,9 @@ class Pass {
   Workers removers_;
   Report report_;
   bool changed_ = false;
-  bool refused_ = false;  ///< by --max-delete
   std::unique_ptr<UploadDir> uploads_;
   std::unique_ptr<SessionStore> store_;
-  std::vector<Entry> listing_;
-  Plan plan_;
-  std::vector<OrphanLine> orphans_;  ///< the preview moves them into the report
-  std::vector<DoomedKey> keys_;
-  Survey survey_;
-  std::set<OwnerIndex> held_;  ///< by rows that stay, as the survey saw it
-  std::vector<Unit> units_;
+  Agenda agenda_;
   HardLinks links_;
 };
 

@@ -8,7 +8,8 @@
 //     option_table, option_values, config_file, small_file, settings
 //   database_location      URLs and .env, as the app reads them   (dotenv)
 //   cleanup                the pass, step by step
-//     plan                 pure: listing + sessions + rules + now -> Plan   (images_dir, claims,
+//     agenda               what it is to do: the plan, and what narrows it
+//       plan               pure: listing + sessions + rules + now -> Plan   (images_dir, claims,
 //                          lookup); plan_sharing knows who shares a directory
 //     units, slices        whole sessions, one transaction of database and folder each
 //       slice_files        … the folder's side of it

@@ -74,36 +74,35 @@ std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>&
   return result.exclusive_bytes + result.links.allocated_bytes();
 }
 
-Preview::Preview(const Plan& plan, const std::vector<Unit>& units, const Survey& survey,
-                 const std::vector<Entry>& listing, std::vector<OrphanLine>& orphans)
-    : plan_(plan), units_(units), survey_(survey), listing_(listing), orphans_(orphans) {}
-
-void Preview::measure(const UploadDir& uploads, unsigned jobs, const StopFlag& stop,
-                      Progress& progress, Report& report) {
-  const EntriesByName entries(listing_);
-  std::vector<bool> going(listing_.size());
+void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, const StopFlag& stop,
+                     Progress& progress, Report& report) {
+  const auto& listing = agenda.listing;
+  const auto& plan = agenda.plan;
+  const auto& survey = agenda.survey;
+  const EntriesByName entries(listing);
+  std::vector<bool> going(listing.size());
   const auto position = [&](std::string_view name) -> std::optional<std::size_t> {
     const auto* entry = entries.find(name);
     if (entry == nullptr) return std::nullopt;
-    return static_cast<std::size_t>(entry - listing_.data());
+    return static_cast<std::size_t>(entry - listing.data());
   };
   const auto mark = [&](std::string_view name) {
     if (const auto at = position(name)) going[*at] = true;
   };
   const auto staged = [](std::string_view name) { return std::string(staged_prefix).append(name); };
-  for (const auto& unit : units_) {
+  for (const auto& unit : agenda.units) {
     for (const auto owner : unit.owners) {
-      if (owner >= plan_.sessions.size()) continue;
-      mark(plan_.sessions[owner].directory);
-      mark(staged(plan_.sessions[owner].directory));
+      if (owner >= plan.sessions.size()) continue;
+      mark(plan.sessions[owner].directory);
+      mark(staged(plan.sessions[owner].directory));
     }
   }
-  for (const auto& orphan : orphans_) mark(orphan.name);
-  for (const auto& leftover : plan_.leftovers) mark(staged(leftover));
+  for (const auto& orphan : agenda.orphans) mark(orphan.name);
+  for (const auto& leftover : plan.leftovers) mark(staged(leftover));
 
   Walk result;
-  result.usages.resize(listing_.size());
-  walk(uploads, listing_, going, jobs, stop, progress, report, result);
+  result.usages.resize(listing.size());
+  walk(uploads, listing, going, jobs, stop, progress, report, result);
   if (stop.requested()) return;
 
   // Where sessions share a directory, the first one has its size.
@@ -111,41 +110,41 @@ void Preview::measure(const UploadDir& uploads, unsigned jobs, const StopFlag& s
     const auto at = position(name);
     return at ? std::exchange(result.usages[*at], {}) : Usage{};
   };
-  report.texts = plan_.texts;
-  report.sessions.reserve(units_.size());
-  for (const auto& unit : units_) {
+  report.texts = plan.texts;
+  report.sessions.reserve(agenda.units.size());
+  for (const auto& unit : agenda.units) {
     for (const auto owner : unit.owners) {
-      if (owner >= plan_.sessions.size()) {
-        for (std::size_t table = 0; table < survey_.tables.size(); ++table) {
-          const auto rows = survey_.counts.at(owner, table);
-          if (rows > 0) report.orphaned_records[survey_.tables[table]] += rows;
+      if (owner >= plan.sessions.size()) {
+        for (std::size_t table = 0; table < survey.tables.size(); ++table) {
+          const auto rows = survey.counts.at(owner, table);
+          if (rows > 0) report.orphaned_records[survey.tables[table]] += rows;
         }
         continue;
       }
-      auto line = line_of(plan_.sessions[owner]);
+      auto line = line_of(plan.sessions[owner]);
       line.usage = take(line.directory);
       line.usage += take(staged(line.directory));
-      line.records.reserve(survey_.tables.size());
-      for (std::size_t table = 0; table < survey_.tables.size(); ++table) {
-        line.records.push_back(survey_.counts.at(owner, table));
+      line.records.reserve(survey.tables.size());
+      for (std::size_t table = 0; table < survey.tables.size(); ++table) {
+        line.records.push_back(survey.counts.at(owner, table));
       }
       report.sessions.push_back(std::move(line));
     }
   }
-  for (auto& orphan : orphans_) orphan.usage = take(orphan.name);
-  report.orphans = std::move(orphans_);
+  for (auto& orphan : agenda.orphans) orphan.usage = take(orphan.name);
+  report.orphans = std::move(agenda.orphans);
   report.total_bytes = result.exclusive_bytes + result.links.allocated_bytes();
   report.freed_bytes = result.going_bytes + result.links.freed_bytes();
-  report.kept.sessions = plan_.sessions_seen - report.sessions.size();
-  for (std::size_t i = 0; i < listing_.size(); ++i) {
-    if (is_counted(listing_[i]) && !going[i]) ++report.kept.directories;
+  report.kept.sessions = plan.sessions_seen - report.sessions.size();
+  for (std::size_t i = 0; i < listing.size(); ++i) {
+    if (is_counted(listing[i]) && !going[i]) ++report.kept.directories;
   }
   // A staged directory that a pass gives back stands under its own name then.
-  for (const auto& name : plan_.restores) {
+  for (const auto& name : plan.restores) {
     const auto at = position(name);
     const auto aside = position(staged(name));
     const bool goes = aside && going[*aside];
-    if (!goes && (!at || !is_counted(listing_[*at]))) ++report.kept.directories;
+    if (!goes && (!at || !is_counted(listing[*at]))) ++report.kept.directories;
   }
   report.kept.allocated_bytes =
       result.exclusive_bytes - result.going_bytes + result.links.staying_bytes();

@@ -3,10 +3,9 @@
 
 #include <vector>
 
-#include "plan.hpp"
+#include "agenda.hpp"
 #include "progress.hpp"
 #include "report.hpp"
-#include "units.hpp"
 #include "upload_dir.hpp"
 
 namespace calib {
@@ -19,22 +18,9 @@ std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>&
                              unsigned jobs, const StopFlag& stop, Progress& progress,
                              Report& report);
 
-/// What a pass would do with this plan, measured.
-class Preview {
- public:
-  Preview(const Plan& plan, const std::vector<Unit>& units, const Survey& survey,
-          const std::vector<Entry>& listing, std::vector<OrphanLine>& orphans);
-
-  /// Fills `report` with what would go, what would be freed and what would stay.
-  void measure(const UploadDir& uploads, unsigned jobs, const StopFlag& stop, Progress& progress,
-               Report& report);
-
- private:
-  const Plan& plan_;
-  const std::vector<Unit>& units_;
-  const Survey& survey_;
-  const std::vector<Entry>& listing_;
-  std::vector<OrphanLine>& orphans_;
-};
+/// Fills `report` with what would go, what would be freed and what would stay. Moves the orphans
+/// from the agenda into the report.
+void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, const StopFlag& stop,
+                     Progress& progress, Report& report);
 
 }  // namespace calib

@@ -1,0 +1,156 @@
+#include "agenda.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "removal.hpp"
+#include "text.hpp"
+
+namespace calib {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void check_stop(const StopFlag& stop) {
+  if (stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
+}
+
+/// Entries of the folder that hold the database, the app or this process: whatever is said of them,
+/// they stay.
+std::vector<std::string> entries_in_use(const Options& options) {
+  std::vector<std::filesystem::path> used{options.app_dir, options.app_dir / "backend", "."};
+  if (options.database.kind == DatabaseKind::sqlite) used.push_back(options.database.path);
+  if (options.metrics) used.push_back(*options.metrics);
+  return entries_on_the_way(options.uploads, used);
+}
+
+void apply_grace(const AgendaContext& c, Agenda& agenda) {
+  for (const auto& name : agenda.plan.orphans) {
+    check_stop(c.stop);
+    Instant changed;
+    const auto error = c.uploads.changed_at(name, changed);
+    if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
+      continue;  // it is gone, or no directory any more
+    }
+    if (error) {
+      c.report.errors.push_back({c.uploads.path() + "/" + name,
+                                 fmt::format("nobody knows how old this orphaned directory is: {}; "
+                                             "it is left for the next pass",
+                                             error.message()),
+                                 ErrorKind::orphan});
+      continue;
+    }
+    const auto grace = c.options.orphan_grace;
+    if (grace.count() > 0 && changed > c.now - grace) continue;
+    agenda.orphans.push_back({name, changed, {}});
+  }
+}
+
+/// What is still staged could not be given back: who owns it keeps its records, too.
+void refuse_staged(const Plan& plan, std::set<OwnerIndex>& refused) {
+  const std::set<std::string, std::less<>> staged(plan.restores.begin(), plan.restores.end());
+  for (std::size_t i = 0; i < plan.sessions.size() && !staged.empty(); ++i) {
+    if (staged.contains(plan.sessions[i].directory)) refused.insert(static_cast<OwnerIndex>(i));
+  }
+}
+
+void survey(const AgendaContext& c, Agenda& agenda) {
+  c.progress.begin("looking for records", 0);
+  const auto& sessions = agenda.plan.sessions;
+  const bool is_dry = c.options.dry_run == DryRun::yes;
+  agenda.keys.reserve(sessions.size());
+  for (const auto& session : sessions) agenda.keys.push_back({session.id, session.fingerprint});
+  agenda.survey = c.store.survey(
+      agenda.keys, c.options.mode == Mode::named ? Leaked::left_alone : Leaked::wanted);
+  c.report.tables = agenda.survey.tables;
+  std::set<OwnerIndex> refused;
+  for (const auto& refusal : agenda.survey.refused) {
+    const bool held = refusal.reason == Refusal::Reason::held;
+    // In a real pass the transaction asks again, and says so itself.
+    if (held && !is_dry) continue;
+    refused.insert(refusal.owner);
+    if (!held) continue;
+    c.report.errors.push_back(
+        held_failure(refusal, owner_name(refusal.owner, sessions, agenda.survey)));
+  }
+  if (!is_dry) refuse_staged(agenda.plan, refused);
+  agenda.units = units_of(sessions, agenda.survey.leaked_keys.size(), refused);
+}
+
+/// Sessions that would go, as far as the survey can tell.
+std::uint64_t count_sessions(const Agenda& agenda) {
+  std::set<OwnerIndex> held;
+  for (const auto& refusal : agenda.survey.refused) {
+    if (refusal.reason == Refusal::Reason::held) held.insert(refusal.owner);
+  }
+  const auto is_held = [&](OwnerIndex owner) { return held.contains(owner); };
+  std::uint64_t sessions = 0;
+  for (const auto& unit : agenda.units) {
+    if (std::any_of(unit.owners.begin(), unit.owners.end(), is_held)) continue;
+    if (unit.owners.front() < agenda.plan.sessions.size()) sessions += unit.owners.size();
+  }
+  return sessions;
+}
+
+void enforce_limit(const AgendaContext& c, Agenda& agenda) {
+  const auto sessions = count_sessions(agenda);
+  const auto directories = agenda.orphans.size() + agenda.plan.leftovers.size();
+  if (!c.options.max_delete || sessions + directories <= *c.options.max_delete) return;
+  c.report.errors.push_back(
+      {"--max-delete",
+       fmt::format("{} and {} would go, more than {}: nothing is deleted; look with "
+                   "--dry-run and without this limit, then raise it",
+                   count_text(sessions, "session", "sessions"),
+                   count_text(directories, "directory", "directories"), *c.options.max_delete),
+       ErrorKind::limit});
+  agenda.units.clear();
+  agenda.orphans.clear();
+  agenda.plan.leftovers.clear();
+  agenda.over_limit = true;
+}
+
+}  // namespace
+
+void make_plan(const AgendaContext& c, Agenda& agenda) {
+  c.progress.begin("reading sessions", 0);
+  // Only then the database: whatever is listed and not claimed really is an orphan, for the app
+  // commits a session before it makes the directory.
+  agenda.listing = c.uploads.list();
+  const Rules rules{c.options.mode,
+                    c.now,
+                    c.report.cutoff.value_or(c.now),
+                    c.options.sessions,
+                    c.options.database.named,
+                    c.report.uploads,
+                    c.report.database};
+  std::error_code error;
+  auto real = std::filesystem::canonical(c.options.uploads, error);
+  if (error) real = c.options.uploads;
+  Planner planner(
+      rules, FolderSpellings(c.options.uploads, real, std::filesystem::absolute(c.options.app_dir)),
+      agenda.listing, c.uploads.names_with_mounts(), entries_in_use(c.options));
+  c.store.visit_sessions([&](const SessionRow& row) {
+    planner.add(row);
+    c.progress.advance();
+  });
+  agenda.plan = planner.finish(
+      c.now + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - c.began));
+}
+
+void narrow_plan(const AgendaContext& c, Agenda& agenda) {
+  apply_grace(c, agenda);
+  survey(c, agenda);
+  const auto move_into = [](auto& to, auto& from) {
+    std::move(from.begin(), from.end(), std::back_inserter(to));
+  };
+  move_into(c.report.errors, agenda.plan.failures);
+  move_into(c.report.warnings, agenda.plan.warnings);
+  enforce_limit(c, agenda);
+}
+
+}  // namespace calib

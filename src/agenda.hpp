@@ -1,0 +1,48 @@
+// What a pass is to do: the plan, narrowed by what the records say, by the grace of orphans and by
+// the limit. A dry run shows it, a pass carries it out.
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "options.hpp"
+#include "plan.hpp"
+#include "progress.hpp"
+#include "report.hpp"
+#include "session_store.hpp"
+#include "stop.hpp"
+#include "timestamp.hpp"
+#include "units.hpp"
+#include "upload_dir.hpp"
+
+namespace calib {
+
+struct Agenda {
+  std::vector<Entry> listing;  ///< of the folder, from before the database was read
+  Plan plan;
+  std::vector<OrphanLine> orphans;  ///< those of the plan that are to go
+  std::vector<DoomedKey> keys;      ///< of the plan's sessions, for the store
+  Survey survey;
+  std::vector<Unit> units;
+  bool over_limit = false;  ///< more than --max-delete: nothing is to go
+};
+
+/// What it is made from; what does not go, and why, is added to `report`.
+struct AgendaContext {
+  const Options& options;
+  Instant now;
+  std::chrono::steady_clock::time_point began;  ///< when it was `now`
+  const StopFlag& stop;
+  Progress& progress;
+  const UploadDir& uploads;
+  SessionStore& store;
+  Report& report;
+};
+
+/// Lists the folder and reads the sessions. Throws StoreError.
+void make_plan(const AgendaContext& context, Agenda& agenda);
+
+/// Once the plan stands: says what becomes of it. Throws StoreError.
+void narrow_plan(const AgendaContext& context, Agenda& agenda);
+
+}  // namespace calib
