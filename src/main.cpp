@@ -21,8 +21,8 @@
 //     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _scan,
 //                          _added_rows, _closure, _transaction; session_keys reads what a
 //                          session_id names
-//   upload_dir             the uploads folder: list, stage, restore, purge   (tree, dir_io,
-//                          mounts)
+//   upload_dir             the uploads folder: list, stage, restore, purge   (tree, tree_account,
+//                          dir_io, mounts)
 //   report                 what was done, as values: report_text, report_json, report_metrics
 //   progress               the line on a terminal
 //   journal                priorities of lines that go to systemd's journal

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dir_io.hpp"
+#include "tree_account.hpp"
 
 namespace calib {
 
@@ -269,24 +270,6 @@ class Walk {
 };
 
 }  // namespace
-
-void TreeAccount::add_directory(std::uint64_t allocated_bytes) {
-  result_.usage.allocated_bytes += allocated_bytes;
-  result_.exclusive_bytes += allocated_bytes;
-}
-
-void TreeAccount::add_file(const Status& status) {
-  ++result_.usage.files;
-  // Where its other names went a moment ago, the last one looks like the only one.
-  if (status.links > 1 || shared_.contains(status.id)) {
-    links_.add(status.id.device, status.id.inode, status.links, status.allocated_bytes, fate_);
-    if (!shared_.insert(status.id).second) return;
-  } else {
-    result_.exclusive_bytes += status.allocated_bytes;
-  }
-  result_.usage.allocated_bytes += status.allocated_bytes;
-  if (status.has_content()) result_.usage.apparent_bytes += status.size;
-}
 
 std::string path_below(const std::string& path, const std::string& name) {
   return path.ends_with('/') ? path + name : path + '/' + name;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <string>
 
 #include "dir_io.hpp"
@@ -22,23 +21,6 @@ struct Folder {
 
 /// The path of `name` in the directory `path`, for messages.
 std::string path_below(const std::string& path, const std::string& name);
-
-/// Adds up in `result` and `links` what is seen, or what went.
-class TreeAccount {
- public:
-  TreeAccount(TreeResult& result, HardLinks& links, Fate fate)
-      : result_(result), links_(links), fate_(fate) {}
-
-  void add_directory(std::uint64_t allocated_bytes);
-  /// One name of what is no directory, as it was seen before the name went.
-  void add_file(const Status& status);
-
- private:
-  TreeResult& result_;
-  HardLinks& links_;
-  Fate fate_;
-  std::set<FileId> shared_;  // inodes of this tree with several names
-};
 
 TreeResult measure_tree(const Folder& folder, const std::string& name, Fate fate, HardLinks& links,
                         const StopFlag& stop);

@@ -11,6 +11,7 @@
 
 #include "dir_io.hpp"
 #include "mounts.hpp"
+#include "tree_account.hpp"
 #include "tree.hpp"
 
 namespace calib {
