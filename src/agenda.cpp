@@ -30,10 +30,11 @@ std::vector<std::string> entries_in_use(const Options& options) {
 }
 
 void apply_grace(const AgendaContext& c, Agenda& agenda) {
+  std::vector<std::pair<std::uint64_t, OrphanLine>> by_inode;
   for (const auto& name : agenda.plan.orphans) {
     check_stop(c.stop);
-    Instant changed;
-    const auto error = c.uploads.changed_at(name, changed);
+    DirectoryStatus status;
+    const auto error = c.uploads.status_of(name, status);
     if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
       continue;  // it is gone, or no directory any more
     }
@@ -46,9 +47,13 @@ void apply_grace(const AgendaContext& c, Agenda& agenda) {
       continue;
     }
     const auto grace = c.options.orphan_grace;
-    if (grace.count() > 0 && changed > c.now - grace) continue;
-    agenda.orphans.push_back({name, changed, {}});
+    if (grace.count() > 0 && status.changed > c.now - grace) continue;
+    by_inode.emplace_back(status.inode, OrphanLine{name, status.changed, {}});
   }
+  std::sort(by_inode.begin(), by_inode.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  agenda.orphans.reserve(by_inode.size());
+  for (auto& [inode, orphan] : by_inode) agenda.orphans.push_back(std::move(orphan));
 }
 
 /// What is still staged could not be given back: who owns it keeps its records, too.

@@ -20,7 +20,7 @@ namespace calib {
 struct Agenda {
   std::vector<Entry> listing;  ///< of the folder, from before the database was read
   Plan plan;
-  std::vector<OrphanLine> orphans;  ///< those of the plan that are to go
+  std::vector<OrphanLine> orphans;  ///< those of the plan that are to go, by inode
   std::vector<DoomedKey> keys;      ///< of the plan's sessions, for the store
   Survey survey;
   std::vector<Unit> units;

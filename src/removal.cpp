@@ -88,9 +88,7 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
 void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
                     const std::function<void(std::size_t, const Usage&)>& gone) {
   std::mutex mutex;
-  const auto order = removal.uploads.in_inode_order(entries, removal.stop);
-  removal.workers.run(order.size(), [&](std::size_t position) {
-    const auto i = order[position];
+  removal.workers.run(entries.size(), [&](std::size_t i) {
     const auto result = removal.uploads.purge(entries[i], removal.links, removal.stop);
     removal.progress.advance();
     const std::lock_guard lock(mutex);

@@ -42,7 +42,8 @@ struct Removal {
   ErrorKind kind;  ///< what a failure counts as
 };
 
-/// Removes directories of the folder, on several threads. Adds what is freed and what fails to
+/// Removes directories of the folder, on several threads; fastest where neighbours in the list are
+/// neighbours on the disk. Adds what is freed and what fails to
 /// `report`, and calls `gone` (one call at a time) with the index of each that is gone.
 void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
                     const std::function<void(std::size_t, const Usage&)>& gone);

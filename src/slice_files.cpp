@@ -1,6 +1,9 @@
 // The folder's side of a slice: staging, restoring, purging.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "removal.hpp"
 #include "slices.hpp"
 
@@ -30,9 +33,9 @@ bool Slices::stage_unit(Slice& slice, std::size_t unit) {
     if (!is_session(owner)) continue;
     const std::string name(c_.sessions[owner].directory);
     if (slice.staged[unit].contains(name)) continue;
-    bool left_aside = false;
-    const auto error = c_.uploads.stage(name, &left_aside);
-    if (!error || left_aside) slice.staged[unit].insert(name);
+    Staged staged;
+    const auto error = c_.uploads.stage(name, &staged);
+    if (!error || staged.left_aside) slice.staged[unit].emplace(name, staged.inode);
     if (error && error != std::errc::no_such_file_or_directory) {
       const auto* remedy = error == std::errc::file_exists
                                ? "something is staged under its name already, look into it"
@@ -48,7 +51,7 @@ bool Slices::stage_unit(Slice& slice, std::size_t unit) {
 }
 
 void Slices::restore_unit(Slice& slice, std::size_t unit) {
-  for (const auto& name : slice.staged[unit]) {
+  for (const auto& [name, inode] : slice.staged[unit]) {
     for (const auto& error : c_.uploads.restore(name)) {
       c_.changed = true;
       fail(error.path,
@@ -68,19 +71,20 @@ void Slices::restore_all(Slice& slice) {
 }
 
 void Slices::purge(const Slice& slice) {
-  std::vector<std::string> names;
-  std::vector<std::string> entries;
-  for (const auto& staged : slice.staged) {
-    for (const auto& name : staged) {
-      names.push_back(name);
-      entries.push_back(std::string(staged_prefix) + name);
-    }
+  std::vector<std::pair<std::uint64_t, std::string>> staged;
+  for (const auto& of_unit : slice.staged) {
+    for (const auto& [name, inode] : of_unit) staged.emplace_back(inode, name);
   }
+  std::sort(staged.begin(), staged.end());
+  std::vector<std::string> entries;
+  entries.reserve(staged.size());
+  for (const auto& [inode, name] : staged) entries.push_back(std::string(staged_prefix) + name);
   std::map<std::string, Usage> usages;
   const auto remove = [&] {
     remove_entries(
         entries, {c_.uploads, c_.links, c_.stop, c_.progress, c_.workers, ErrorKind::directory},
-        c_.report, [&](std::size_t i, const Usage& usage) { usages.emplace(names[i], usage); });
+        c_.report,
+        [&](std::size_t i, const Usage& usage) { usages.emplace(staged[i].second, usage); });
   };
   try {
     remove();

@@ -55,10 +55,11 @@ class Slices {
   struct Slice {
     explicit Slice(std::span<const Unit> most)
         : units(most), dropped(most.size()), staged(most.size()) {}
-    std::span<const Unit> units;                ///< as many as there may be in it
-    std::size_t taken = 0;                      ///< so many of them are
-    std::vector<bool> dropped;                  ///< for each of `units`
-    std::vector<std::set<std::string>> staged;  ///< for each of `units`: directories moved aside
+    std::span<const Unit> units;  ///< as many as there may be in it
+    std::size_t taken = 0;        ///< so many of them are
+    std::vector<bool> dropped;    ///< for each of `units`
+    /// For each of `units`: directories moved aside, and their inodes.
+    std::vector<std::map<std::string, std::uint64_t>> staged;
     std::map<OwnerIndex, std::size_t> unit_of;
     // What there is to say of this try; it is dropped where the slice is tried again.
     std::vector<Failure> failures;

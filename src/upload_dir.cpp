@@ -6,13 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <numeric>
 #include <utility>
 
 #include "dir_io.hpp"
 #include "mounts.hpp"
-#include "tree_account.hpp"
 #include "tree.hpp"
+#include "tree_account.hpp"
 
 namespace calib {
 
@@ -136,40 +135,23 @@ std::vector<std::string> UploadDir::names_with_mounts() const {
   return entries_with_mounts(fd_.get());
 }
 
-std::error_code UploadDir::changed_at(const std::string& name, Instant& changed) const {
+std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& status) const {
   if (!is_component(name)) return errno_code(EINVAL);
-  Status status;
-  if (const auto error = look(fd_.get(), name.c_str(), status)) return error;
-  if (!status.is_directory()) return errno_code(ENOTDIR);
-  changed = status.changed;
+  Status seen;
+  if (const auto error = look(fd_.get(), name.c_str(), seen)) return error;
+  if (!seen.is_directory()) return errno_code(ENOTDIR);
+  status = {seen.changed, seen.id.inode};
   return {};
 }
 
-std::vector<std::size_t> UploadDir::in_inode_order(const std::vector<std::string>& names,
-                                                   const StopFlag& stop) const {
-  std::vector<std::uint64_t> inodes;
-  inodes.reserve(names.size());
-  for (const auto& name : names) {
-    Status status;
-    const bool there =
-        !stop.requested() && is_component(name) && !glance(fd_.get(), name.c_str(), status);
-    inodes.push_back(there ? status.id.inode : 0);
-  }
-  std::vector<std::size_t> order(names.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return inodes[a] < inodes[b]; });
-  return order;
-}
-
-std::error_code UploadDir::stage(const std::string& name, bool* left_aside) const {
+std::error_code UploadDir::stage(const std::string& name, Staged* staged) const {
   if (!is_component(name)) return errno_code(EINVAL);
   Status seen;
   if (const auto error = look(fd_.get(), name.c_str(), seen)) {
     // What is aside already, and could not be moved back, is not gone.
-    Status aside;
+    Status status;
     const bool is_aside = error == std::errc::no_such_file_or_directory &&
-                          !look(fd_.get(), staged_name(name).c_str(), aside);
+                          !look(fd_.get(), staged_name(name).c_str(), status);
     return is_aside ? errno_code(EEXIST) : error;
   }
   if (!seen.is_directory()) return errno_code(ENOTDIR);
@@ -183,17 +165,18 @@ std::error_code UploadDir::stage(const std::string& name, bool* left_aside) cons
   }
   if (const auto error = check_access(fd.get(), R_OK | W_OK | X_OK)) return error;
 
-  const auto staged = staged_name(name);
-  if (const auto error = rename_new(fd_.get(), name.c_str(), fd_.get(), staged.c_str())) {
+  const auto aside = staged_name(name);
+  if (const auto error = rename_new(fd_.get(), name.c_str(), fd_.get(), aside.c_str())) {
     return error;
   }
+  if (staged != nullptr) staged->inode = seen.id.inode;
   Status moved;
-  auto error = look(fd_.get(), staged.c_str(), moved);
+  auto error = look(fd_.get(), aside.c_str(), moved);
   if (!error && moved.id == seen.id && moved.is_directory()) return {};
   if (!error) error = errno_code(moved.is_directory() ? ESTALE : ENOTDIR);
-  const auto stays = rename_new(fd_.get(), staged.c_str(), fd_.get(), name.c_str());
+  const auto stays = rename_new(fd_.get(), aside.c_str(), fd_.get(), name.c_str());
   const bool gone = stays == std::errc::no_such_file_or_directory;
-  if (stays && !gone && left_aside != nullptr) *left_aside = true;
+  if (staged != nullptr) staged->left_aside = stays && !gone;
   return error;
 }
 

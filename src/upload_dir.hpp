@@ -28,6 +28,17 @@ struct Entry {
   std::uint64_t inode = 0;
 };
 
+struct DirectoryStatus {
+  Instant changed;          ///< the later of mtime and ctime
+  std::uint64_t inode = 0;  ///< in the order of these numbers directories mostly lie on the disk
+};
+
+/// What is known of a directory that stage() was asked to move.
+struct Staged {
+  std::uint64_t inode = 0;  ///< where it is aside
+  bool left_aside = false;  ///< it is, in spite of an error
+};
+
 /// One path that could not be dealt with. `path` is the folder's path with the names below it, raw;
 /// where it is longer than any path may be, with `...` for the middle of it.
 struct PathError {
@@ -70,21 +81,15 @@ class UploadDir {
   /// tells; empty where that cannot be read (the walk has a check of its own).
   [[nodiscard]] std::vector<std::string> names_with_mounts() const;
 
-  /// The later of mtime and ctime of the directory `name`.
-  [[nodiscard]] std::error_code changed_at(const std::string& name, Instant& changed) const;
-
-  /// The positions of these names in the order of their inode numbers, which is mostly where they
-  /// lie on the disk. What is not there, or not looked at before the stop flag
-  /// was set, counts as 0.
-  [[nodiscard]] std::vector<std::size_t> in_inode_order(const std::vector<std::string>& names,
-                                                        const StopFlag& stop) const;
+  /// Looks at the directory `name`. ENOTDIR where it is something else.
+  [[nodiscard]] std::error_code status_of(const std::string& name, DirectoryStatus& status) const;
 
   /// Moves the directory `name` aside, to staged_prefix + name, in place. Errors: ENOENT (it is not
   /// there), ENOTDIR (a link or a file), EXDEV or EBUSY (a mount point), EEXIST (something is
   /// staged under that name already), EACCES (it could not be emptied later), and what rename
   /// gives. What was moved is checked to be the directory that was looked at, and moved back where
-  /// it is not; where even that fails, `left_aside` becomes true.
-  [[nodiscard]] std::error_code stage(const std::string& name, bool* left_aside = nullptr) const;
+  /// it is not; where even that fails, it is left aside.
+  [[nodiscard]] std::error_code stage(const std::string& name, Staged* staged = nullptr) const;
 
   /// Moves a staged directory back to `name`. Where `name` stands again, the staged entries move in
   /// one by one, never overwriting; what has the name of something there stays staged and is

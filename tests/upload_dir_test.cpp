@@ -67,13 +67,13 @@ TEST_CASE("upload_dir: names are single components") {
   const UploadDir folder(box.uploads);
   const StopFlag stop;
   HardLinks links;
-  Instant changed;
+  DirectoryStatus status;
   using namespace std::string_literals;
   for (const auto& name : {""s, "."s, ".."s, "../outside"s, "/"s, "session/"s, "session/image"s,
                            "./session"s, "session\0x"s, "\0"s}) {
     CAPTURE(name);
     CHECK(folder.stage(name).value() == EINVAL);
-    CHECK(folder.changed_at(name, changed).value() == EINVAL);
+    CHECK(folder.status_of(name, status).value() == EINVAL);
     REQUIRE(folder.restore(name).size() == 1);
     CHECK(folder.restore(name)[0].error.value() == EINVAL);
     for (const auto& result :
@@ -170,10 +170,10 @@ TEST_CASE("upload_dir: the time of the last change") {
   write_file(box.uploads / "file", "");
   fs::create_symlink(box.uploads / "session", box.uploads / "link");
   const UploadDir folder(box.uploads);
-  Instant changed;
-  CHECK(folder.changed_at("missing", changed).value() == ENOENT);
-  CHECK(folder.changed_at("file", changed).value() == ENOTDIR);
-  CHECK(folder.changed_at("link", changed).value() == ENOTDIR);
+  DirectoryStatus status;
+  CHECK(folder.status_of("missing", status).value() == ENOENT);
+  CHECK(folder.status_of("file", status).value() == ENOTDIR);
+  CHECK(folder.status_of("link", status).value() == ENOTDIR);
 
   const auto set_mtime = [&](timespec time) {
     const timespec times[2] = {{0, UTIME_OMIT}, time};
@@ -182,21 +182,21 @@ TEST_CASE("upload_dir: the time of the last change") {
   using namespace std::chrono;
   const auto before = floor<seconds>(system_clock::now()) - seconds(2);
   set_mtime({100, 0});
-  REQUIRE_FALSE(folder.changed_at("session", changed));
-  CHECK(changed > before);  // ctime
+  REQUIRE_FALSE(folder.status_of("session", status));
+  CHECK(status.changed > before);  // ctime
   set_mtime({4'000'000'000, 1'001});
-  REQUIRE_FALSE(folder.changed_at("session", changed));
-  CHECK(changed.time_since_epoch() == seconds(4'000'000'000) + microseconds(2));
+  REQUIRE_FALSE(folder.status_of("session", status));
+  CHECK(status.changed.time_since_epoch() == seconds(4'000'000'000) + microseconds(2));
 
   // tmpfs, for one, stores any second; one beyond microseconds' range must not come out as the
   // past.
   Hooks hooks;
   hooks.mtime = std::numeric_limits<std::int64_t>::max();
-  REQUIRE_FALSE(folder.changed_at("session", changed));
-  CHECK(changed.time_since_epoch() > hours(24) * 366 * 200'000);
+  REQUIRE_FALSE(folder.status_of("session", status));
+  CHECK(status.changed.time_since_epoch() > hours(24) * 366 * 200'000);
   hooks.mtime = std::numeric_limits<std::int64_t>::min();
-  REQUIRE_FALSE(folder.changed_at("session", changed));
-  CHECK(changed > before);
+  REQUIRE_FALSE(folder.status_of("session", status));
+  CHECK(status.changed > before);
 }
 
 TEST_CASE("upload_dir: measuring the folder itself") {
