@@ -165,7 +165,8 @@ class SessionStore {
   virtual void visit_sessions(const SessionVisitor& visit) = 0;
 
   /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.
-  /// After visit_sessions, once. Transactions know the owners from here.
+  /// After visit_sessions, once. Transactions know the owners from here: what it returns must
+  /// outlive them (it may be moved).
   virtual Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) = 0;
 
   /// Waits for the write lock, `wait` at most (busy after that).

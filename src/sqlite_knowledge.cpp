@@ -96,12 +96,14 @@ std::uint32_t RunStatement::execute(const Run& run) {
   return static_cast<std::uint32_t>(changed);
 }
 
-bool is_leaked(Connection& connection, std::string_view key) {
-  const auto stands = [&](std::string_view id) {
-    SQLite::Statement look(connection.database(), "SELECT 1 FROM main.sessions WHERE id = ?1");
-    look.bind(1, std::string(id));
-    return look.executeStep();
-  };
+bool LeakCheck::stands(std::string_view id) {
+  look_.bind(1, std::string(id));
+  const bool found = look_.executeStep();
+  look_.reset();
+  return found;
+}
+
+bool LeakCheck::is_leaked(std::string_view key) {
   if (stands(key)) return false;
   const auto halves = stereo_halves(key);
   return !halves || !stands(halves->first) || !stands(halves->second);

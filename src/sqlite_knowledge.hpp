@@ -30,7 +30,7 @@ struct Knowledge {
   std::uint64_t session_count = 0;  ///< as they were read
   SessionAnchor newest_session;
   std::span<const DoomedKey> doomed;
-  std::vector<std::string> leaked_keys;
+  std::span<const std::string> leaked_keys;  ///< of the survey
   std::vector<DirectTable> direct;
   std::vector<std::size_t> counted_tables;  ///< index in Schema::tables for each column of counts
 
@@ -54,8 +54,17 @@ SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema);
 std::int64_t read_schema_version(Connection& connection);
 std::int64_t read_data_version(Connection& connection);
 
-/// Whether a leaked record's key names what is gone, asked of the database itself.
-bool is_leaked(Connection& connection, std::string_view key);
+/// Asks the database itself whether a leaked record's key names what is gone.
+class LeakCheck {
+ public:
+  explicit LeakCheck(Connection& connection)
+      : look_(connection.database(), "SELECT 1 FROM main.sessions WHERE id = ?1") {}
+  bool is_leaked(std::string_view key);
+
+ private:
+  bool stands(std::string_view id);
+  SQLite::Statement look_;
+};
 
 /// A statement over the rows of a run: ?1 and ?2 are its rowids, ?3 its owner's key and, where the
 /// statement has it, ?4 its owner's index.

@@ -91,14 +91,9 @@ class TableScan {
   }
 
   OwnerIndex leaked_owner(std::string_view key) {
-    if (const auto known = leaked_->index.find(key); known != leaked_->index.end()) {
-      return known->second;
-    }
-    const auto owner = static_cast<OwnerIndex>(leaked_->first_owner + leaked_->keys.size());
-    leaked_->keys.emplace_back(key);
-    leaked_->index.emplace(key, owner);
-    counts_.add_owners(1);
-    return owner;
+    const auto met = leaked_->meet(key);
+    if (met.is_new) counts_.add_owners(1);
+    return met.owner;
   }
 
   static void add_run(std::vector<Run>& runs, SQLite::Statement& row, OwnerIndex owner,
@@ -122,6 +117,17 @@ class TableScan {
   int first_key_;
   std::vector<std::optional<OwnerIndex>> last_owner_;
   Anchor last_row_;
+LeakedKeys::Met LeakedKeys::meet(std::string_view key) {
+  const auto place = sorted_.lower_bound(key);
+  if (place != sorted_.end() && keys_[*place] == key) {
+    return {static_cast<OwnerIndex>(first_owner_ + *place), false};
+  }
+  const auto position = static_cast<OwnerIndex>(keys_.size());
+  keys_.emplace_back(key);
+  sorted_.insert(place, position);
+  return {static_cast<OwnerIndex>(first_owner_ + position), true};
+}
+
   std::uint64_t rows_ = 0;
   bool gapless_ = false;  ///< whether every row below the last one was read
 };

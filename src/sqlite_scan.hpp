@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "session_keys.hpp"
@@ -42,11 +44,37 @@ struct DirectTable {
 
 std::vector<DirectTable> direct_tables(const Schema& schema);
 
-/// What the scan adds to as it meets leaked keys.
-struct LeakedKeys {
-  std::size_t first_owner = 0;
-  std::vector<std::string> keys;
-  std::map<std::string, OwnerIndex, std::less<>> index;
+/// The leaked keys that the scan meets, each once. There may be a million of them.
+class LeakedKeys {
+ public:
+  explicit LeakedKeys(std::size_t first_owner) : first_owner_(first_owner) {}
+  LeakedKeys(const LeakedKeys&) = delete;
+  LeakedKeys& operator=(const LeakedKeys&) = delete;
+  LeakedKeys(LeakedKeys&&) = delete;
+  LeakedKeys& operator=(LeakedKeys&&) = delete;
+  ~LeakedKeys() = default;
+
+  struct Met {
+    OwnerIndex owner = 0;
+    bool is_new = false;
+  };
+  Met meet(std::string_view key);
+
+  /// All of them, in the order of their owners. Ends this object's use.
+  std::vector<std::string> take() { return std::move(keys_); }
+
+ private:
+  /// Tells positions in `keys` by what stands there.
+  struct ByKey {
+    using is_transparent = void;
+    const std::vector<std::string>* keys;
+    bool operator()(OwnerIndex a, OwnerIndex b) const { return (*keys)[a] < (*keys)[b]; }
+    bool operator()(OwnerIndex a, std::string_view b) const { return (*keys)[a] < b; }
+    bool operator()(std::string_view a, OwnerIndex b) const { return a < (*keys)[b]; }
+  };
+  std::size_t first_owner_;
+  std::vector<std::string> keys_;
+  std::set<OwnerIndex, ByKey> sorted_{ByKey{&keys_}};
 };
 
 /// Reads all of `direct.table`. Fills its runs and anchors, adds the rows of plain tables (the

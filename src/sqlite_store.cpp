@@ -83,7 +83,7 @@ class SqliteStore : public SessionStore {
         survey.tables.push_back(knowledge_.schema.tables[table].name);
       }
       survey.counts = RecordCounts(doomed.size(), survey.tables.size());
-      LeakedKeys found{doomed.size(), {}, {}};
+      LeakedKeys found(doomed.size());
       for (auto& direct : knowledge_.direct) {
         require_same_schema();
         scan_table(connection_, knowledge_.schema, keys_, direct,
@@ -91,11 +91,12 @@ class SqliteStore : public SessionStore {
                    knowledge_.column_of(direct.table));
       }
       require_same_schema();
-      knowledge_.leaked_keys = found.keys;
-      survey.leaked_keys = std::move(found.keys);
+      survey.leaked_keys = found.take();
+      knowledge_.leaked_keys = survey.leaked_keys;
+      LeakCheck check(connection_);
       // The sessions were read before these rows, so an upload may have come in between.
       for (std::size_t i = 0; i < survey.leaked_keys.size(); ++i) {
-        if (is_leaked(connection_, survey.leaked_keys[i])) continue;
+        if (check.is_leaked(survey.leaked_keys[i])) continue;
         survey.refused.push_back(
             {static_cast<OwnerIndex>(doomed.size() + i), Refusal::Reason::changed, {}});
       }

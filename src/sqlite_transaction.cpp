@@ -75,9 +75,10 @@ std::vector<Refusal> Transaction::recheck(std::span<const OwnerIndex> owners) {
     std::optional<Refusal> refusal;
     if (knowledge_.is_session(owner)) {
       refusal = recheck_session(owner, look);
-    } else if (!is_leaked(connection_, knowledge_.key_of(owner))) {
+    } else if (!leaks.is_leaked(knowledge_.key_of(owner))) {
       refusal = Refusal{owner, Refusal::Reason::changed, {}};
     }
+  LeakCheck leaks(connection_);
     if (refusal) {
       refusals.push_back(std::move(*refusal));
     } else {
