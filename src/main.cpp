@@ -37,7 +37,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <variant>
 
 #include "cleanup.hpp"
@@ -76,22 +79,27 @@ void complain(const std::string& text) {
 }
 
 /// Results go out when the work is done; that they cannot is an error of its own.
-int print(const std::string& text, int status) {
-  const auto error = write_all(STDOUT_FILENO, text);
+int print(const std::function<void(const TextSink&)>& results, int status) {
+  std::error_code error;
+  results([&](std::string_view part) {
+    if (!error) error = write_all(STDOUT_FILENO, part);
+  });
   if (!error) return status;
   complain(fmt::format("standard output: {}; the work itself ended with status {}", error.message(),
                        status));
   return status == 0 ? status_failure : status;
 }
 
-std::string results(const Report& report, const Options& options) {
+int print(const std::string& text, int status) {
+  return print([&](const TextSink& write) { write(text); }, status);
+}
+
+void write_results(const Report& report, const Options& options, const TextSink& write) {
   // A document is for a program, wherever it goes.
-  if (options.format == Format::json) return json_report(report);
-  std::string text =
-      text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO));
-  return priorities_of(STDOUT_FILENO) == Priorities::shown
-             ? with_priority(text, Priority::information)
-             : text;
+  if (options.format == Format::json) return json_report(report, write);
+  const auto text = text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO));
+  const bool shown = priorities_of(STDOUT_FILENO) == Priorities::shown;
+  write(shown ? with_priority(text, Priority::information) : text);
 }
 
 int run(const Options& options) {
@@ -112,7 +120,8 @@ int run(const Options& options) {
                                ErrorKind::output});
     }
   }
-  const int status = print(results(report, options), exit_status(report));
+  const int status = print([&](const TextSink& write) { write_results(report, options, write); },
+                           exit_status(report));
   write_all(STDERR_FILENO, diagnostics(report, color_for(options.color, STDERR_FILENO),
                                        priorities_of(STDERR_FILENO)));
   return status;

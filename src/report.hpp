@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -118,8 +119,12 @@ std::string diagnostics(const Report& report, Color color, Priorities priorities
 std::string diagnostic_line(Priority level, const std::string& text, Color color,
                             Priorities priorities);
 
-/// The JSON document of the contract, with a newline at its end.
-std::string json_report(const Report& report);
+/// Takes a text in parts, one after the other.
+using TextSink = std::function<void(std::string_view)>;
+
+/// Writes the JSON document of the contract, with a newline at its end, in parts of some 64 KiB:
+/// there may be a million sessions in it.
+void json_report(const Report& report, const TextSink& write);
 
 /// Prometheus text format. `previous` is what the file held before (empty where there was none):
 /// the time of the last success is carried over from it by a pass that fails.

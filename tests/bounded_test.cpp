@@ -47,6 +47,10 @@ void check_memory_of_sessions(int count, std::uint64_t bound) {
   CHECK(dry.status == 0);
   CHECK(has_line(dry.out, fmt::format("Cleanup dry run: Would delete {} old sessions", count / 2)));
   CHECK(is_within(dry, bound));
+  const auto document = run_on(app, {"--dry-run", "--json"});
+  CHECK(document.status == 0);
+  CHECK(document.out.find(fmt::format("\"deleted_sessions\": {},", count / 2)) < 200);
+  CHECK(is_within(document, bound));
 
   const auto ran = run_on(app, {});
   INFO(ran.err);

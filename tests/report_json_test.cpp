@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "catch.hpp"
 #include "report.hpp"
@@ -15,7 +17,21 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-Json parsed(const Report& report) { return Json::parse(json_report(report)); }
+std::string text_of(const Report& report) {
+  std::string text;
+  json_report(report, [&](std::string_view part) { text += part; });
+  return text;
+}
+
+Json parsed(const Report& report) { return Json::parse(text_of(report)); }
+
+Report report_of_many() {
+  Report report = sample_report();
+  const calib::SessionLine line = report.sessions.front();
+  report.sessions.assign(10'000, line);
+  report.sessions.back().usage.allocated_bytes = 1'000'000;
+  return report;
+}
 
 }  // namespace
 
@@ -62,9 +78,13 @@ TEST_CASE("the whole document, keys in their order") {
 }
 
 TEST_CASE("the document is one, indented, and ends its line") {
-  const std::string text = json_report(Report{});
-  CHECK(text.substr(0, 15) == "{\n  \"message\": ");
-  CHECK(text.substr(text.size() - 3) == "\n}\n");
+  Report report = sample_report();
+  report.warnings = {"first", "second\nline"};
+  report.errors = {failure("path", "error"), failure("path", "error")};
+  for (const auto& each : {Report{}, report, report_of_many()}) {
+    const std::string text = text_of(each);
+    CHECK((text == Json::parse(text).dump(2, ' ', true) + '\n'));
+  }
 }
 
 TEST_CASE("lists without entries are still lists, and what is not known is null") {
@@ -157,11 +177,21 @@ TEST_CASE("names of any bytes make a valid document") {
 }
 
 TEST_CASE("thousands of sessions fit into a document") {
-  Report report = sample_report();
-  const calib::SessionLine line = report.sessions.front();
-  report.sessions.assign(10'000, line);
-  report.sessions.back().usage.allocated_bytes = 1'000'000;
-  const Json document = parsed(report);
+  const Json document = parsed(report_of_many());
   CHECK(document.at("sessions").size() == 10'000);
   CHECK(document.at("sessions").at(0).at("allocated_bytes") == 1'000'000);
+}
+
+TEST_CASE("a large document is written in small parts") {
+  std::size_t parts = 0;
+  std::size_t largest = 0;
+  std::size_t bytes = 0;
+  json_report(report_of_many(), [&](std::string_view part) {
+    ++parts;
+    bytes += part.size();
+    largest = std::max(largest, part.size());
+  });
+  CHECK(bytes > 2'000'000);
+  CHECK(largest < 100'000);
+  CHECK(parts < 100);
 }
