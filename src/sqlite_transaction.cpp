@@ -53,6 +53,16 @@ void Transaction::require_writable() {
   });
 }
 
+template <typename Work>
+void Transaction::for_every_slice(const Work& work) {
+  try {
+    connection_.translated(work);
+  } catch (const StoreError& error) {
+    if (error.kind() != StoreError::Kind::refused) throw;
+    throw StoreError(StoreError::Kind::unusable, error.path(), error.text());
+  }
+}
+
 std::optional<Refusal> Transaction::recheck_session(OwnerIndex owner, SQLite::Statement& look) {
   look.reset();
   look.bind(1, std::string(knowledge_.key_of(owner)));
@@ -104,7 +114,7 @@ std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
       starts.push_back({owner, knowledge_.key_of(owner), knowledge_.is_session(owner)});
     }
     closure_.start(starts);
-    added_rows_.find();
+    for_every_slice([&] { added_rows_.find(); });
     for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
       const auto& direct = knowledge_.direct[i];
       if (!knowledge_.schema.tables[direct.table].has_rowid || direct.plain) continue;
@@ -151,7 +161,7 @@ void Transaction::drop_chosen(std::span<const OwnerIndex> owners) {
 }
 
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
-  connection_.translated([&] {
+  for_every_slice([&] {
     const auto version = read_data_version(connection_);
     if (version == knowledge_.data_version) return;
     visited_version_ = version;

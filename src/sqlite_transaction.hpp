@@ -32,6 +32,9 @@ class Transaction : public StoreTransaction {
   [[nodiscard]] StoreError commit_error() const override { return commit_error_; }
 
  private:
+  /// What is refused in `work` is so whoever is chosen: smaller slices would not help.
+  template <typename Work>
+  void for_every_slice(const Work& work);
   std::vector<Refusal> recheck(std::span<const OwnerIndex> owners);
   std::optional<Refusal> recheck_session(OwnerIndex owner, SQLite::Statement& look);
   std::vector<Refusal> refuse_held();

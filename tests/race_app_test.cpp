@@ -188,6 +188,24 @@ TEST_CASE("a directory that live capture makes anew is joined again where the co
   CHECK(pass.app.entries() == pass.app.session_ids());
 }
 
+TEST_CASE("a value too large to be read ends the pass once, not each session by itself",
+          "[tool][race][bounded]") {
+  StoppedPass pass(between_plan_and_transaction, GENERATE(Journal::rollback, Journal::wal));
+  const std::string giant = "CAST(zeroblob(20000000) AS TEXT)";
+  SECTION("in a session") {
+    pass.app.execute("INSERT INTO sessions VALUES ('giant', " + giant + ", NULL)");
+  }
+  SECTION("in a row of images") {
+    pass.app.execute("INSERT INTO calibration_images (session_id, image_path) VALUES (" + giant +
+                     ", 'x')");
+  }
+  const auto ran = pass.running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 1);  // the orphan has gone
+  CHECK(is_one_error(ran, {pass.app.database().string(), "larger than 16 MiB"}));
+  for (const auto& id : pass.app.due()) CHECK(pass.app.is_whole(id));
+}
+
 TEST_CASE("a database whose tables change while the pass runs is left alone, to be read again",
           "[tool][race]") {
   StoppedPass pass(between_plan_and_transaction);
