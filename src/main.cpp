@@ -18,8 +18,8 @@
 //     measure              what directories occupy: the dry run
 //   session_ids            what a shell offers after --session
 //   session_store          what a pass needs of a database
-//     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _scan,
-//                          _added_rows, _closure, _transaction; session_keys reads what a
+//     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _anchors,
+//                          _scan, _added_rows, _closure, _transaction; session_keys reads what a
 //                          session_id names
 //   upload_dir             the uploads folder: list, stage, restore, purge   (tree, tree_account,
 //                          dir_io, mounts)

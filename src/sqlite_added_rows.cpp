@@ -20,8 +20,7 @@ void AddedRows::look_for_anchors() {
   if (std::exchange(anchors_looked_for_, true)) return;
   for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
     auto& direct = knowledge_.direct[i];
-    if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
-    known_up_to_[i] = highest_anchor(connection_, knowledge_.schema, direct);
+    known_up_to_[i] = direct.anchors.highest(connection_);
   }
 }
 
@@ -82,19 +81,13 @@ void AddedRows::look_ahead() {
   next_anchors_.assign(knowledge_.direct.size(), std::nullopt);
   for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
     if (!known_up_to_[i]) continue;
-    next_anchors_[i] =
-        read_anchor(connection_, knowledge_.schema, knowledge_.direct[i], *known_up_to_[i]);
+    next_anchors_[i] = knowledge_.direct[i].anchors.look_up_to(*known_up_to_[i], connection_);
   }
 }
 
 void AddedRows::committed() {
   for (std::size_t i = 0; i < next_anchors_.size(); ++i) {
-    if (!next_anchors_[i]) continue;
-    auto& anchors = knowledge_.direct[i].anchors;
-    while (!anchors.empty() && anchors.back().rowid >= next_anchors_[i]->rowid) {
-      anchors.pop_back();
-    }
-    anchors.push_back(std::move(*next_anchors_[i]));
+    knowledge_.direct[i].anchors.moved(std::move(next_anchors_[i]));
   }
 }
 

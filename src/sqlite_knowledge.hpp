@@ -9,18 +9,15 @@
 #include <vector>
 
 #include "session_store.hpp"
+#include "sqlite_anchors.hpp"
 #include "sqlite_connection.hpp"
 #include "sqlite_scan.hpp"
 #include "sqlite_schema.hpp"
 
 namespace calib::sqlite {
 
-/// The session with the highest rowid at the last look; see Anchor.
-struct SessionAnchor {
-  std::optional<std::int64_t> rowid;
-  std::string id;
-  bool anchored = false;
-};
+/// Reading so many sessions takes some 25 ms, which the write lock can be held for.
+inline constexpr std::uint64_t most_revisited = 50'000;
 
 /// What the store knows from its reading, and every transaction uses.
 struct Knowledge {
@@ -28,7 +25,7 @@ struct Knowledge {
   std::int64_t schema_version = 0;
   std::int64_t data_version = 0;    ///< before the sessions were read: others' commits change it
   std::uint64_t session_count = 0;  ///< as they were read
-  SessionAnchor newest_session;
+  Anchors sessions;                 ///< up to where they were read
   std::span<const DoomedKey> doomed;
   std::span<const std::string> leaked_keys;  ///< of the survey
   std::vector<DirectTable> direct;
@@ -38,6 +35,8 @@ struct Knowledge {
     return owner < doomed.size() ? doomed[owner].id : leaked_keys[owner - doomed.size()];
   }
   [[nodiscard]] bool is_session(OwnerIndex owner) const { return owner < doomed.size(); }
+  /// Too many to be read while the write lock is held.
+  [[nodiscard]] bool has_many_sessions() const { return session_count > most_revisited; }
   [[nodiscard]] std::size_t column_of(std::size_t table) const;
 };
 

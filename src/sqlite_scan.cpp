@@ -10,13 +10,11 @@
 namespace calib::sqlite {
 namespace {
 
-// Where the newest rows go while a pass runs, at most so many more have to be looked at again.
-constexpr std::uint64_t rows_between_anchors = 4096;
-
-std::string references_of(const Schema& schema, const DirectTable& direct) {
+/// The columns that refer to a session.
+std::vector<std::string> references_of(const Schema& schema, const DirectTable& direct) {
   std::vector<std::string> columns;
-  for (const auto key : direct.keys) columns.push_back(quoted_name(schema.keys[key].from.front()));
-  return fmt::format("{}", fmt::join(columns, ", "));
+  for (const auto key : direct.keys) columns.push_back(schema.keys[key].from.front());
+  return columns;
 }
 
 /// One table being read.
@@ -33,22 +31,19 @@ class TableScan {
         column_(column),
         table_(schema.tables[direct.table]),
         first_key_(static_cast<int>(table_.identity.size())),
-        last_owner_(direct.keys.size()) {}
+        last_owner_(direct.keys.size()),
+        texts_(direct.keys.size()) {}
 
   void run() {
     direct_.runs.assign(direct_.keys.size(), {});
-    direct_.anchors.clear();
-    last_row_ = {0, std::vector<std::string>(direct_.keys.size())};
-    gapless_ = table_.has_rowid;
+    std::vector<std::string> columns;
+    for (const auto& name : references_of(schema_, direct_)) columns.push_back(quoted_name(name));
+    direct_.anchors.start();
     read_in_pieces(
-        connection_, table_, references_of(schema_, direct_),
+        connection_, table_, fmt::format("{}", fmt::join(columns, ", ")),
         [this](SQLite::Statement& row) { visit(row); },
-        [this] {
-          // Where the last row is gone, others may have come in below what is read from here on.
-          drop_anchor();
-          gapless_ = gapless_ && highest_anchor(connection_, schema_, direct_) == last_row_.rowid;
-        });
-    drop_anchor();
+        [this] { direct_.anchors.between_reads(connection_); });
+    direct_.anchors.finish();
     for (auto& runs : direct_.runs) {
       std::stable_sort(runs.begin(), runs.end(),
                        [](const Run& a, const Run& b) { return a.owner < b.owner; });
@@ -71,17 +66,10 @@ class TableScan {
       }
       last_owner_[i] = match.second ? std::nullopt : owner;
       if (!counted) counted = owner;
-      last_row_.keys[i].assign(text);
+      texts_[i] = text;
     }
-    if (table_.has_rowid) last_row_.rowid = row.getColumn(0).getInt64();
-    if (++rows_ % rows_between_anchors == 0) drop_anchor();
+    if (table_.has_rowid) direct_.anchors.row(row.getColumn(0).getInt64(), texts_);
     if (counted && direct_.plain) ++counts_.at(*counted, column_);
-  }
-
-  void drop_anchor() {
-    if (!gapless_ || rows_ == 0) return;
-    if (!direct_.anchors.empty() && direct_.anchors.back().rowid == last_row_.rowid) return;
-    direct_.anchors.push_back(last_row_);
   }
 
   [[nodiscard]] SessionKeys::Match match_of(std::size_t i, std::string_view text) const {
@@ -116,20 +104,7 @@ class TableScan {
   const Table& table_;
   int first_key_;
   std::vector<std::optional<OwnerIndex>> last_owner_;
-  Anchor last_row_;
-LeakedKeys::Met LeakedKeys::meet(std::string_view key) {
-  const auto place = sorted_.lower_bound(key);
-  if (place != sorted_.end() && keys_[*place] == key) {
-    return {static_cast<OwnerIndex>(first_owner_ + *place), false};
-  }
-  const auto position = static_cast<OwnerIndex>(keys_.size());
-  keys_.emplace_back(key);
-  sorted_.insert(place, position);
-  return {static_cast<OwnerIndex>(first_owner_ + position), true};
-}
-
-  std::uint64_t rows_ = 0;
-  bool gapless_ = false;  ///< whether every row below the last one was read
+  std::vector<std::string_view> texts_;  ///< of the row, for each key
 };
 
 bool depends_on_nothing_else(const Schema& schema, std::size_t table) {
@@ -141,6 +116,17 @@ bool depends_on_nothing_else(const Schema& schema, std::size_t table) {
 }
 
 }  // namespace
+
+LeakedKeys::Met LeakedKeys::meet(std::string_view key) {
+  const auto place = sorted_.lower_bound(key);
+  if (place != sorted_.end() && keys_[*place] == key) {
+    return {static_cast<OwnerIndex>(first_owner_ + *place), false};
+  }
+  const auto position = static_cast<OwnerIndex>(keys_.size());
+  keys_.emplace_back(key);
+  sorted_.insert(place, position);
+  return {static_cast<OwnerIndex>(first_owner_ + position), true};
+}
 
 std::vector<DirectTable> direct_tables(const Schema& schema) {
   std::vector<DirectTable> result;
@@ -155,6 +141,7 @@ std::vector<DirectTable> direct_tables(const Schema& schema) {
       }
     }
     if (direct.keys.empty()) continue;
+    direct.anchors = Anchors(schema.tables[table], references_of(schema, direct));
     direct.plain = schema.tables[table].has_rowid && depends_on_nothing_else(schema, table);
     result.push_back(std::move(direct));
   }
@@ -164,45 +151,6 @@ std::vector<DirectTable> direct_tables(const Schema& schema) {
 void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,
                 DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column) {
   TableScan(connection, schema, keys, direct, leaked, counts, column).run();
-}
-
-std::optional<std::int64_t> highest_anchor(Connection& connection, const Schema& schema,
-                                           DirectTable& direct) {
-  const auto& table = schema.tables[direct.table];
-  SQLite::Statement look(
-      connection.database(),
-      fmt::format("SELECT {} FROM {} WHERE {} = ?1", references_of(schema, direct),
-                  main_table(table), quoted_name(table.identity.front())));
-  const auto stands = [&](const Anchor& anchor) {
-    look.reset();
-    look.bind(1, anchor.rowid);
-    if (!look.executeStep()) return false;
-    for (std::size_t i = 0; i < anchor.keys.size(); ++i) {
-      if (text_of(look, static_cast<int>(i)) != anchor.keys[i]) return false;
-    }
-    return true;
-  };
-  auto& anchors = direct.anchors;
-  while (!anchors.empty() && !stands(anchors.back())) anchors.pop_back();
-  if (anchors.empty()) return std::nullopt;
-  return anchors.back().rowid;
-}
-
-std::optional<Anchor> read_anchor(Connection& connection, const Schema& schema,
-                                  const DirectTable& direct, std::int64_t rowid) {
-  const auto& table = schema.tables[direct.table];
-  SQLite::Statement last(
-      connection.database(),
-      fmt::format("SELECT {0}, {1} FROM {2} WHERE {0} <= ?1 ORDER BY {0} DESC LIMIT 1",
-                  quoted_name(table.identity.front()), references_of(schema, direct),
-                  main_table(table)));
-  last.bind(1, rowid);
-  if (!last.executeStep()) return std::nullopt;
-  Anchor anchor{last.getColumn(0).getInt64(), {}};
-  for (std::size_t i = 0; i < direct.keys.size(); ++i) {
-    anchor.keys.emplace_back(text_of(last, static_cast<int>(i + 1)));
-  }
-  return anchor;
 }
 
 }  // namespace calib::sqlite

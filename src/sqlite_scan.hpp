@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "session_keys.hpp"
+#include "sqlite_anchors.hpp"
 #include "sqlite_connection.hpp"
 #include "sqlite_schema.hpp"
 
@@ -24,22 +25,13 @@ struct Run {
   OwnerIndex owner = 0;
 };
 
-/// A row that the scan has seen, with all rows below it, and what it referred to. While it stands,
-/// rows added since have higher rowids; where it is gone, rowids may have been used again.
-struct Anchor {
-  std::int64_t rowid = 0;
-  std::vector<std::string> keys;
-};
-
 /// One table whose rows hang directly on sessions.
 struct DirectTable {
   std::size_t table = 0;               ///< index in Schema::tables
   std::vector<std::size_t> keys;       ///< those keys (indexes in Schema::keys)
   bool plain = false;                  ///< nothing else depends on its rows: runs are all it takes
   std::vector<std::vector<Run>> runs;  ///< for each of `keys`, by owner; where it has rowids
-  /// Some of the rows that were scanned, ascending: where the highest ones are gone, a lower one
-  /// may still stand. None: rows may stand anywhere that the runs do not know.
-  std::vector<Anchor> anchors;
+  Anchors anchors;                     ///< up to where the runs know all rows
 };
 
 std::vector<DirectTable> direct_tables(const Schema& schema);
@@ -82,14 +74,5 @@ class LeakedKeys {
 /// (nothing: they are not wanted).
 void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,
                 DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column);
-
-/// Drops the anchors that do not stand any more, or refer to something else, from the highest down
-/// to the first that is as it was. Returns that one's rowid; nothing where none is left.
-std::optional<std::int64_t> highest_anchor(Connection& connection, const Schema& schema,
-                                           DirectTable& direct);
-
-/// The highest row up to `rowid`, as an anchor.
-std::optional<Anchor> read_anchor(Connection& connection, const Schema& schema,
-                                  const DirectTable& direct, std::int64_t rowid);
 
 }  // namespace calib::sqlite

@@ -37,6 +37,8 @@ class SqliteStore : public SessionStore {
       }
       database.exec("COMMIT");
     });
+    knowledge_.sessions = Anchors(knowledge_.schema.tables[knowledge_.schema.sessions],
+                                  std::vector<std::string>{"id"});
     knowledge_.direct = direct_tables(knowledge_.schema);
     closure_ = std::make_unique<Closure>(connection_, knowledge_.schema, knowledge_.direct);
     for (std::size_t table = 0; table < knowledge_.schema.tables.size(); ++table) {
@@ -48,30 +50,12 @@ class SqliteStore : public SessionStore {
   }
 
   void visit_sessions(const SessionVisitor& visit) override {
-    connection_.translated([&] {
-      const auto& schema = knowledge_.schema;
-      const auto& table = schema.tables[schema.sessions];
-      const int first = static_cast<int>(table.identity.size());
-      auto& newest = knowledge_.newest_session;
-      newest = {std::nullopt, {}, table.has_rowid};
-      keys_ = {};
-      knowledge_.session_count = 0;
-      knowledge_.data_version = read_data_version(connection_);
-      read_in_pieces(
-          connection_, table, session_columns(schema),
-          [&](SQLite::Statement& statement) {
-            const auto row = session_row(statement, first, schema);
-            keys_.add(row.id);
-            ++knowledge_.session_count;
-            if (table.has_rowid) {
-              newest.rowid = statement.getColumn(0).getInt64();
-              newest.id.assign(row.id);
-            }
-            visit(row);
-          },
-          [&] { require_same_schema(); });
-      keys_.settle();
+    keys_ = {};
+    read_sessions([&](const SessionRow& row) {
+      keys_.add(row.id);
+      visit(row);
     });
+    keys_.settle();
   }
 
   Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) override {
@@ -167,6 +151,32 @@ class SqliteStore : public SessionStore {
   }
 
  private:
+  void read_sessions(const SessionVisitor& visit) {
+    connection_.translated([&] {
+      const auto& schema = knowledge_.schema;
+      const auto& table = schema.tables[schema.sessions];
+      const int first = static_cast<int>(table.identity.size());
+      knowledge_.session_count = 0;
+      knowledge_.data_version = read_data_version(connection_);
+      knowledge_.sessions.start();
+      read_in_pieces(
+          connection_, table, session_columns(schema),
+          [&](SQLite::Statement& statement) {
+            const auto row = session_row(statement, first, schema);
+            ++knowledge_.session_count;
+            if (table.has_rowid) {
+              knowledge_.sessions.row(statement.getColumn(0).getInt64(), std::span(&row.id, 1));
+            }
+            visit(row);
+          },
+          [&] {
+            require_same_schema();
+            knowledge_.sessions.between_reads(connection_);
+          });
+      knowledge_.sessions.finish();
+    });
+  }
+
   void require_same_schema() {
     // VACUUM counts as a change: it may give every row another rowid.
     if (read_schema_version(connection_) == knowledge_.schema_version) return;

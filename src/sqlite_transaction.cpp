@@ -17,9 +17,6 @@ namespace {
 // than this, then it is tried again.
 constexpr std::chrono::milliseconds longest_commit_wait{1000};
 
-// Reading so many sessions takes some 25 ms, which the write lock can be held for.
-constexpr std::uint64_t most_revisited = 50'000;
-
 }  // namespace
 
 Transaction::Transaction(Connection& connection, Knowledge& knowledge, Closure& closure,
@@ -81,6 +78,7 @@ std::vector<Refusal> Transaction::recheck(std::span<const OwnerIndex> owners) {
   SQLite::Statement look(connection_.database(),
                          fmt::format("SELECT {} FROM main.sessions WHERE id = ?1",
                                      session_columns(knowledge_.schema)));
+  LeakCheck leaks(connection_);
   for (const auto owner : owners) {
     std::optional<Refusal> refusal;
     if (knowledge_.is_session(owner)) {
@@ -88,7 +86,6 @@ std::vector<Refusal> Transaction::recheck(std::span<const OwnerIndex> owners) {
     } else if (!leaks.is_leaked(knowledge_.key_of(owner))) {
       refusal = Refusal{owner, Refusal::Reason::changed, {}};
     }
-  LeakCheck leaks(connection_);
     if (refusal) {
       refusals.push_back(std::move(*refusal));
     } else {
@@ -162,25 +159,17 @@ void Transaction::drop_chosen(std::span<const OwnerIndex> owners) {
 
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
   for_every_slice([&] {
-    const auto version = read_data_version(connection_);
-    if (version == knowledge_.data_version) return;
-    visited_version_ = version;
-    const auto& anchor = knowledge_.newest_session;
-    const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
+    visited_version_ = read_data_version(connection_);
+    if (*visited_version_ == knowledge_.data_version) return;
     // All of them where that takes no time; then an UPDATE is seen, too. Else those with a higher
-    // rowid, which is where additions are: beyond the highest one there is, they are anywhere.
-    bool anchored = anchor.anchored && anchor.rowid && knowledge_.session_count > most_revisited &&
-                    *anchor.rowid != std::numeric_limits<std::int64_t>::max();
-    if (anchored) {
-      SQLite::Statement look(connection_.database(),
-                             fmt::format("SELECT id FROM main.sessions WHERE {} = ?1",
-                                         quoted_name(table.identity.front())));
-      look.bind(1, *anchor.rowid);
-      anchored = look.executeStep() && text_of(look, 0) == anchor.id;
+    // rowid, which is where additions are.
+    std::string where;
+    if (knowledge_.has_many_sessions()) {
+      const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
+      if (const auto known_up_to = knowledge_.sessions.highest(connection_)) {
+        where = fmt::format("WHERE {} > {}", quoted_name(table.identity.front()), *known_up_to);
+      }
     }
-    const auto where =
-        anchored ? fmt::format("WHERE {} > {}", quoted_name(table.identity.front()), *anchor.rowid)
-                 : std::string();
     visit_sessions_where(connection_, knowledge_.schema, where, visit);
   });
 }
@@ -217,21 +206,12 @@ void Transaction::delete_records(RecordCounts& counts) {
                       count_text(static_cast<std::uint64_t>(wanted), "session", "sessions"), gone));
     }
     added_rows_.look_ahead();
-    look_for_newest_session();
+    // Every session that there is has been visited, if any was looked for.
+    if (visited_version_) {
+      newest_session_ =
+          knowledge_.sessions.look_up_to(std::numeric_limits<std::int64_t>::max(), connection_);
+    }
   });
-}
-
-void Transaction::look_for_newest_session() {
-  next_newest_ = {};
-  const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
-  if (!table.has_rowid) return;
-  SQLite::Statement last(connection_.database(),
-                         fmt::format("SELECT {0}, id FROM main.sessions ORDER BY {0} DESC LIMIT 1",
-                                     quoted_name(table.identity.front())));
-  next_newest_.anchored = true;
-  if (!last.executeStep()) return;
-  next_newest_.rowid = last.getColumn(0).getInt64();
-  next_newest_.id = text_of(last, 1);
 }
 
 CommitOutcome Transaction::commit() {
@@ -244,8 +224,10 @@ CommitOutcome Transaction::commit() {
     open_ = false;
     added_rows_.committed();
     // What was visited is known from here on: others' later commits show in another version.
-    knowledge_.data_version = visited_version_.value_or(knowledge_.data_version);
-    knowledge_.newest_session = std::move(next_newest_);
+    if (visited_version_) {
+      knowledge_.data_version = *visited_version_;
+      knowledge_.sessions.moved(std::move(newest_session_));
+    }
     return CommitOutcome::committed;
   }
   commit_error_ = connection_.store_error(SQLite::Exception(database.getHandle(), result));

@@ -39,7 +39,6 @@ class Transaction : public StoreTransaction {
   std::optional<Refusal> recheck_session(OwnerIndex owner, SQLite::Statement& look);
   std::vector<Refusal> refuse_held();
   void drop_chosen(std::span<const OwnerIndex> owners);
-  void look_for_newest_session();
 
   Connection& connection_;
   Knowledge& knowledge_;
@@ -49,7 +48,7 @@ class Transaction : public StoreTransaction {
   StoreError commit_error_{StoreError::Kind::unusable, "no commit was tried"};
   std::vector<OwnerIndex> chosen_;  ///< sorted
   AddedRows added_rows_;
-  SessionAnchor next_newest_;
+  std::optional<Anchor> newest_session_;         ///< after delete_records()
   std::optional<std::int64_t> visited_version_;  ///< the data version of visit_new_sessions()
 };
 

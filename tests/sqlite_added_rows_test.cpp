@@ -145,3 +145,23 @@ TEST_CASE("rows that took the place of many of the newest ones go along", "[stor
   CHECK(database.number("SELECT count(*) FROM images WHERE session_id = 'a'") == 0);
   CHECK(database.number("SELECT max(n) FROM images") == highest_left + 2);
 }
+
+TEST_CASE("rows go along where no higher rowid is left, and they stand anywhere",
+          "[store][transaction]") {
+  const auto database = with_rows(Shape::plain);
+  database.execute("INSERT INTO images VALUES (9223372036854775807, 'keep')");
+  StorePass pass(database);
+  pass.look({"a", "b"});
+  const bool in_second_slice = GENERATE(false, true);
+  if (in_second_slice) {
+    const auto first = pass.begin();
+    CHECK(first->choose(pass.owners({"b"})).empty());
+    finish(pass, *first);
+  }
+  database.execute("INSERT INTO images (session_id) VALUES ('a'), ('keep'), ('a')");
+  REQUIRE(database.number("SELECT count(*) FROM images WHERE n > 9") == 4);
+  const auto transaction = pass.begin();
+  CHECK(transaction->choose(pass.owners({"a"})).empty());
+  CHECK(finish(pass, *transaction).at("a").at("images") == 5);
+  CHECK(database.number("SELECT count(*) FROM images WHERE session_id = 'a'") == 0);
+}
