@@ -7,6 +7,7 @@
 
 #include "agenda.hpp"
 #include "measure.hpp"
+#include "new_claims.hpp"
 #include "removal.hpp"
 #include "session_store.hpp"
 #include "slices.hpp"
@@ -127,15 +128,16 @@ class Pass {
   }
 
   void carry_out() {
+    NewClaims claims(agenda_.plan.sessions);
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
-    if (any) ask_again();
+    if (any) ask_again(claims);
     remove_leftovers();
     remove_orphans();
     check_stop();
     report_.texts = agenda_.plan.texts;
-    Slices({*store_, *uploads_, agenda_.plan.sessions, agenda_.survey, links_, stop_, progress_,
-            removers_, options_.lock_wait, report_, changed_})
+    Slices({*store_, *uploads_, agenda_.plan.sessions, agenda_.survey, claims, links_, stop_,
+            progress_, removers_, options_.lock_wait, report_, changed_})
         .run(std::move(agenda_.units));
     if (options_.vacuum == Vacuum::yes && !agenda_.over_limit) vacuum();
     finish();
@@ -143,10 +145,10 @@ class Pass {
 
   /// Before anything is gone: whether the database can be written, and whether anybody claims by
   /// now what no session claimed.
-  void ask_again() {
+  void ask_again(NewClaims& claims) {
+    claims.look(*store_);
     auto transaction = store_->begin(options_.lock_wait);
-    Claims claims;
-    transaction->visit_new_sessions([&](const SessionRow& row) { claims.add(row); });
+    claims.look(*transaction);
     std::erase_if(agenda_.orphans,
                   [&](const OrphanLine& orphan) { return claims.contain(orphan.name); });
     std::erase_if(agenda_.plan.leftovers,

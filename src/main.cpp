@@ -11,6 +11,7 @@
 //     agenda               what it is to do: the plan, and what narrows it
 //       plan               pure: listing + sessions + rules + now -> Plan   (images_dir, claims,
 //                          lookup); plan_sharing knows who shares a directory
+//     new_claims           what came while the pass ran
 //     units, slices        whole sessions, one transaction of database and folder each
 //       slice_files        … the folder's side of it
 //       lock_budget        … how much it takes in

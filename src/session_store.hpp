@@ -167,6 +167,11 @@ class SessionStore {
   /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.
   /// After visit_sessions, once. Transactions know the owners from here: what it returns must
   /// outlive them (it may be moved).
+  /// Visits what a transaction could not look at in the time for which it may keep the app waiting:
+  /// where that is much, and others have written since the last look, every session (some that are
+  /// as they were among them). No transaction shows them again. Before begin(), where claims count.
+  virtual void look_again(const SessionVisitor& visit) { static_cast<void>(visit); }
+
   virtual Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) = 0;
 
   /// Waits for the write lock, `wait` at most (busy after that).

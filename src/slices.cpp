@@ -54,6 +54,7 @@ void Slices::run_once(const std::vector<Unit>& units) {
       if (count > 0 && owners > most) break;
     }
     Slice slice(std::span<const Unit>(units).subspan(next, count));
+    c_.claims.look(c_.store);
     const auto result = try_slice(slice);
     if (result == Result::committed) {
       busy_since.reset();
@@ -159,7 +160,7 @@ bool Slices::take_portion(StoreTransaction& transaction, Slice& slice, std::size
     }
   }
   drop_refused(transaction, slice, transaction.choose(owners));
-  if (first == 0) look_for_new_sessions(transaction);
+  if (first == 0) c_.claims.look(transaction);
   protect_new_sessions(transaction, slice, first);
   stage(transaction, slice, first);
   const auto begin = slice.dropped.begin();
@@ -266,33 +267,18 @@ void Slices::drop(StoreTransaction& transaction, Slice& slice, std::size_t unit)
   drop_refused(transaction, slice, transaction.withdraw(owners));
 }
 
-void Slices::look_for_new_sessions(StoreTransaction& transaction) {
-  transaction.visit_new_sessions([&](const SessionRow& row) {
-    if (fingerprints_.empty()) {
-      for (const auto& session : c_.sessions) {
-        fingerprints_.emplace(session.id, session.fingerprint);
-      }
-    }
-    const auto planned = fingerprints_.find(row.id);
-    if (planned != fingerprints_.end() && planned->second == row.fingerprint) return;
-    new_claims_.add(row);
-  });
-}
-
 void Slices::protect_new_sessions(StoreTransaction& transaction, Slice& slice, std::size_t first) {
-  if (new_claims_.empty()) return;
   for (auto unit = first; unit < slice.taken; ++unit) {
     for (const auto owner : slice.units[unit].owners) {
       if (slice.dropped[unit] || !is_session(owner) ||
-          !new_claims_.contain(c_.sessions[owner].directory)) {
+          !c_.claims.contain(c_.sessions[owner].directory)) {
         continue;
       }
-      slice.failures.push_back(
-          {in_folder(std::string(c_.sessions[owner].directory)),
-           fmt::format("a session that was added while the pass ran claims this directory too; {} "
-                       "is left whole",
-                       name_of(owner)),
-           ErrorKind::session});
+      slice.failures.push_back({in_folder(std::string(c_.sessions[owner].directory)),
+                                fmt::format("a session that was added or changed while the pass "
+                                            "ran claims this directory too; {} is left whole",
+                                            name_of(owner)),
+                                ErrorKind::session});
       drop(transaction, slice, unit);
     }
   }

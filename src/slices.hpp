@@ -8,11 +8,10 @@
 #include <set>
 #include <span>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "lock_budget.hpp"
+#include "new_claims.hpp"
 #include "plan.hpp"
 #include "progress.hpp"
 #include "report.hpp"
@@ -32,6 +31,7 @@ class Slices {
     const UploadDir& uploads;
     const std::vector<DoomedSession>& sessions;
     const Survey& survey;
+    NewClaims& claims;
     HardLinks& links;
     const StopFlag& stop;
     Progress& progress;
@@ -76,7 +76,6 @@ class Slices {
   Result commit(StoreTransaction& transaction, Slice& slice);
   void drop_refused(StoreTransaction& transaction, Slice& slice, std::vector<Refusal> refusals);
   void drop(StoreTransaction& transaction, Slice& slice, std::size_t unit);
-  void look_for_new_sessions(StoreTransaction& transaction);
   void protect_new_sessions(StoreTransaction& transaction, Slice& slice, std::size_t first);
   void stage(StoreTransaction& transaction, Slice& slice, std::size_t first);
   bool stage_unit(Slice& slice, std::size_t unit);
@@ -97,8 +96,6 @@ class Slices {
 
   Context c_;
   RecordCounts counts_;
-  Claims new_claims_;  ///< of sessions that were added while the pass ran
-  std::unordered_map<std::string_view, std::uint64_t> fingerprints_;  ///< of the doomed, by id
   std::vector<Unit> held_;  ///< units that a row which stays refers to: tried again at the end
   std::vector<Failure> held_failures_;
   std::optional<StoreError> last_error_;  ///< why the last slice was too much

@@ -58,6 +58,13 @@ class SqliteStore : public SessionStore {
     keys_.settle();
   }
 
+  void look_again(const SessionVisitor& visit) override {
+    // A transaction reads a few by itself.
+    if (!knowledge_.has_many_sessions()) return;
+    const auto version = connection_.translated([&] { return read_data_version(connection_); });
+    if (version != knowledge_.data_version) read_sessions(visit);
+  }
+
   Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) override {
     return connection_.translated([&] {
       knowledge_.doomed = doomed;

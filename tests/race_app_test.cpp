@@ -159,6 +159,25 @@ TEST_CASE("a live session that gets the directory of an expired one while the pa
   CHECK(pass.app.is_gone(pass.app.due().back()));
 }
 
+TEST_CASE("the same among very many sessions, which are not all looked at in a transaction",
+          "[tool][race]") {
+  Backlog app(GENERATE(Journal::rollback, Journal::wal));
+  app.execute(
+      fmt::format("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)"
+                  "INSERT INTO sessions SELECT 'other-' || i, 'uploads/other-' || i, '{}' FROM n",
+                  hours_ago(0)));
+  const auto& owner = app.due().front();
+  Running running(pass_arguments(app), at(between_plan_and_transaction));
+  REQUIRE(running.wait_until_stopped());
+  app.execute(fmt::format("UPDATE sessions SET images_dir = 'uploads/{}' WHERE id = '{}'", owner,
+                          app.live().front()));
+  const auto ran = running.finish();
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {(app.uploads() / owner).string(), owner}));
+  CHECK(app.is_whole(owner));
+  CHECK(app.is_gone(app.due().back()));
+}
+
 TEST_CASE("a directory that live capture makes anew before the commit is the next pass's orphan",
           "[tool][race]") {
   StoppedPass pass(before_the_commit);

@@ -242,3 +242,39 @@ TEST_CASE("where the newest of many sessions went, only some are read again unde
   CHECK(shows(*transaction, "new"));
   CHECK(count_shown(*transaction) < very_many / 10);
 }
+
+TEST_CASE("what others have made of many sessions is looked at before the transaction",
+          "[store][transaction]") {
+  const bool many = GENERATE(false, true);
+  const auto database = with_others(many ? very_many : 0);
+  StorePass pass(database);
+  pass.look({"a", "b"});
+  std::map<std::string, std::string> shown;
+  const auto look = [&] {
+    shown.clear();
+    pass.store().look_again(
+        [&](const SessionRow& row) { shown.emplace(row.id, row.images_dir.value_or("")); });
+  };
+  look();
+  CHECK(shown.empty());
+
+  database.execute("UPDATE sessions SET images_dir = 'uploads/a' WHERE id = 'keep'");
+  database.add({"new"});
+  look();
+  if (many) {
+    CHECK(shown.size() == 4 + very_many + 1);
+    CHECK(shown["keep"] == "uploads/a");
+  }
+  look();
+  CHECK(shown.empty());
+
+  // What came after the look shows under the lock, and the rest no more.
+  if (many) database.add({"newer"});
+  auto transaction = pass.begin();
+  CHECK(count_shown(*transaction) == (many ? 1U : 5U));
+  CHECK(shows(*transaction, many ? "newer" : "keep"));
+  CHECK(transaction->choose(pass.owners({"a"})).empty());
+  finish(pass, *transaction);
+  transaction = pass.begin();
+  CHECK(count_shown(*transaction) == 0);
+}

@@ -1,0 +1,30 @@
+#include "new_claims.hpp"
+
+namespace calib {
+
+void NewClaims::look(SessionStore& store) {
+  store.look_again([this](const SessionRow& row) { add(row); });
+}
+
+void NewClaims::look(StoreTransaction& transaction) {
+  transaction.visit_new_sessions([this](const SessionRow& row) { add(row); });
+}
+
+void NewClaims::add(const SessionRow& row) {
+  if (!is_planned(row)) claims_.add(row);
+}
+
+bool NewClaims::is_planned(const SessionRow& row) {
+  if (!by_fingerprint_) {
+    by_fingerprint_.emplace(planned_.size());
+    for (std::size_t i = 0; i < planned_.size(); ++i) {
+      by_fingerprint_->add(planned_[i].fingerprint, i);
+    }
+    by_fingerprint_->sort();
+  }
+  // Of two that share a fingerprint one counts as new, and protects what it claims.
+  const auto position = by_fingerprint_->first(row.fingerprint);
+  return position && planned_[*position].id == row.id;
+}
+
+}  // namespace calib
