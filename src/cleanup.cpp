@@ -76,7 +76,7 @@ class Pass {
       if (kind == StoreError::Kind::stopped) return;
     }
     const bool busy = kind == StoreError::Kind::busy || kind == StoreError::Kind::disturbed;
-    report_.errors.push_back({path, text, busy ? ErrorKind::limit : ErrorKind::database});
+    report_.errors.push_back({path, text, busy ? ErrorKind::busy : ErrorKind::database});
     if (report_.outcome == Outcome::interrupted || changed_) return;
     report_.outcome = busy ? Outcome::busy : Outcome::failed;
   }

@@ -20,7 +20,17 @@
 namespace calib {
 
 /// What went wrong, as monitoring wants to count it.
-enum class ErrorKind { session, directory, orphan, records, database, limit, output, interrupted };
+enum class ErrorKind {
+  session,
+  directory,
+  orphan,
+  records,
+  database,
+  busy,
+  limit,
+  output,
+  interrupted
+};
 
 /// One thing that should have gone, or been done, and was not.
 struct Failure {

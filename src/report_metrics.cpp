@@ -24,12 +24,13 @@ using std::chrono::microseconds;
 
 constexpr std::string_view last_success = "last_success_timestamp_seconds";
 
-constexpr std::array<std::pair<ErrorKind, std::string_view>, 8> error_kinds{{
+constexpr std::array<std::pair<ErrorKind, std::string_view>, 9> error_kinds{{
     {ErrorKind::session, "session"},
     {ErrorKind::directory, "directory"},
     {ErrorKind::orphan, "orphan"},
     {ErrorKind::records, "records"},
     {ErrorKind::database, "database"},
+    {ErrorKind::busy, "busy"},
     {ErrorKind::limit, "limit"},
     {ErrorKind::output, "output"},
     {ErrorKind::interrupted, "interrupted"},

@@ -106,6 +106,7 @@ TEST_CASE("a pass that fails writes its metrics, too, and keeps the time of the 
   Words more;
   RunOptions options;
   int status = 3;
+  std::string kind = "database";
   SECTION("no database") { fs::remove(app.database()); }
   SECTION("no uploads folder") { fs::remove_all(app.uploads()); }
   SECTION("a database that cannot be served") {
@@ -116,15 +117,18 @@ TEST_CASE("a pass that fails writes its metrics, too, and keeps the time of the 
     REQUIRE(::flock(folder, LOCK_EX | LOCK_NB) == 0);
     more = {"--lock-wait", "0"};
     status = 4;
+    kind = "busy";
   }
   SECTION("a session that is not known") {
     more = {"--session", new_uuid()};
     status = 1;
+    kind = "session";
   }
   SECTION("a pass that would delete too much") {
     app.add_session(48);
     more = {"--max-delete", "0"};
     status = 1;
+    kind = "limit";
   }
   CHECK(app.run(more, options).status == status);
   if (folder >= 0) ::close(folder);
@@ -133,6 +137,7 @@ TEST_CASE("a pass that fails writes its metrics, too, and keeps the time of the 
   CHECK(samples.at("calib_cleanup_last_success_timestamp_seconds") == success);
   CHECK(samples.at("calib_cleanup_last_run_timestamp_seconds") > success);
   CHECK(samples.at("calib_cleanup_sessions_deleted") == 0);
+  CHECK(samples.at("calib_cleanup_errors{kind=\"" + kind + "\"}") == 1);
   CHECK(mode_of(app.file()) == 0644);
 }
 

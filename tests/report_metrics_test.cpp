@@ -77,6 +77,7 @@ TEST_CASE("the metrics of a pass that went well") {
       {"calib_cleanup_errors{kind=\"orphan\"}", "0"},
       {"calib_cleanup_errors{kind=\"records\"}", "0"},
       {"calib_cleanup_errors{kind=\"database\"}", "0"},
+      {"calib_cleanup_errors{kind=\"busy\"}", "0"},
       {"calib_cleanup_errors{kind=\"limit\"}", "0"},
       {"calib_cleanup_errors{kind=\"output\"}", "0"},
       {"calib_cleanup_errors{kind=\"interrupted\"}", "0"},
@@ -95,12 +96,14 @@ TEST_CASE("the metrics begin as Prometheus wants them") {
 TEST_CASE("errors are counted by kind") {
   Report report;
   report.errors = {failure("", "", ErrorKind::session), failure("", "", ErrorKind::limit),
-                   failure("", "", ErrorKind::limit), failure("", "", ErrorKind::interrupted)};
+                   failure("", "", ErrorKind::limit), failure("", "", ErrorKind::interrupted),
+                   failure("", "", ErrorKind::busy)};
   auto found = samples(metrics_text(report, ""));
   CHECK(found["calib_cleanup_errors{kind=\"session\"}"] == "1");
   CHECK(found["calib_cleanup_errors{kind=\"directory\"}"] == "0");
   CHECK(found["calib_cleanup_errors{kind=\"limit\"}"] == "2");
   CHECK(found["calib_cleanup_errors{kind=\"interrupted\"}"] == "1");
+  CHECK(found["calib_cleanup_errors{kind=\"busy\"}"] == "1");
   CHECK(found["calib_cleanup_status"] == "1");
 }
 
