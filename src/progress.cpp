@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "text.hpp"
 #include "timestamp.hpp"
@@ -52,6 +53,14 @@ std::string cut(std::string text, unsigned columns) {
     }
   }
   return text;
+}
+
+/// The first line that fits, whole; where none does, what fits of the last one.
+std::string widest(const std::vector<std::string>& lines, unsigned columns) {
+  for (const auto& line : lines) {
+    if (cut(line, columns).size() == line.size()) return line;
+  }
+  return cut(lines.back(), columns);
 }
 
 unsigned terminal_columns() {
@@ -97,23 +106,28 @@ std::string progress_line(const Progress::View& view, std::chrono::steady_clock:
   // More may be done than was counted before: files are added while we walk.
   const std::uint64_t done = std::min(view.done, view.total);
   const double part = static_cast<double>(done) / static_cast<double>(view.total);
-  line += fmt::format(": {} of {} ({} %)", grouped(done), grouped(view.total),
-                      static_cast<int>(part * 100));
+  const int percent = static_cast<int>(part * 100);
+  const auto counts = fmt::format(": {} of {} ({} %)", grouped(done), grouped(view.total), percent);
 
   // In the first second a rate is noise, and so is the time that it foretells.
+  std::string rate_part;
+  std::string left_part;
   const std::chrono::duration<double> elapsed = now - view.began;
   if (done != 0 && elapsed >= 1s) {
     const double rate = static_cast<double>(done) / elapsed.count();
-    line += ", " + rate_text(rate);
+    rate_part = ", " + rate_text(rate);
     // Bounded, so that a stalled pass does not overflow the conversion: nobody reads years.
     const double left = std::min(static_cast<double>(view.total - done) / rate, 1e9);
     if (done < view.total) {
-      line +=
+      left_part =
           fmt::format(", {} left", age_text(std::chrono::duration_cast<std::chrono::microseconds>(
                                        std::chrono::duration<double>(left))));
     }
   }
-  return cut(std::move(line), columns);
+  const auto short_counts = fmt::format(": {} %", percent);
+  return widest({line + counts + rate_part + left_part, line + counts + left_part, line + counts,
+                 line + short_counts + left_part, line + short_counts},
+                columns);
 }
 
 ProgressLine::ProgressLine(const Progress& progress, When when) : progress_(progress) {

@@ -37,7 +37,7 @@ class Progress {
   std::atomic<std::uint64_t> done_{0};
 };
 
-/// The line for `view` at `now`, cut to `columns`: no newline, no escape codes.
+/// The line for `view` at `now`, as much of it as fits into `columns`: no newline, no escape codes.
 std::string progress_line(const Progress::View& view, std::chrono::steady_clock::time_point now,
                           unsigned columns);
 

@@ -64,12 +64,28 @@ TEST_CASE("numbers of any size are taken") {
 }
 
 TEST_CASE("the line is cut to the terminal") {
-  CHECK(line("deleting", 3, 10, 2s, 11) == "deleting: 3");
   CHECK(line("deleting", 3, 10, 2s, 0).empty());
   CHECK(line("listing", 7, 0, 2s, 10) == "listing: 7");
   // Characters, not bytes, and none in half.
   CHECK(line("K\xc3\xb6ln", 0, 0, 0s, 2) == "K\xc3\xb6");
   CHECK(line("K\xc3\xb6ln", 0, 0, 0s, 1) == "K");
+}
+
+TEST_CASE("on a narrow terminal whole parts are left out, the least needed first") {
+  const auto narrow = [](unsigned columns) {
+    return line("purging", 1'234, 10'000, 2'360ms, columns);
+  };
+  CHECK(narrow(53) == "purging: 1,234 of 10,000 (12 %), 522/s, 16 s left");
+  CHECK(narrow(49) == "purging: 1,234 of 10,000 (12 %), 522/s, 16 s left");
+  CHECK(narrow(48) == "purging: 1,234 of 10,000 (12 %), 16 s left");
+  CHECK(narrow(42) == "purging: 1,234 of 10,000 (12 %), 16 s left");
+  CHECK(narrow(41) == "purging: 1,234 of 10,000 (12 %)");
+  CHECK(narrow(31) == "purging: 1,234 of 10,000 (12 %)");
+  CHECK(narrow(30) == "purging: 12 %, 16 s left");
+  CHECK(narrow(24) == "purging: 12 %, 16 s left");
+  CHECK(narrow(23) == "purging: 12 %");
+  CHECK(narrow(13) == "purging: 12 %");
+  CHECK(narrow(12) == "purging: 12 ");
 }
 
 TEST_CASE("the line cannot drive the terminal") {
