@@ -113,6 +113,9 @@ class StoreError : public std::runtime_error {
   std::string text_;
 };
 
+/// The error (busy) of a lock that was waited for for so long.
+StoreError still_locked(const std::string& path, std::chrono::steady_clock::duration waited);
+
 enum class CommitOutcome {
   committed,
   busy,    ///< readers kept it from committing; it is rolled back; try again
@@ -164,14 +167,14 @@ class SessionStore {
   /// meanwhile, twice.
   virtual void visit_sessions(const SessionVisitor& visit) = 0;
 
-  /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.
-  /// After visit_sessions, once. Transactions know the owners from here: what it returns must
-  /// outlive them (it may be moved).
   /// Visits what a transaction could not look at in the time for which it may keep the app waiting:
   /// where that is much, and others have written since the last look, every session (some that are
   /// as they were among them). No transaction shows them again. Before begin(), where claims count.
   virtual void look_again(const SessionVisitor& visit) { static_cast<void>(visit); }
 
+  /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.
+  /// After visit_sessions, once. Transactions know the owners from here: what it returns must
+  /// outlive them (it may be moved).
   virtual Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) = 0;
 
   /// Waits for the write lock, `wait` at most (busy after that).

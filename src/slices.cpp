@@ -61,8 +61,9 @@ void Slices::run_once(const std::vector<Unit>& units) {
       next += slice.taken;
       most = std::min(2 * most, largest_slice);
     } else if (result == Result::busy) {
-      busy_since = busy_since.value_or(released_);
-      if (released_ - *busy_since > c_.lock_wait) throw StoreError(*last_error_);
+      busy_since = busy_since.value_or(released_ - held_lock_);
+      const auto waited = released_ - *busy_since;
+      if (waited > c_.lock_wait) throw still_locked(last_error_->path(), waited);
     } else if (slice.taken == 1) {
       give_up(units[next]);
       ++next;

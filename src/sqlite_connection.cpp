@@ -69,7 +69,7 @@ Connection::Connection(const std::filesystem::path& path, Access access,
                        std::chrono::milliseconds wait, const StopFlag& stop)
     : path_(checked(path)),
       access_(access),
-      policy_{wait, {}, &stop},
+      policy_{.wait = wait, .stop = &stop},
       database_(open_file(path_, access)) {
   translated([this] { set_up(); });
 }
@@ -109,7 +109,8 @@ int Connection::on_busy(void* policy, int count) {
   auto& waiting = *static_cast<WaitPolicy*>(policy);
   const auto now = std::chrono::steady_clock::now();
   if (count == 0) waiting.since = now;
-  if (waiting.stop->requested() || now - waiting.since >= waiting.wait) return 0;
+  waiting.waited = now - waiting.since;
+  if (waiting.stop->requested() || waiting.waited >= waiting.wait) return 0;
   std::this_thread::sleep_for(
       std::min<std::chrono::nanoseconds>(poll_interval, waiting.since + waiting.wait - now));
   return 1;
@@ -161,9 +162,7 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return says(Kind::busy, fmt::format("the database stayed locked for {} s; try again, or wait "
-                                          "longer with --lock-wait",
-                                          std::chrono::duration<double>(policy_.wait).count()));
+      return still_locked(path_, policy_.waited);
     case SQLITE_FULL:
       return says(Kind::full,
                   "there is no room on the disk (" + why + "); free some and run again");

@@ -30,7 +30,10 @@ class Connection {
   bool is_wal() const { return is_wal_; }
 
   /// How long a lock is waited for from now on, in each call. The stop flag ends any wait.
-  void wait_at_most(std::chrono::milliseconds wait) { policy_.wait = wait; }
+  void wait_at_most(std::chrono::milliseconds wait) {
+    policy_.wait = wait;
+    policy_.waited = {};
+  }
 
   /// Runs `work`, and turns what SQLite throws into StoreError.
   template <typename Work>
@@ -48,7 +51,8 @@ class Connection {
  private:
   struct WaitPolicy {
     std::chrono::milliseconds wait{0};
-    std::chrono::steady_clock::time_point since;
+    std::chrono::steady_clock::time_point since = {};
+    std::chrono::steady_clock::duration waited{};  ///< in vain
     const StopFlag* stop = nullptr;
   };
   static int on_busy(void* policy, int count);

@@ -232,6 +232,18 @@ TEST_CASE("readers that stay for longer than --lock-wait end the pass, with ever
   CHECK(difference(state_of(backlog), settled) == none);
 }
 
+TEST_CASE("what is said of a lock is how long it was waited for, all tries taken together",
+          "[tool][locks]") {
+  const Backlog backlog;
+  const DatabaseUser reader(backlog.database(), reads);
+  // Longer than one commit waits for readers.
+  const auto ran = run_pass(backlog, {"--lock-wait", "1.5"});
+  const std::string before = "stayed locked for ";
+  const auto at = ran.err.find(before);
+  REQUIRE(at != std::string::npos);
+  CHECK(std::stod(ran.err.substr(at + before.size())) > 1.5);
+}
+
 TEST_CASE("readers of a write-ahead database keep no pass waiting", "[tool][locks]") {
   const Backlog backlog(Journal::wal);
   const DatabaseUser reader(backlog.database(), reads);
