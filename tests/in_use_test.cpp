@@ -89,15 +89,18 @@ TEST_CASE("option --metrics never replaces a file that is not its own", "[tool][
   CHECK(app.is_sound());
 }
 
-TEST_CASE("a FIFO where SQLite keeps its journal is refused, not waited for", "[tool][untouched]") {
-  App app;
+TEST_CASE("a FIFO where SQLite keeps a file is refused, not waited for", "[tool][untouched]") {
+  App app(AppSchema::current, GENERATE(Journal::rollback, Journal::wal));
   app.add_session(48);
-  const auto journal = app.database().string() + "-journal";
-  REQUIRE(::mkfifo(journal.c_str(), 0600) == 0);
+  const auto* const beside =
+      GENERATE("calibration.db-journal", "calibration.db-wal", "calibration.db-shm");
+  const auto fifo = app.root() / "backend" / beside;
+  fs::remove(fifo);
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   for (const auto& arguments : {std::vector<std::string>{}, std::vector<std::string>{"-n"}}) {
     const auto ran = run_on(app, arguments);
     CHECK(ran.status == 3);
-    CHECK_THAT(ran.err, ContainsSubstring("calibration.db-journal: "));
+    CHECK_THAT(ran.err, ContainsSubstring(std::string(beside) + ": "));
   }
 }
 
