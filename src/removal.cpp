@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "session_store.hpp"
@@ -31,9 +32,10 @@ std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
                                             const std::vector<std::filesystem::path>& paths) {
   std::vector<std::string> entries;
   std::error_code error;
+  std::set<std::filesystem::path> seen;
   const auto add = [&](std::filesystem::path path) {
-    // By device and inode, so that a bind mount of the folder is the folder.
-    for (; path.has_relative_path(); path = path.parent_path()) {
+    // By device and inode, so that a bind mount of the folder is the folder. All ways begin alike.
+    for (; path.has_relative_path() && seen.insert(path).second; path = path.parent_path()) {
       if (std::filesystem::equivalent(path.parent_path(), folder, error)) {
         entries.push_back(path.filename().string());
       }
