@@ -207,7 +207,7 @@ class Pass {
 
   /// What stays, for those who ask for it: counting is cheap, measuring walks all of it.
   void finish() {
-    const auto listing = uploads_->list();
+    const auto listing = changed_ ? uploads_->list() : std::move(agenda_.listing);
     report_.kept.directories = count_directories(listing);
     if (options_.format != Format::json && !options_.metrics) return;
     progress_.begin("measuring what stays", listing.size());
