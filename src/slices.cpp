@@ -45,7 +45,8 @@ void Slices::run(std::vector<Unit> units) {
 
 void Slices::run_once(const std::vector<Unit>& units) {
   std::size_t most = largest_slice;
-  std::optional<Clock::time_point> busy_since;
+  constexpr auto never = Clock::time_point::max();
+  auto busy_since = never;
   for (std::size_t next = 0; next < units.size();) {
     if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
     std::size_t count = 0;
@@ -57,12 +58,12 @@ void Slices::run_once(const std::vector<Unit>& units) {
     c_.claims.look(c_.store);
     const auto result = try_slice(slice);
     if (result == Result::committed) {
-      busy_since.reset();
+      busy_since = never;
       next += slice.taken;
       most = std::min(2 * most, largest_slice);
     } else if (result == Result::busy) {
-      busy_since = busy_since.value_or(released_ - held_lock_);
-      const auto waited = released_ - *busy_since;
+      busy_since = std::min(busy_since, released_ - held_lock_);
+      const auto waited = released_ - busy_since;
       if (waited > c_.lock_wait) throw still_locked(last_error_->path(), waited);
     } else if (slice.taken == 1) {
       give_up(units[next]);
