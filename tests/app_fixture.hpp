@@ -92,7 +92,7 @@ struct RunOptions {
   std::map<std::string, std::string> environment = {};  ///< besides PATH, LC_ALL=C and TZ=UTC0
   std::optional<fs::path> directory = {};               ///< to run in
   As as = As::myself;
-  std::string interpose = {};                ///< for the interposer: see interposer.cpp
+  std::string interpose = {};                ///< for the interposer: see interposer_rules.hpp
   std::int64_t clock_wrong_by = 0;           ///< seconds that its clock is fast
   std::optional<fs::path> stdout_file = {};  ///< instead of the pipe; "" closes it
   unsigned seconds = 0;  ///< after which SIGALRM ends it, where it hangs; 0: never

@@ -1,0 +1,73 @@
+// The calls that only read, for the interposer (see interposer_changes.cpp).
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "interposer_rules.hpp"
+
+using namespace calib::test::interposer;
+
+extern "C" {
+
+ssize_t read(int descriptor, void* bytes, size_t size) {
+  return through(Kind::read, "read", descriptor, NEXT(read), descriptor, bytes, size);
+}
+
+ssize_t pread64(int descriptor, void* bytes, size_t size, off64_t offset) {
+  return through(Kind::read, "pread", descriptor, NEXT(pread64), descriptor, bytes, size, offset);
+}
+
+off64_t lseek64(int descriptor, off64_t offset, int origin) noexcept {
+  return through(Kind::read, "lseek", descriptor, NEXT(lseek64), descriptor, offset, origin);
+}
+
+ssize_t getdents64(int descriptor, void* buffer, size_t size) noexcept {
+  return through(Kind::read, "getdents", descriptor, NEXT(getdents64), descriptor, buffer, size);
+}
+
+int statx(int directory, const char* name, int flags, unsigned mask,
+          struct statx* status) noexcept {
+  const bool open_file = (flags & AT_EMPTY_PATH) != 0 && *name == '\0';
+  return through(Kind::read, "statx", open_file ? Subject(directory) : Subject(name), NEXT(statx),
+                 directory, name, flags, mask, status);
+}
+
+int stat(const char* name, struct stat* status) noexcept {
+  return through(Kind::read, "stat", name, NEXT(stat), name, status);
+}
+
+int stat64(const char* name, struct stat64* status) noexcept {
+  return through(Kind::read, "stat", name, NEXT(stat64), name, status);
+}
+
+int lstat(const char* name, struct stat* status) noexcept {
+  return through(Kind::read, "lstat", name, NEXT(lstat), name, status);
+}
+
+int lstat64(const char* name, struct stat64* status) noexcept {
+  return through(Kind::read, "lstat", name, NEXT(lstat64), name, status);
+}
+
+int fstat64(int descriptor, struct stat64* status) noexcept {
+  return through(Kind::read, "fstat", descriptor, NEXT(fstat64), descriptor, status);
+}
+
+int statvfs(const char* name, struct statvfs* status) noexcept {
+  return through(Kind::read, "statvfs", name, NEXT(statvfs), name, status);
+}
+
+int access(const char* name, int mode) noexcept {
+  return through(Kind::read, "access", name, NEXT(access), name, mode);
+}
+
+int faccessat(int directory, const char* name, int mode, int flags) noexcept {
+  return through(Kind::read, "faccessat", name, NEXT(faccessat), directory, name, mode, flags);
+}
+
+ssize_t readlink(const char* name, char* text, size_t size) noexcept {
+  return through(Kind::read, "readlink", name, NEXT(readlink), name, text, size);
+}
+
+}  // extern "C"
