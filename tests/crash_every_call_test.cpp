@@ -43,7 +43,7 @@ States kill_at_each(FaultScenario& scenario, const DiskState& from, int& points)
     ++points;
     if (!ran.out.empty() || !ran.err.empty()) FAIL_CHECK(where << ": " << ran.out << ran.err);
     if (!left.try_emplace(hash_of(state), state).second) continue;
-    check_none(scenario.faults(state, FaultScenario::Cut::by_kill), where);
+    check_none(scenario.faults(state, by_kill), where);
     check_none(scenario.next_pass_unsettled(state), where);
   }
 }
@@ -57,12 +57,20 @@ States stop_at_each(FaultScenario& scenario, const DiskState& from, int& points,
     ++n;
     ++points;
     if (!left.try_emplace(hash_of(state), state).second) return;
-    check_none(scenario.faults(state, FaultScenario::Cut::by_kill),
-               fmt::format("{}, and again at call {}", where, n));
+    check_none(scenario.faults(state, by_kill), fmt::format("{}, and again at call {}", where, n));
   });
   CHECK(ran.status == 0);
   check_none(scenario.unsettled(scenario.now()), where + ", and then left alone");
   return left;
+}
+
+void kill_once(const FaultScenario::Setup& setup, const std::string& what, int floor) {
+  FaultScenario scenario(setup);
+  int points = 0;
+  const auto left = kill_at_each(scenario, scenario.start(), points);
+  std::cout << fmt::format("{}, {}: killed at {} calls, which leave {} states\n",
+                           name_of(setup.journal), what, points, left.size());
+  check_floor(points, floor);
 }
 
 void kill_twice(FaultScenario scenario, const std::string& name, int floor_first, int floor_states,
@@ -111,30 +119,47 @@ void kill_again_and_again(FaultScenario& scenario, const std::string& name, int 
 
 }  // namespace
 
+TEST_CASE("a pass that does all it can, with several threads, killed at any call is settled",
+          "[faults][crash]") {
+  FaultScenario::Setup setup;
+  setup.journal = GENERATE(Journal::rollback, Journal::wal);
+  setup.extras = FaultScenario::Extras::all;
+  setup.jobs = 4;
+  kill_once(setup, "with everything", 140);
+}
+
+TEST_CASE("a pass over named sessions or orphans killed at any call is settled by the next one",
+          "[faults][crash]") {
+  FaultScenario::Setup setup;
+  setup.journal = GENERATE(Journal::rollback, Journal::wal);
+  setup.rule = GENERATE(FaultScenario::Rule::named, FaultScenario::Rule::orphans_only);
+  kill_once(setup, setup.rule == FaultScenario::Rule::named ? "named" : "orphans only", 105);
+}
+
 TEST_CASE("with a rollback journal a pass killed at any call twice is settled by the next one",
           "[faults][crash]") {
-  kill_twice(FaultScenario(Journal::rollback), "rollback journal", 150, 240, 8500);
+  kill_twice(FaultScenario({Journal::rollback}), "rollback journal", 150, 240, 8500);
 }
 
 TEST_CASE("with a WAL a pass killed at any call twice is settled by the next one",
           "[faults][crash]") {
-  kill_twice(FaultScenario(Journal::wal), "WAL", 125, 600, 6500);
+  kill_twice(FaultScenario({Journal::wal}), "WAL", 125, 600, 6500);
 }
 
 TEST_CASE("however often a pass is killed the next one settles it", "[.][exhaustive]") {
   const auto journal = GENERATE(Journal::rollback, Journal::wal);
-  FaultScenario scenario(journal);
+  FaultScenario scenario({journal});
   kill_again_and_again(scenario, name_of(journal), 270);
 }
 
 TEST_CASE("a pass over more sessions killed twice is settled by the next one", "[.][exhaustive]") {
   const auto journal = GENERATE(Journal::rollback, Journal::wal);
-  kill_twice(FaultScenario(journal, FaultScenario::Size::large), name_of(journal) + " (more)", 200,
-             1100, 21'000);
+  kill_twice(FaultScenario({journal, FaultScenario::Size::large}), name_of(journal) + " (more)",
+             200, 1100, 21'000);
 }
 
 TEST_CASE("a stopped pass shows what a killed one leaves", "[faults][crash]") {
-  FaultScenario scenario(GENERATE(Journal::rollback, Journal::wal));
+  FaultScenario scenario({GENERATE(Journal::rollback, Journal::wal)});
   int stopped = 0;
   const auto shown = stop_at_each(scenario, scenario.start(), stopped, "stopped");
   for (int n = 1; n <= stopped; n += 7 * stride) {

@@ -44,15 +44,16 @@ int calls_in_pass(FaultScenario& scenario) {
   return low;
 }
 
-void fail_at_each(Journal journal, Fails fails, FaultScenario::Size size, int floor) {
-  FaultScenario scenario(journal, size);
+/// One of `every` faults is tried.
+void fail_at_each(const FaultScenario::Setup& setup, Fails fails, int floor, int every = 1) {
+  FaultScenario scenario(setup);
   const int calls = calls_in_pass(scenario);
   int points = 0;
   std::map<int, int> statuses;
   int number = 0;
   for (const int error : errors) {
     for (int n = 1; n <= calls; ++n) {
-      if (number++ % stride != 0) continue;
+      if (number++ % (every * stride) != 0) continue;
       const auto ran = scenario.pass(scenario.start(), rule(fails, n, error));
       const auto state = scenario.now();
       ++points;
@@ -70,50 +71,60 @@ void fail_at_each(Journal journal, Fails fails, FaultScenario::Size size, int fl
   for (const auto& [status, times] : statuses) {
     ended += fmt::format("{}{} with {}", ended.empty() ? "" : ", ", times, status);
   }
-  std::cout << fmt::format("{}, {}: {} calls, {} faults; ended {}\n", name_of(journal),
+  std::cout << fmt::format("{}, {}: {} calls, {} faults; ended {}\n", name_of(setup.journal),
                            fails == Fails::once ? "once" : "from then on", calls, points, ended);
   check_floor(points, floor);
 }
 
 constexpr auto sessions_only = FaultScenario::Size::sessions_only;
-constexpr auto everything = FaultScenario::Size::small;
 
 }  // namespace
 
 TEST_CASE(
     "with a rollback journal whichever call fails once the status is right and nothing is half",
     "[faults][errors]") {
-  fail_at_each(Journal::rollback, Fails::once, everything, 3000);
+  fail_at_each({Journal::rollback}, Fails::once, 3000);
 }
 
 TEST_CASE("with a WAL whichever call fails once the status is right and nothing is half",
           "[faults][errors]") {
-  fail_at_each(Journal::wal, Fails::once, everything, 2400);
+  fail_at_each({Journal::wal}, Fails::once, 2400);
 }
 
 TEST_CASE("with a rollback journal from whichever call on all fail the same holds",
           "[faults][errors]") {
-  fail_at_each(Journal::rollback, Fails::from_then_on, everything, 3000);
+  fail_at_each({Journal::rollback}, Fails::from_then_on, 3000);
 }
 
 TEST_CASE("with a WAL from whichever call on all fail the same holds", "[faults][errors]") {
-  fail_at_each(Journal::wal, Fails::from_then_on, everything, 2400);
+  fail_at_each({Journal::wal}, Fails::from_then_on, 2400);
 }
 
 // Where a slice is the first thing that a pass changes, status 3 and 4 have more to promise.
 TEST_CASE("with a rollback journal the same holds where there are sessions only",
           "[faults][errors]") {
-  fail_at_each(Journal::rollback, Fails::once, sessions_only, 2400);
-  fail_at_each(Journal::rollback, Fails::from_then_on, sessions_only, 2400);
+  fail_at_each({Journal::rollback, sessions_only}, Fails::once, 2400);
+  fail_at_each({Journal::rollback, sessions_only}, Fails::from_then_on, 2400);
 }
 
 TEST_CASE("with a WAL the same holds where there are sessions only", "[faults][errors]") {
-  fail_at_each(Journal::wal, Fails::once, sessions_only, 1800);
-  fail_at_each(Journal::wal, Fails::from_then_on, sessions_only, 1800);
+  fail_at_each({Journal::wal, sessions_only}, Fails::once, 1800);
+  fail_at_each({Journal::wal, sessions_only}, Fails::from_then_on, 1800);
+}
+
+// Several threads make the calls in another order each time, and nearly as many of them.
+TEST_CASE("the same holds of a pass that does all it can with several threads",
+          "[faults][errors]") {
+  FaultScenario::Setup setup;
+  setup.journal = GENERATE(Journal::rollback, Journal::wal);
+  setup.extras = FaultScenario::Extras::all;
+  setup.jobs = 4;
+  fail_at_each(setup, Fails::once, 350, 10);
+  fail_at_each(setup, Fails::from_then_on, 350, 10);
 }
 
 TEST_CASE("whichever call fails of a pass over more sessions", "[.][exhaustive]") {
   const auto journal = GENERATE(Journal::rollback, Journal::wal);
   const auto fails = GENERATE(Fails::once, Fails::from_then_on);
-  fail_at_each(journal, fails, FaultScenario::Size::large, 3800);
+  fail_at_each({journal, FaultScenario::Size::large}, fails, 3800);
 }

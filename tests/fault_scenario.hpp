@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -22,8 +23,19 @@ struct Contents {
   std::vector<std::string> rows;  ///< sorted
   DiskState uploads;
   std::string outside;
-  friend bool operator==(const Contents&, const Contents&) = default;
+  std::optional<std::string> metrics;  ///< where there is a file; another pass, another text
 };
+
+/// How a pass came to leave a state.
+struct Cut {
+  bool by_error = false;  ///< some sessions may have stayed and others gone
+  /// A rename may be lost whose transaction holds: then the directory is an orphan.
+  bool by_power_loss = false;
+  bool late = false;  ///< it had come to its end: no directory of anybody's is aside
+};
+constexpr Cut by_kill{};
+constexpr Cut by_error{.by_error = true};
+constexpr Cut by_power_loss{.by_power_loss = true};
 
 /// Two expired sessions (one with a stereo row that it shares with a live one), a live session,
 /// leaked rows; and, but for `sessions_only`, one that an interrupted pass moved aside and the app
@@ -32,26 +44,36 @@ struct Contents {
 class FaultScenario {
  public:
   enum class Size { sessions_only, small, large };
-  explicit FaultScenario(Journal journal, Size size = Size::small,
-                         std::vector<std::string> more_arguments = {});
+  /// What the passes delete: expired sessions and orphans; orphans; one of the expired sessions.
+  enum class Rule { expired, orphans_only, named };
+  /// `all`: they also vacuum, write metrics, and print JSON.
+  enum class Extras { none, all };
+  struct Setup {
+    Journal journal = Journal::rollback;
+    Size size = Size::small;
+    Rule rule = Rule::expired;
+    Extras extras = Extras::none;
+    int jobs = 1;
+  };
+  explicit FaultScenario(const Setup& setup);
 
   [[nodiscard]] const DiskState& start() const { return start_; }
+  /// What a pass leaves that nothing interrupts.
+  [[nodiscard]] const Contents& settled() const { return settled_; }
   [[nodiscard]] const fs::path& sandbox() const { return sandbox_.path(); }
 
-  /// One pass from this state, with a rule for the interposer.
-  Ran pass(const DiskState& from, const std::string& interpose = "");
+  /// One pass from this state, with a rule for the interposer, and a file for its log.
+  Ran pass(const DiskState& from, const std::string& interpose = "", const fs::path& log = "");
+  /// One pass from what stands there now.
+  Ran pass_on(const std::string& interpose = "", const fs::path& log = "");
   [[nodiscard]] DiskState now() const { return read_disk(sandbox()); }
 
   /// One pass from this state to its end; `look` gets what stands before each call that can change
   /// the world.
-  Ran walk(const DiskState& from, const std::function<void(const DiskState&)>& look,
-           const std::string& log = "");
+  Ran walk(const DiskState& from, const std::function<void(const DiskState&)>& look);
 
   Contents contents(const DiskState& state);
 
-  /// How a pass was cut short. Errors may keep some sessions and let others go; only with the power
-  /// a rename gets lost whose transaction holds: then the directory is an orphan.
-  enum class Cut { by_kill, by_error, by_power_loss };
   /// What is wrong with a state that such a pass leaves: a live session harmed, an expired one
   /// neither whole nor gone. None, where all is well.
   std::vector<std::string> faults(const DiskState& state, Cut cut);
@@ -65,7 +87,14 @@ class FaultScenario {
   std::vector<std::string> broken_promises(const Ran& ran, const DiskState& state);
 
  private:
-  RunOptions options(const std::string& interpose) const;
+  RunOptions options(const std::string& interpose, const fs::path& log) const;
+  void learn_what_goes(const std::vector<std::string>& keys);
+  bool has_whole_metrics(const Contents& is) const;
+  std::vector<std::string> faults_of_due(const Contents& is, Cut cut) const;
+  /// What a pass says, and ends with, that has come to its end undisturbed from this state.
+  std::vector<std::string> strange_end(const Ran& ran, const DiskState& from);
+
+  Rule rule_;
   std::vector<std::string> arguments_;
   TempDir sandbox_{fast_folder()};
   TempDir scratch_{fast_folder()};
