@@ -55,6 +55,7 @@ class Pass {
     } catch (const std::exception& error) {
       end_with(StoreError::Kind::unusable, "", error.what());
     }
+    if (restored_) sync_restored(*uploads_, report_);
     if (stop_.requested()) end_with(StoreError::Kind::stopped, "", "");
     if (!is_dry()) {
       report_.freed_bytes += links_.freed_bytes();
@@ -117,6 +118,7 @@ class Pass {
 
   void restore() {
     changed_ = true;
+    restored_ = true;
     restore_entries(*uploads_, agenda_.plan.restores, stop_, report_);
   }
 
@@ -137,7 +139,7 @@ class Pass {
     check_stop();
     report_.texts = agenda_.plan.texts;
     Slices({*store_, *uploads_, agenda_.plan.sessions, agenda_.survey, claims, links_, stop_,
-            progress_, removers_, options_.lock_wait, report_, changed_})
+            progress_, removers_, options_.lock_wait, report_, changed_, restored_})
         .run(std::move(agenda_.units));
     if (options_.vacuum == Vacuum::yes && !agenda_.over_limit) vacuum();
     finish();
@@ -159,6 +161,9 @@ class Pass {
     } catch (const StoreError& error) {
       if (error.kind() != StoreError::Kind::full) throw;
     }
+    transaction.reset();
+    // What goes next has no session, and must not have one again after a power loss.
+    if (!agenda_.orphans.empty() || !agenda_.plan.leftovers.empty()) store_->make_durable();
   }
 
   void remove_leftovers() {
@@ -225,6 +230,7 @@ class Pass {
   Workers removers_;
   Report report_;
   bool changed_ = false;
+  bool restored_ = false;  ///< directories that were aside
   std::unique_ptr<UploadDir> uploads_;
   std::unique_ptr<SessionStore> store_;
   Agenda agenda_;

@@ -151,6 +151,10 @@ std::error_code lock_directory(int fd) {
   return attempt([&] { return ::flock(fd, LOCK_EX | LOCK_NB); });
 }
 
+std::error_code sync_directory(int fd) {
+  return attempt([&] { return ::fsync(fd); });
+}
+
 DirReader::DirReader() : buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_size)) {}
 
 void DirReader::start(int fd) {

@@ -80,6 +80,9 @@ std::error_code rename_new(int from_parent, const char* from, int to_parent, con
 /// Takes the exclusive lock on the open directory; EWOULDBLOCK where another has it.
 std::error_code lock_directory(int fd);
 
+/// Writes the entries of the open directory to the disk.
+std::error_code sync_directory(int fd);
+
 /// Reads directories, one after the other, through one buffer.
 class DirReader {
  public:

@@ -87,6 +87,16 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
   }
 }
 
+void sync_restored(const UploadDir& uploads, Report& report) {
+  const auto error = uploads.sync();
+  if (!error) return;
+  report.errors.push_back({uploads.path(),
+                           fmt::format("directories were moved back, and may be aside again after "
+                                       "a power loss: {}; the next pass looks again",
+                                       error.message()),
+                           ErrorKind::directory});
+}
+
 void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
                     const std::function<void(std::size_t, const Usage&)>& gone) {
   std::mutex mutex;

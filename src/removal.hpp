@@ -33,6 +33,10 @@ void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopF
 void restore_entries(const UploadDir& uploads, const std::vector<std::string>& names,
                      const StopFlag& stop, Report& report);
 
+/// Sees to it that what was given back is not aside again after a power loss: whoever reads that a
+/// session is whole shall find it so. An error is in `report`.
+void sync_restored(const UploadDir& uploads, Report& report);
+
 struct Removal {
   const UploadDir& uploads;
   HardLinks& links;

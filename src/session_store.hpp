@@ -183,6 +183,10 @@ class SessionStore {
   /// Asks, on a connection of its own, which of these sessions are there.
   virtual std::vector<bool> present(std::span<const OwnerIndex> owners) = 0;
 
+  /// Sees to it that what was read until now would be read again after a power loss: who committed
+  /// it need not have synced all of it. Throws StoreError, unusable.
+  virtual void make_durable() = 0;
+
   /// Bytes in pages that hold nothing.
   virtual std::uint64_t free_bytes() = 0;
 

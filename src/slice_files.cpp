@@ -9,6 +9,10 @@
 
 namespace calib {
 
+std::string Slices::in_folder(const std::string& name) const {
+  return c_.uploads.path() + "/" + name;
+}
+
 void Slices::stage(StoreTransaction& transaction, Slice& slice, std::size_t first) {
   for (auto unit = first; unit < slice.taken; ++unit) {
     if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
@@ -52,6 +56,7 @@ bool Slices::stage_unit(Slice& slice, std::size_t unit) {
 
 void Slices::restore_unit(Slice& slice, std::size_t unit) {
   for (const auto& [name, inode] : slice.staged[unit]) {
+    c_.restored = true;
     for (const auto& error : c_.uploads.restore(name)) {
       c_.changed = true;
       fail(error.path,

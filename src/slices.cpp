@@ -22,10 +22,6 @@ Slices::Slices(const Context& context)
       counts_(context.sessions.size() + context.survey.leaked_keys.size(),
               context.survey.tables.size()) {}
 
-std::string Slices::in_folder(const std::string& name) const {
-  return c_.uploads.path() + "/" + name;
-}
-
 void Slices::fail(std::string path, std::string error, ErrorKind kind) {
   c_.report.errors.push_back({std::move(path), std::move(error), kind});
 }
@@ -203,6 +199,8 @@ Slices::Result Slices::settle_unknown(Slice& slice) {
   std::vector<bool> present;
   try {
     present = c_.store.present(owners);
+    // What holds may not have come to the disk yet, which is what the commit was to see to.
+    c_.store.make_durable();
   } catch (const StoreError& error) {
     // What is staged stays so: the next pass asks again, and settles by what the database says.
     slice.staged.assign(slice.units.size(), {});

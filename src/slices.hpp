@@ -38,7 +38,8 @@ class Slices {
     Workers& workers;
     std::chrono::milliseconds lock_wait;
     Report& report;
-    bool& changed;  ///< set once anything holds that cannot be taken back
+    bool& changed;   ///< set once anything holds that cannot be taken back
+    bool& restored;  ///< set once a directory was moved back
   };
   explicit Slices(const Context& context);
 

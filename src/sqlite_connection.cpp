@@ -1,10 +1,15 @@
 #include "sqlite_connection.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <thread>
+
+#include "fd.hpp"
 
 namespace calib::sqlite {
 namespace {
@@ -63,6 +68,22 @@ SQLite::Database open_file(const std::string& path, Access access) {
   }
 }
 
+/// Syncs a file or directory, where it is there.
+void sync(const std::string& path) {
+  const auto attempt = [](auto&& call) {
+    int result = call();
+    while (result < 0 && errno == EINTR) result = call();
+    return result;
+  };
+  const Fd fd(attempt([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
+  if (!fd && errno == ENOENT) return;
+  if (fd && attempt([&] { return ::fsync(fd.get()); }) == 0) return;
+  throw StoreError(Kind::unusable, path,
+                   fmt::format("it cannot be synced, and what the database says may be lost with "
+                               "the power: {}; look at the disk, and run again",
+                               std::generic_category().message(errno)));
+}
+
 }  // namespace
 
 Connection::Connection(const std::filesystem::path& path, Access access,
@@ -103,6 +124,14 @@ void Connection::set_up() {
     // A spilled cache takes the exclusive lock long before the commit.
     database_.exec("PRAGMA cache_spill=OFF");
   }
+}
+
+void Connection::make_durable() const {
+  // Whoever commits has synced the database itself before its journal goes, and a checkpoint before
+  // a log is used again. The log and the folder are not in SQLite's locks, unlike the database.
+  const char* file = sqlite3_db_filename(database_.getHandle(), "main");
+  sync(sqlite3_filename_wal(file));
+  sync(std::filesystem::path(file).parent_path().string());
 }
 
 int Connection::on_busy(void* policy, int count) {

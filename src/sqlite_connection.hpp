@@ -35,6 +35,10 @@ class Connection {
     policy_.waited = {};
   }
 
+  /// Syncs what says which commits hold: the write-ahead log, where there is one, and the folder in
+  /// which a rollback journal was removed. Throws StoreError.
+  void make_durable() const;
+
   /// Runs `work`, and turns what SQLite throws into StoreError.
   template <typename Work>
   auto translated(Work&& work) -> decltype(work()) {

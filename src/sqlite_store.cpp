@@ -117,6 +117,8 @@ class SqliteStore : public SessionStore {
     });
   }
 
+  void make_durable() override { connection_.make_durable(); }
+
   std::uint64_t free_bytes() override {
     return connection_.translated([&] {
       auto& database = connection_.database();

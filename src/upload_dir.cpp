@@ -209,6 +209,8 @@ std::vector<PathError> UploadDir::restore(const std::string& name) const {
   return merge(fd_.get(), staged, staged_path, from.get(), to.get());
 }
 
+std::error_code UploadDir::sync() const { return sync_directory(fd_.get()); }
+
 TreeResult UploadDir::measure(const std::string& name, Fate fate, HardLinks& links,
                               const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));

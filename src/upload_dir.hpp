@@ -96,6 +96,9 @@ class UploadDir {
   /// reported with EEXIST. Empty when all is back.
   [[nodiscard]] std::vector<PathError> restore(const std::string& name) const;
 
+  /// Makes sure that what was renamed directly in the folder is so after a power loss, too.
+  [[nodiscard]] std::error_code sync() const;
+
   /// Walks the directory `name` (a staged name, too) and adds up what it occupies. Changes nothing,
   /// access times included where the kernel lets us.
   [[nodiscard]] TreeResult measure(const std::string& name, Fate fate, HardLinks& links,
