@@ -119,8 +119,8 @@ TEST_CASE("the same holds of a pass that does all it can with several threads",
   setup.journal = GENERATE(Journal::rollback, Journal::wal);
   setup.extras = FaultScenario::Extras::all;
   setup.jobs = 4;
-  fail_at_each(setup, Fails::once, 350, 10);
-  fail_at_each(setup, Fails::from_then_on, 350, 10);
+  fail_at_each(setup, Fails::once, 200, 10);
+  fail_at_each(setup, Fails::from_then_on, 200, 10);
 }
 
 TEST_CASE("whichever call fails of a pass over more sessions", "[.][exhaustive]") {
