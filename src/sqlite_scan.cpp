@@ -107,14 +107,6 @@ class TableScan {
   std::vector<std::string_view> texts_;  ///< of the row, for each key
 };
 
-bool depends_on_nothing_else(const Schema& schema, std::size_t table) {
-  return std::none_of(schema.keys.begin(), schema.keys.end(), [&](const ForeignKey& key) {
-    const bool hangs_deeper =
-        key.child == table && key.role == Role::hangs && key.parent != schema.sessions;
-    return key.parent == table || hangs_deeper || (key.child == table && key.role == Role::holds);
-  });
-}
-
 }  // namespace
 
 LeakedKeys::Met LeakedKeys::meet(std::string_view key) {
@@ -142,7 +134,7 @@ std::vector<DirectTable> direct_tables(const Schema& schema) {
     }
     if (direct.keys.empty()) continue;
     direct.anchors = Anchors(schema.tables[table], references_of(schema, direct));
-    direct.plain = schema.tables[table].has_rowid && depends_on_nothing_else(schema, table);
+    direct.plain = schema.tables[table].has_rowid && depends_on_nothing_else(schema.keys, table);
     result.push_back(std::move(direct));
   }
   return result;

@@ -1,0 +1,77 @@
+// What a database's own foreign keys say about which rows belong to a session, whatever database it
+// is. Names are compared ignoring ASCII case; a table is known by a name that its store chose.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace calib {
+
+/// What a foreign key means for the row that carries it, when the row it refers to goes.
+enum class Role {
+  hangs,        ///< the row goes too
+  set_null,     ///< its columns become NULL
+  set_default,  ///< its columns get their defaults
+  holds         ///< what it refers to must stay, unless the row goes for another reason
+};
+
+struct Column {
+  std::string name;
+  std::string type;  ///< as it was declared
+  bool not_null = false;
+  bool is_generated = false;                 ///< computed: nobody can set it
+  int primary_key = 0;                       ///< position in the primary key, from 1; 0: not in it
+  std::optional<std::string> default_value;  ///< as SQL
+};
+using Columns = std::vector<Column>;
+
+/// Nothing where there is no such column.
+const Column* find_column(const Columns& columns, std::string_view name);
+
+/// A foreign key as the database declares it.
+struct DeclaredKey {
+  std::string child;   ///< the table that carries it
+  std::string parent;  ///< the table that it refers to
+  std::vector<std::string> from;
+  std::vector<std::string> to;  ///< empty: it refers to no such columns, and means nothing
+  std::string on_delete;        ///< as in SQL: `SET NULL`
+};
+
+struct ForeignKey {
+  std::size_t child = 0;   ///< index of the table that carries it
+  std::size_t parent = 0;  ///< index of the table that it refers to
+  std::vector<std::string> from;
+  std::vector<std::string> to;
+  Role role = Role::holds;
+  bool is_session_id = false;  ///< its one column is named session_id and refers to sessions.id
+};
+
+/// The keys that refer to `sessions` or to a table whose rows hang on it, however deep.
+struct Cascade {
+  std::vector<std::string> tables;  ///< those that a session's fate touches; `sessions` is first
+  std::vector<ForeignKey> keys;
+};
+
+/// `columns` gives a table's. Throws StoreError (unusable) for a key to `sessions` that is not one
+/// to the one column id.
+Cascade cascade_of(const std::string& sessions, const std::vector<DeclaredKey>& keys,
+                   const std::function<const Columns&(const std::string& table)>& columns);
+
+/// Whether rows of `table` go, or are held, by nothing but their own keys to `sessions` (index 0).
+bool depends_on_nothing_else(const std::vector<ForeignKey>& keys, std::size_t table);
+
+/// Throws StoreError (unusable) unless these are the columns of this app's tables (nothing: there
+/// is no such table). Returns whether sessions have an images_dir.
+bool check_app_tables(const Columns* sessions, const Columns* calibration_images);
+
+/// Throws StoreError (unusable): a database that is not this app's.
+[[noreturn]] void not_this_apps(const std::string& why);
+
+/// `name` as an SQL identifier.
+std::string quoted_name(std::string_view name);
+
+}  // namespace calib
