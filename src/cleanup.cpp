@@ -196,12 +196,10 @@ class Pass {
 
   void vacuum() {
     progress_.begin("vacuuming the database", 0);
-    const auto bytes = store_->free_bytes();
-    if (bytes == 0) return;
+    if (store_->free_bytes() == 0) return;
     try {
-      store_->vacuum();
+      report_.vacuumed_bytes = store_->vacuum();
       changed_ = true;
-      report_.vacuumed_bytes = bytes;
     } catch (const StoreError& error) {
       const bool for_another_day =
           error.kind() == StoreError::Kind::full || error.kind() == StoreError::Kind::busy;

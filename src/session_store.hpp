@@ -94,7 +94,7 @@ class StoreError : public std::runtime_error {
     full,      ///< no room on the disk: fewer sessions at once may do
     refused,   ///< the database would not have this change (a constraint)
     stopped,   ///< the stop flag was set
-    disturbed  ///< a reader met a writer at the wrong moment: the same again will do
+    disturbed  ///< others were at work at the wrong moment: the same again will do
   };
   StoreError(Kind kind, const std::string& text) : StoreError(kind, "", text) {}
   /// `path` is the database or folder that `text` is about.
@@ -118,8 +118,14 @@ StoreError still_locked(const std::string& path, std::chrono::steady_clock::dura
 
 enum class CommitOutcome {
   committed,
-  busy,    ///< readers kept it from committing; it is rolled back; try again
+  busy,    ///< others kept it from committing; it is rolled back; try again
   unknown  ///< an error: whether it holds must be asked (SessionStore::present)
+};
+
+/// Since when nobody else can add or change a session, until the transaction ends.
+enum class Sealed {
+  before,  ///< from its begin, or an earlier seal()
+  now      ///< till now they could: visit_new_sessions() again
 };
 
 /// One write transaction. Nothing holds before commit(); the destructor rolls back.
@@ -145,6 +151,11 @@ class StoreTransaction {
   /// Deletes the rows of the chosen owners, sessions last, and adds to `counts` what went.
   virtual void delete_records(RecordCounts& counts) = 0;
 
+  /// Keeps everybody from adding or changing sessions until the end. Throws StoreError (disturbed
+  /// where others are at it).
+  virtual Sealed seal() = 0;
+
+  /// After seal().
   virtual CommitOutcome commit() = 0;
 
   /// What the database said where commit() did not answer `committed`.
@@ -177,21 +188,23 @@ class SessionStore {
   /// outlive them (it may be moved).
   virtual Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) = 0;
 
-  /// Waits for the write lock, `wait` at most (busy after that).
+  /// Waits until the database can be written, `wait` at most (busy after that).
   virtual std::unique_ptr<StoreTransaction> begin(std::chrono::milliseconds wait) = 0;
 
-  /// Asks, on a connection of its own, which of these sessions are there.
+  /// Asks, on a connection of its own, which of these sessions are there. After a commit whose
+  /// outcome is unknown: what the database still does about it is waited for.
   virtual std::vector<bool> present(std::span<const OwnerIndex> owners) = 0;
 
   /// Sees to it that what was read until now would be read again after a power loss: who committed
   /// it need not have synced all of it. Throws StoreError, unusable.
   virtual void make_durable() = 0;
 
-  /// Bytes in pages that hold nothing.
-  virtual std::uint64_t free_bytes() = 0;
+  /// Bytes in pages that hold nothing; nothing where the database does not tell.
+  virtual std::optional<std::uint64_t> free_bytes() = 0;
 
-  /// Gives the free pages back to the disk. Throws StoreError, full where there is no room for it.
-  virtual void vacuum() = 0;
+  /// Gives free pages back to the disk; how many bytes. Throws StoreError, full where there is no
+  /// room for it.
+  virtual std::uint64_t vacuum() = 0;
 
   /// Things about this database that its owner should know, a sentence each.
   [[nodiscard]] virtual std::vector<std::string> remarks() const = 0;
@@ -215,5 +228,8 @@ std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Acces
 std::unique_ptr<SessionStore> open_sqlite_store(const DatabaseLocation& location, Access access,
                                                 std::chrono::milliseconds wait,
                                                 const StopFlag& stop);
+std::unique_ptr<SessionStore> open_postgresql_store(const DatabaseLocation& location, Access access,
+                                                    std::chrono::milliseconds wait,
+                                                    const StopFlag& stop);
 
 }  // namespace calib

@@ -52,7 +52,12 @@ void Slices::run_once(const std::vector<Unit>& units) {
     }
     Slice slice(std::span<const Unit>(units).subspan(next, count));
     c_.claims.look(c_.store);
-    const auto result = try_slice(slice);
+    auto result = try_slice(slice);
+    // Who is in the way may be at it for hours, and the others need not wait for that.
+    if (result == Result::disturbed) {
+      disturbed_for_ += held_lock_ + LockBudget::gap(held_lock_);
+      if (disturbed_for_ > c_.lock_wait) result = Result::too_much;
+    }
     if (result == Result::committed) {
       busy_since = never;
       next += slice.taken;
@@ -61,6 +66,8 @@ void Slices::run_once(const std::vector<Unit>& units) {
       busy_since = std::min(busy_since, released_ - held_lock_);
       const auto waited = released_ - busy_since;
       if (waited > c_.lock_wait) throw still_locked(last_error_->path(), waited);
+    } else if (result == Result::disturbed) {
+      // again
     } else if (slice.taken == 1) {
       give_up(units[next]);
       ++next;
@@ -101,12 +108,13 @@ Slices::Result Slices::try_slice(Slice& slice) {
     restore_all(slice);
     const bool smaller_may_do =
         error.kind() == StoreError::Kind::full || error.kind() == StoreError::Kind::refused;
-    if (!smaller_may_do) {
+    const bool same_may_do = error.kind() == StoreError::Kind::disturbed;
+    if (!smaller_may_do && !same_may_do) {
       keep_notes(slice);
       throw;
     }
     last_error_ = error;
-    result = Result::too_much;
+    result = same_may_do ? Result::disturbed : Result::too_much;
   } catch (...) {
     restore_all(slice);
     throw;
@@ -168,7 +176,23 @@ bool Slices::take_portion(StoreTransaction& transaction, Slice& slice, std::size
   return true;
 }
 
+/// By a session that was added while the slice was filled: what is deleted cannot be taken out.
+bool Slices::is_claimed_meanwhile(const Slice& slice) const {
+  return std::any_of(slice.unit_of.begin(), slice.unit_of.end(), [&](const auto& entry) {
+    const auto& [owner, unit] = entry;
+    return !slice.dropped[unit] && is_session(owner) &&
+           c_.claims.contain(c_.sessions[owner].directory);
+  });
+}
+
 Slices::Result Slices::commit(StoreTransaction& transaction, Slice& slice) {
+  if (transaction.seal() == Sealed::now) {
+    c_.claims.look(transaction);
+    if (is_claimed_meanwhile(slice)) {
+      throw StoreError(StoreError::Kind::disturbed,
+                       "a session was added while the pass ran; try again");
+    }
+  }
   switch (transaction.commit()) {
     case CommitOutcome::committed:
       c_.changed = true;

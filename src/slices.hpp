@@ -48,7 +48,7 @@ class Slices {
   void run(std::vector<Unit> units);
 
  private:
-  enum class Result { committed, busy, too_much };
+  enum class Result { committed, busy, disturbed, too_much };
 
   using Clock = std::chrono::steady_clock;
 
@@ -75,6 +75,7 @@ class Slices {
   bool fill(StoreTransaction& transaction, Slice& slice);
   bool take_portion(StoreTransaction& transaction, Slice& slice, std::size_t first);
   Result commit(StoreTransaction& transaction, Slice& slice);
+  bool is_claimed_meanwhile(const Slice& slice) const;
   void drop_refused(StoreTransaction& transaction, Slice& slice, std::vector<Refusal> refusals);
   void drop(StoreTransaction& transaction, Slice& slice, std::size_t unit);
   void protect_new_sessions(StoreTransaction& transaction, Slice& slice, std::size_t first);
@@ -101,8 +102,9 @@ class Slices {
   std::vector<Failure> held_failures_;
   std::optional<StoreError> last_error_;  ///< why the last slice was too much
   LockBudget budget_;
-  Clock::duration held_lock_{};   ///< by the last slice
-  Clock::time_point released_{};  ///< when it gave the lock back
+  Clock::duration held_lock_{};      ///< by the last slice
+  Clock::time_point released_{};     ///< when it gave the lock back
+  Clock::duration disturbed_for_{};  ///< by others' transactions, altogether
 };
 
 }  // namespace calib

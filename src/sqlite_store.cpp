@@ -119,7 +119,7 @@ class SqliteStore : public SessionStore {
 
   void make_durable() override { connection_.make_durable(); }
 
-  std::uint64_t free_bytes() override {
+  std::optional<std::uint64_t> free_bytes() override {
     return connection_.translated([&] {
       auto& database = connection_.database();
       const auto pages = database.execAndGet("PRAGMA main.freelist_count").getInt64();
@@ -128,8 +128,9 @@ class SqliteStore : public SessionStore {
     });
   }
 
-  void vacuum() override {
-    connection_.translated([&] {
+  std::uint64_t vacuum() override {
+    return connection_.translated([&] {
+      const auto given_back = free_bytes().value_or(0);
       auto& database = connection_.database();
       const auto pages = database.execAndGet("PRAGMA main.page_count").getInt64();
       const auto size = database.execAndGet("PRAGMA main.page_size").getInt64();
@@ -147,6 +148,7 @@ class SqliteStore : public SessionStore {
       closure_.reset();
       database.exec("PRAGMA temp_store=FILE");
       database.exec("VACUUM main");
+      return given_back;
     });
   }
 

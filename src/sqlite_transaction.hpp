@@ -28,6 +28,7 @@ class Transaction : public StoreTransaction {
   std::vector<Refusal> withdraw(std::span<const OwnerIndex> owners) override;
   void visit_new_sessions(const SessionVisitor& visit) override;
   void delete_records(RecordCounts& counts) override;
+  Sealed seal() override { return Sealed::before; }
   CommitOutcome commit() override;
   [[nodiscard]] StoreError commit_error() const override { return commit_error_; }
 
