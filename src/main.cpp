@@ -19,9 +19,12 @@
 //     measure              what directories occupy: the dry run
 //   session_ids            what a shell offers after --session
 //   session_store          what a pass needs of a database
+//     cascade              what its foreign keys say; session_keys reads what a session_id names
 //     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _anchors,
-//                          _scan, _added_rows, _closure, _transaction; session_keys reads what a
-//                          session_id names
+//                          _scan, _added_rows, _closure, _transaction
+//     postgresql_store     … on a PostgreSQL server: postgresql_url, _library, _connection,
+//                          _errors, _rows, _schema, _knowledge, _survey, _closure, _deletion,
+//                          _transaction
 //   upload_dir             the uploads folder: list, stage, restore, purge   (tree, tree_account,
 //                          dir_io, mounts)
 //   report                 what was done, as values: report_text, report_json, report_metrics

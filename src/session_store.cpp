@@ -17,7 +17,11 @@ std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Acces
     case DatabaseKind::sqlite:
       return open_sqlite_store(location, access, wait, stop);
     case DatabaseKind::postgresql:
+#ifdef CALIB_CLEANUP_POSTGRESQL
+      return open_postgresql_store(location, access, wait, stop);
+#else
       break;
+#endif
   }
   throw StoreError(StoreError::Kind::unusable, location.display,
                    "this calib-cleanup has no PostgreSQL in it; name a "

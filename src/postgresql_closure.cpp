@@ -1,0 +1,195 @@
+#include "postgresql_closure.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace calib::postgresql {
+
+Closure::Closure(Connection& connection, const Schema& schema, const std::vector<bool>& covered,
+                 Lock lock)
+    : connection_(connection),
+      schema_(schema),
+      covered_(covered),
+      lock_(lock),
+      referred_columns_(schema.tables.size()),
+      going_(schema.tables.size()) {
+  for (const auto& key : schema.keys) {
+    referred_columns_[key.parent].insert(key.to.begin(), key.to.end());
+  }
+}
+
+Closure::Referred Closure::referred_by(const ForeignKey& key, Keys keys) const {
+  Referred referred;
+  referred.columns.resize(key.to.size());
+  if (key.parent == 0) {
+    for (const auto& [id, owner] : sessions_) {
+      referred.columns.front().push_back(id);
+      referred.owners.push_back({owner});
+    }
+    if (keys == Keys::sessions || !key.is_session_id) return referred;
+    for (const auto& [other, owners] : other_keys_) {
+      referred.columns.front().push_back(other);
+      referred.owners.push_back(owners);
+    }
+    return referred;
+  }
+  for (const auto& [place, row] : going_[key.parent]) {
+    const bool any_null = std::any_of(key.to.begin(), key.to.end(),
+                                      [&row = row](const auto& to) { return !row.values.at(to); });
+    if (any_null) continue;
+    for (std::size_t i = 0; i < key.to.size(); ++i) {
+      referred.columns[i].push_back(*row.values.at(key.to[i]));
+    }
+    referred.owners.push_back(row.owners);
+  }
+  return referred;
+}
+
+std::vector<Closure::Child> Closure::children(const ForeignKey& key, const Referred& referred,
+                                              Lock lock) {
+  std::vector<Child> result;
+  if (referred.owners.empty()) return result;
+  const auto& child = schema_.tables[key.child];
+  const auto& parent = schema_.tables[key.parent];
+  std::vector<std::string> arrays;
+  std::vector<std::string> names;
+  std::vector<std::string> same;
+  std::vector<std::string> parameters;
+  for (std::size_t i = 0; i < key.from.size(); ++i) {
+    arrays.push_back(fmt::format("pg_catalog.unnest(${}::{}[])", i + 1, parent.type_of(key.to[i])));
+    names.push_back(fmt::format("k{}", i));
+    same.push_back(fmt::format("c.{} = u.k{}", quoted_name(key.from[i]), i));
+    parameters.push_back(array_of(referred.columns[i]));
+  }
+  std::string values;
+  for (const auto& column : referred_columns_[key.child]) {
+    values += fmt::format(", c.{}::text", quoted_name(column));
+  }
+  const auto rows = connection_.query(
+      fmt::format("SELECT c.tableoid::pg_catalog.regclass::text, c.ctid::text, u.n{} FROM {} c "
+                  "JOIN ROWS FROM ({}) WITH ORDINALITY AS u({}, n) ON {}{}",
+                  values, child.sql, fmt::join(arrays, ", "), fmt::join(names, ", "),
+                  fmt::join(same, " AND "), lock == Lock::rows ? " FOR UPDATE OF c" : ""),
+      parameters);
+  for (int row = 0; row < rows.count(); ++row) {
+    Child found;
+    found.place = {rows.text(row, 0), rows.text(row, 1)};
+    found.referred = static_cast<std::size_t>(rows.number(row, 2) - 1);
+    int column = 3;
+    for (const auto& name : referred_columns_[key.child]) {
+      const auto value = rows.get(row, column++);
+      found.values[name] = value ? std::optional(std::string(*value)) : std::nullopt;
+    }
+    result.push_back(std::move(found));
+  }
+  return result;
+}
+
+bool Closure::follow(const ForeignKey& key) {
+  bool grown = false;
+  const auto referred = referred_by(key, Keys::all);
+  for (auto& child : children(key, referred, lock_)) {
+    auto [position, is_new] = going_[key.child].try_emplace(child.place);
+    auto& row = position->second;
+    if (is_new) row.values = std::move(child.values);
+    const auto before = row.owners.size();
+    const auto& owners = referred.owners[child.referred];
+    row.owners.insert(owners.begin(), owners.end());
+    grown = grown || row.owners.size() > before;
+  }
+  return grown;
+}
+
+void Closure::find(const std::vector<Start>& starts) {
+  sessions_.clear();
+  other_keys_.clear();
+  for (auto& table : going_) table.clear();
+  for (const auto& start : starts) {
+    if (start.is_session) {
+      sessions_.emplace(start.key, start.owner);
+    } else {
+      other_keys_[start.key].insert(start.owner);
+    }
+  }
+  // A key whose parent's rows have grown is followed (again), until nothing grows: cycles end too.
+  std::set<std::size_t> grown{0};
+  while (!grown.empty()) {
+    const auto parents = std::exchange(grown, {});
+    for (const auto& key : schema_.keys) {
+      if (key.role != Role::hangs || !parents.contains(key.parent) || !covered_[key.child])
+        continue;
+      if (follow(key)) grown.insert(key.child);
+    }
+  }
+}
+
+bool Closure::is_going(std::size_t table, const Child& child) const {
+  if (table != 0) return going_[table].contains(child.place);
+  const auto id = child.values.find("id");
+  return id != child.values.end() && id->second && sessions_.contains(*id->second);
+}
+
+std::vector<Refusal> Closure::held() {
+  std::vector<Refusal> refusals;
+  std::set<OwnerIndex> seen;
+  for (const auto& key : schema_.keys) {
+    if (key.role != Role::holds) continue;
+    const auto referred = referred_by(key, Keys::sessions);
+    for (const auto& child : children(key, referred, Lock::nothing)) {
+      if (is_going(key.child, child)) continue;
+      for (const auto owner : referred.owners[child.referred]) {
+        if (!seen.insert(owner).second) continue;
+        refusals.push_back(
+            {owner, Refusal::Reason::held,
+             fmt::format("{}.{}", schema_.tables[key.child].name, fmt::join(key.from, ", "))});
+      }
+    }
+  }
+  return refusals;
+}
+
+void Closure::withdraw(std::span<const OwnerIndex> owners) {
+  const std::set<OwnerIndex> out(owners.begin(), owners.end());
+  std::erase_if(sessions_, [&](const auto& session) { return out.contains(session.second); });
+  const auto withdraw_from = [&](auto& entries, const auto& owners_of) {
+    for (auto entry = entries.begin(); entry != entries.end();) {
+      auto& left = owners_of(entry->second);
+      std::erase_if(left, [&](OwnerIndex owner) { return out.contains(owner); });
+      entry = left.empty() ? entries.erase(entry) : std::next(entry);
+    }
+  };
+  withdraw_from(
+      other_keys_, [](auto& left) -> auto& { return left; });
+  for (auto& table : going_)
+    withdraw_from(
+        table, [](Row & row) -> auto& { return row.owners; });
+}
+
+void Closure::count(RecordCounts& counts,
+                    const std::function<std::size_t(std::size_t)>& column_of) const {
+  for (std::size_t table = 0; table < going_.size(); ++table) {
+    for (const auto& [place, row] : going_[table]) {
+      ++counts.at(*row.owners.begin(), column_of(table));
+    }
+  }
+}
+
+std::vector<std::string> Closure::deletions(
+    const std::function<std::string(const std::string&)>& parameter) const {
+  std::map<std::string, std::vector<std::string>> places;
+  for (const auto& table : going_) {
+    for (const auto& [place, row] : table) places[place.relation].push_back(place.ctid);
+  }
+  std::vector<std::string> statements;
+  for (const auto& [relation, ctids] : places) {
+    statements.push_back(fmt::format("DELETE FROM ONLY {} WHERE ctid = ANY ({}::tid[]) RETURNING 1",
+                                     relation, parameter(array_of(ctids))));
+  }
+  return statements;
+}
+
+}  // namespace calib::postgresql

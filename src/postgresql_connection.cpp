@@ -1,0 +1,318 @@
+#include "postgresql_connection.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <stdexcept>
+#include <thread>
+
+namespace calib::postgresql {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Kind = StoreError::Kind;
+using std::chrono::milliseconds;
+
+constexpr milliseconds look_interval{20};
+
+// To connect, where the URL (or PGCONNECT_TIMEOUT) does not say for how long. Whoever waits for a
+// shell's completion waits less.
+constexpr milliseconds shortest_connect{2'000};
+constexpr milliseconds longest_connect{10'000};
+
+// What an answer may take once the pass is to stop: the rest of the second is for the folder.
+constexpr milliseconds grace{600};
+
+// Where nobody says otherwise, a peer that has gone silent is given up after some 15 s.
+constexpr std::array<std::pair<const char*, const char*>, 5> network_defaults{{
+    {"keepalives_idle", "5"},
+    {"keepalives_interval", "5"},
+    {"keepalives_count", "2"},
+    {"tcp_user_timeout", "15000"},
+    {"fallback_application_name", "calib-cleanup"},
+}};
+
+void ignore_notice(void* /*unused*/, const char* /*unused*/) {}
+
+/// 0: it times out.
+int wait_for(int socket, short events, milliseconds time) {
+  pollfd descriptor{socket, events, 0};
+  return ::poll(&descriptor, 1, static_cast<int>(time.count()));
+}
+
+}  // namespace
+
+Connection::Connection(const DatabaseLocation& location, Access access, milliseconds wait,
+                       const StopFlag& stop)
+    : path_(location.display), access_(access), wait_(wait), stop_(stop) {
+  try {
+    parameters_ = read_url(location.url);
+    static_cast<void>(library());
+  } catch (const std::runtime_error& error) {
+    throw failure(Kind::unusable, error.what());
+  } catch (const std::invalid_argument& error) {
+    throw failure(Kind::unusable, error.what());
+  }
+  secrets_ = secrets_of(parameters_);
+  reopen();
+}
+
+Connection::~Connection() { close(); }
+
+void Connection::close() noexcept {
+  const auto& pq = library();
+  if (cancel_ != nullptr) pq.freeCancel(cancel_);
+  if (connection_ != nullptr) pq.finish(connection_);
+  cancel_ = nullptr;
+  connection_ = nullptr;
+}
+
+void Connection::reopen() {
+  close();
+  try {
+    connect();
+    prepare_session();
+  } catch (...) {
+    close();
+    throw;
+  }
+}
+
+milliseconds Connection::connect_time() const {
+  const auto& pq = library();
+  auto time = std::clamp(wait_, shortest_connect, longest_connect);
+  PQconninfoOption* const options = pq.conninfo(connection_);
+  for (const auto* option = options; option != nullptr && option->keyword != nullptr; ++option) {
+    if (std::string_view(option->keyword) != "connect_timeout" || option->val == nullptr) continue;
+    const std::string_view digits = option->val;
+    int seconds = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+    if (seconds > 0) time = std::chrono::seconds{seconds};
+  }
+  pq.conninfoFree(options);
+  return time;
+}
+
+void Connection::connect() {
+  const auto& pq = library();
+  std::vector<const char*> names;
+  std::vector<const char*> values;
+  for (const auto& [name, value] : network_defaults) {
+    names.push_back(name);
+    values.push_back(value);
+  }
+  for (const auto& [name, value] : parameters_) {
+    names.push_back(name.c_str());
+    values.push_back(value.c_str());
+  }
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+  connection_ = pq.connectStartParams(names.data(), values.data(), 0);
+  if (connection_ == nullptr) throw std::bad_alloc();
+  pq.setNoticeProcessor(connection_, ignore_notice, nullptr);
+  const auto fail = [&](const std::string& why) {
+    return failure(Kind::unusable, fmt::format("the server cannot be used: {}", why));
+  };
+  if (pq.status(connection_) == CONNECTION_BAD) {
+    throw fail(one_line(pq.errorMessage(connection_)));
+  }
+  const auto time = connect_time();
+  const auto deadline = Clock::now() + time;
+  auto wanted = PGRES_POLLING_WRITING;
+  while (wanted != PGRES_POLLING_OK) {
+    if (wanted == PGRES_POLLING_FAILED) throw fail(one_line(pq.errorMessage(connection_)));
+    check_stop();
+    if (Clock::now() > deadline) {
+      throw fail(fmt::format("it has not answered for {} s; see connect_timeout in its URL",
+                             std::chrono::duration<double>(time).count()));
+    }
+    const short events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+    if (wait_for(pq.socket(connection_), events, look_interval) != 0) {
+      wanted = pq.connectPoll(connection_);
+    }
+  }
+  cancel_ = pq.getCancel(connection_);
+  if (cancel_ == nullptr || pq.setnonblocking(connection_, 1) != 0) throw std::bad_alloc();
+}
+
+void Connection::prepare_session() {
+  if (access_ == Access::read_only || is_cockroach()) return;
+  const auto& pq = library();
+  // Behind a pooler the next transaction may be another connection's, and a lock that outlasts a
+  // transaction would stay with nobody to release it.
+  if (query("SELECT pg_catalog.pg_backend_pid()").number(0, 0) != pq.backendPID(connection_)) {
+    throw failure(Kind::unusable,
+                  "this is a connection pooler, through which no lock can be held for a whole "
+                  "pass; name the PostgreSQL server itself");
+  }
+  // A server that does not notice that this machine is gone would keep its locks for hours. Those
+  // of them that this server knows; on a Unix socket they mean nothing.
+  query(
+      "SELECT pg_catalog.set_config(s.name, v.value, false) FROM pg_catalog.pg_settings s JOIN "
+      "(VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'), "
+      "('tcp_keepalives_count', '2'), ('tcp_user_timeout', '15000'), "
+      "('client_connection_check_interval', '2000'), ('idle_session_timeout', '0')) "
+      "AS v(name, value) ON s.name = v.name");
+}
+
+bool Connection::is_cockroach() const {
+  return library().parameterStatus(connection_, "crdb_version") != nullptr;
+}
+
+void Connection::check_stop() const {
+  if (stop_.requested()) throw StoreError(Kind::stopped, "stopped");
+}
+
+void Connection::pause(milliseconds time) const {
+  const auto until = Clock::now() + time;
+  for (auto now = Clock::now(); now < until; now = Clock::now()) {
+    check_stop();
+    std::this_thread::sleep_until(std::min<Clock::time_point>(until, now + look_interval));
+  }
+}
+
+void Connection::send(const std::string& sql, const std::vector<std::string>& parameters) {
+  const auto& pq = library();
+  if (connection_ == nullptr) throw lost();
+  cancelled_ = false;
+  std::vector<const char*> values;
+  values.reserve(parameters.size());
+  for (const auto& parameter : parameters) values.push_back(parameter.c_str());
+  const int sent = parameters.empty() ? pq.sendQuery(connection_, sql.c_str())
+                                      : pq.sendQueryParams(connection_, sql.c_str(),
+                                                           static_cast<int>(values.size()), nullptr,
+                                                           values.data(), nullptr, nullptr, 0);
+  if (sent == 0) throw lost();
+}
+
+void Connection::wait_for_answer(Stoppable stoppable) {
+  const auto& pq = library();
+  std::optional<Clock::time_point> stopped;
+  while (true) {
+    const int unsent = pq.flush(connection_);
+    if (unsent < 0) throw lost();
+    if (unsent == 0 && pq.isBusy(connection_) == 0) return;
+    if (stop_.requested()) {
+      if (!stopped && stoppable == Stoppable::yes && !cancelled_) {
+        std::array<char, 256> why{};
+        pq.cancel(cancel_, why.data(), static_cast<int>(why.size()));
+        cancelled_ = true;
+      }
+      stopped = stopped.value_or(Clock::now());
+      if (Clock::now() - *stopped > grace) {
+        // Nobody knows what the server still does: a closed connection does nothing new.
+        close();
+        if (stoppable == Stoppable::yes) throw StoreError(Kind::stopped, "stopped");
+        throw lost();
+      }
+    }
+    const short events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
+    if (wait_for(pq.socket(connection_), events, look_interval) != 0 &&
+        pq.consumeInput(connection_) == 0) {
+      throw lost();
+    }
+  }
+}
+
+std::optional<Rows> Connection::next(Stoppable stoppable) {
+  wait_for_answer(stoppable);
+  PGresult* const result = library().getResult(connection_);
+  if (result == nullptr) return std::nullopt;
+  return Rows(result);
+}
+
+void Connection::drain() noexcept {
+  try {
+    while (connection_ != nullptr && next(Stoppable::no)) {
+    }
+  } catch (const std::exception&) {
+    close();  // whoever uses it next is told that it is lost
+  }
+}
+
+Rows Connection::checked(Rows rows) {
+  const auto status = library().resultStatus(rows.result());
+  if (status == PGRES_TUPLES_OK || status == PGRES_SINGLE_TUPLE || status == PGRES_COMMAND_OK) {
+    return rows;
+  }
+  auto error = error_of(rows.result());
+  drain();
+  throw error;
+}
+
+Rows Connection::query(const std::string& sql, const std::vector<std::string>& parameters) {
+  check_stop();
+  send(sql, parameters);
+  std::optional<Rows> last;
+  while (auto rows = next(Stoppable::yes)) last = checked(std::move(*rows));
+  if (!last) throw lost();
+  return std::move(*last);
+}
+
+void Connection::stream(const std::string& sql, const std::vector<std::string>& parameters,
+                        const std::function<void(const Rows&)>& visit) {
+  check_stop();
+  send(sql, parameters);
+  library().setSingleRowMode(connection_);
+  try {
+    while (auto rows = next(Stoppable::yes)) {
+      const auto row = checked(std::move(*rows));
+      if (row.count() > 0) visit(row);
+    }
+  } catch (const StoreError&) {
+    throw;
+  } catch (...) {
+    close();  // the rest of the answer would have to be read first
+    throw;
+  }
+}
+
+void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
+  timed_out_ = timed_out;
+  lock_wait_ = lock_wait;
+  // row_security: a policy that hides sessions would make orphans of their directories; so the
+  // server is to refuse what it would have to filter.
+  query(
+      fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED {}; SET LOCAL row_security = off; "
+                  "SET LOCAL client_encoding = 'UTF8'; SET LOCAL datestyle = 'ISO, YMD'; "
+                  "SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = 0; "
+                  "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = {}",
+                  access == Access::read_only ? "READ ONLY" : "READ WRITE", lock_wait.count()));
+}
+
+std::optional<ServerError> Connection::commit() {
+  try {
+    send("COMMIT", {});
+    std::optional<ServerError> error;
+    bool holds = false;
+    while (auto rows = next(Stoppable::no)) {
+      if (library().resultStatus(rows->result()) != PGRES_COMMAND_OK) {
+        error = error_of(rows->result());
+      } else {
+        // A transaction that has failed answers COMMIT with ROLLBACK.
+        holds = std::string_view(library().cmdStatus(rows->result())) == "COMMIT";
+      }
+    }
+    if (error) return error;
+    if (holds) return std::nullopt;
+    return ServerError(Kind::unusable, path_, "the transaction had failed before its COMMIT",
+                       "25P02");
+  } catch (const ServerError& error) {
+    return error;
+  }
+}
+
+void Connection::roll_back() noexcept {
+  try {
+    if (connection_ == nullptr) return;
+    send("ROLLBACK", {});
+    drain();
+  } catch (const std::exception&) {
+    close();
+  }
+}
+
+}  // namespace calib::postgresql

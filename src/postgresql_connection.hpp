@@ -1,0 +1,124 @@
+// A connection to the session database on a PostgreSQL server: how it connects, waits and stops,
+// and what the server's errors mean to a pass.
+//
+// Nothing here blocks in libpq. Each wait is a poll() of some milliseconds, so that the stop flag
+// ends a statement (the server is asked to cancel it) and a network that swallows everything ends
+// in an error. What the server itself is told about waiting stands in Transaction settings, which
+// are SET LOCAL: whatever role and database are configured to, and nothing is left behind.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "postgresql_rows.hpp"
+#include "postgresql_url.hpp"
+#include "session_store.hpp"
+#include "stop.hpp"
+
+namespace calib::postgresql {
+
+/// An error that the server reported, or that the connection is lost.
+class ServerError : public StoreError {
+ public:
+  ServerError(Kind kind, const std::string& path, const std::string& text, std::string state)
+      : StoreError(kind, path, text), state_(std::move(state)) {}
+  /// The SQLSTATE; empty where the connection itself failed.
+  [[nodiscard]] const std::string& state() const { return state_; }
+
+ private:
+  std::string state_;
+};
+
+class Connection {
+ public:
+  /// Connects. Throws StoreError: unusable, or stopped.
+  Connection(const DatabaseLocation& location, Access access, std::chrono::milliseconds wait,
+             const StopFlag& stop);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  Connection(Connection&&) = delete;
+  Connection& operator=(Connection&&) = delete;
+
+  /// Gives the connection up, and makes a new one. The server ends what was open on the old one.
+  void reopen();
+
+  /// One statement; parameters are $1, $2 … Throws StoreError.
+  Rows query(const std::string& sql, const std::vector<std::string>& parameters = {});
+
+  /// The same for an answer of any size: each row is visited (index 0) and forgotten.
+  void stream(const std::string& sql, const std::vector<std::string>& parameters,
+              const std::function<void(const Rows&)>& visit);
+
+  /// BEGIN. A lock is waited for as long as `lock_wait`, in each statement; then StoreError of kind
+  /// `timed_out`.
+  void begin(Access access, std::chrono::milliseconds lock_wait, StoreError::Kind timed_out);
+
+  /// COMMIT, whatever the stop flag says. Nothing where it holds.
+  std::optional<ServerError> commit();
+
+  /// Never throws. Where it fails the connection is closed, which rolls back, too.
+  void roll_back() noexcept;
+
+  /// Runs `work` in a transaction that only reads.
+  template <typename Work>
+  auto reading(Work&& work) -> decltype(work()) {
+    begin(Access::read_only, std::max(wait_, std::chrono::milliseconds{1}), StoreError::Kind::busy);
+    const RollBack at_end{*this};
+    return work();
+  }
+
+  /// Sleeps, in steps that see the stop flag. Throws StoreError (stopped).
+  void pause(std::chrono::milliseconds time) const;
+  void check_stop() const;
+
+  /// A server that is not PostgreSQL but speaks its protocol, and has neither table locks nor
+  /// advisory ones.
+  [[nodiscard]] bool is_cockroach() const;
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] std::chrono::milliseconds wait() const { return wait_; }
+
+  [[nodiscard]] StoreError failure(StoreError::Kind kind, const std::string& text) const {
+    return {kind, path_, text};
+  }
+
+ private:
+  struct RollBack {
+    Connection& connection;
+    ~RollBack() { connection.roll_back(); }
+  };
+  enum class Stoppable { yes, no };
+
+  void connect();
+  void close() noexcept;
+  [[nodiscard]] std::chrono::milliseconds connect_time() const;
+  void prepare_session();
+  void send(const std::string& sql, const std::vector<std::string>& parameters);
+  /// The next part of the answer; nothing after the last one.
+  std::optional<Rows> next(Stoppable stoppable);
+  void wait_for_answer(Stoppable stoppable);
+  void drain() noexcept;
+  Rows checked(Rows rows);
+  [[nodiscard]] ServerError lost() const;
+  [[nodiscard]] ServerError error_of(const PGresult* result) const;
+  [[nodiscard]] std::string one_line(std::string_view text) const;
+
+  std::string path_;
+  Parameters parameters_;
+  std::vector<std::string> secrets_;
+  Access access_;
+  std::chrono::milliseconds wait_;
+  const StopFlag& stop_;
+  PGconn* connection_ = nullptr;
+  PGcancel* cancel_ = nullptr;
+  StoreError::Kind timed_out_ = StoreError::Kind::busy;
+  std::chrono::milliseconds lock_wait_{0};
+  bool cancelled_ = false;
+};
+
+}  // namespace calib::postgresql

@@ -1,0 +1,20 @@
+// The statement that deletes a slice's rows.
+#pragma once
+
+#include <cstdint>
+
+#include "postgresql_closure.hpp"
+#include "postgresql_connection.hpp"
+#include "postgresql_knowledge.hpp"
+#include "session_store.hpp"
+
+namespace calib::postgresql {
+
+/// Deletes these sessions (by id), the rows of plain tables that name them or one of `other_keys`,
+/// and what `closure` has found. Adds the rows of plain tables to `counts`; returns how many
+/// sessions went.
+std::int64_t delete_rows(Connection& connection, const Knowledge& knowledge, const Closure& closure,
+                         const OwnersByKey& sessions, const OwnersByKey& other_keys,
+                         RecordCounts& counts);
+
+}  // namespace calib::postgresql

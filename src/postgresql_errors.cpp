@@ -1,0 +1,76 @@
+// What the server's errors mean to a pass, in one line each and without secrets.
+#include <fmt/format.h>
+
+#include "postgresql_connection.hpp"
+
+namespace calib::postgresql {
+
+using Kind = StoreError::Kind;
+
+std::string Connection::one_line(std::string_view text) const {
+  std::string line;
+  for (const char c : text) {
+    const bool is_space = c == '\n' || c == '\r' || c == '\t' || c == ' ';
+    if (!is_space) line += c;
+    if (is_space && !line.empty() && line.back() != ' ') line += ' ';
+  }
+  if (!line.empty() && line.back() == ' ') line.pop_back();
+  for (const auto& secret : secrets_) {
+    for (auto at = line.find(secret); at != std::string::npos; at = line.find(secret, at + 3)) {
+      line.replace(at, secret.size(), "***");
+    }
+  }
+  return line;
+}
+
+ServerError Connection::lost() const {
+  const std::string why =
+      connection_ == nullptr ? "it is closed" : one_line(library().errorMessage(connection_));
+  return {Kind::unusable, path_, "the connection to the server was lost: " + why, ""};
+}
+
+ServerError Connection::error_of(const PGresult* result) const {
+  const auto& pq = library();
+  const auto field = [&](int code) {
+    const char* text = pq.resultErrorField(result, code);
+    return std::string(text == nullptr ? "" : text);
+  };
+  const auto state = field(PG_DIAG_SQLSTATE);
+  const auto why = one_line(field(PG_DIAG_MESSAGE_PRIMARY));
+  const auto says = [&](Kind kind, const std::string& text) {
+    return ServerError(kind, path_, text, state);
+  };
+  const auto in_class = [&](std::string_view prefix) { return state.starts_with(prefix); };
+  // https://www.postgresql.org/docs/current/errcodes-appendix.html
+  if (state.empty()) return lost();
+  if (state == "55P03") {
+    const bool is_busy = timed_out_ == Kind::busy;
+    return says(timed_out_,
+                is_busy ? fmt::format("the database stayed locked for {} s; try again, or wait "
+                                      "longer with --lock-wait",
+                                      std::chrono::duration<double>(lock_wait_).count())
+                        : "another transaction holds a lock on what was to go; try again");
+  }
+  if (in_class("40")) return says(Kind::disturbed, "another transaction was in the way: " + why);
+  if (state == "57014" && stop_.requested()) return says(Kind::stopped, "stopped");
+  if (state == "53100") {
+    return says(Kind::full,
+                "there is no room on the server's disk (" + why + "); free some and run again");
+  }
+  // Integrity constraints, what triggers say, and their like.
+  if (in_class("23") || in_class("27") || in_class("44") || in_class("P0")) {
+    return says(Kind::refused, "the database would not have the change: " + why);
+  }
+  if (state == "42501") {
+    return says(Kind::unusable, why +
+                                    "; a dry run takes the right to SELECT, a pass also UPDATE "
+                                    "and DELETE, on sessions and all tables that refer to it");
+  }
+  if (state == "25006") {
+    return says(Kind::unusable,
+                "the database may only be read (" + why + "); name the primary server");
+  }
+  return says(Kind::unusable, fmt::format("the database failed: {} (SQLSTATE {})", why, state));
+}
+
+}  // namespace calib::postgresql

@@ -1,0 +1,187 @@
+#include "postgresql_schema.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace calib::postgresql {
+namespace {
+
+// A smaller table is read in a few milliseconds, and needs no index.
+constexpr std::int64_t large_table = 16 << 20;
+
+using Tables = std::map<std::string, Table>;  // by oid
+
+/// Tables and views of this name, as the search path finds them: the oid, or empty.
+std::string find_table(Connection& connection, const std::string& name) {
+  return connection.query("SELECT pg_catalog.to_regclass($1)::oid", {name}).text(0, 0);
+}
+
+std::vector<DeclaredKey> read_keys(Connection& connection) {
+  // Those of partitions stand for their parent's, which is there itself.
+  const auto rows = connection.query(
+      "SELECT con.oid, con.conrelid, con.confrelid, CASE con.confdeltype WHEN 'c' THEN 'CASCADE' "
+      "WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' WHEN 'r' THEN 'RESTRICT' ELSE "
+      "'NO ACTION' END, a.attname, b.attname FROM pg_catalog.pg_constraint con CROSS JOIN LATERAL "
+      "ROWS FROM (pg_catalog.unnest(con.conkey), pg_catalog.unnest(con.confkey)) WITH ORDINALITY "
+      "AS k(child, parent, position) JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid "
+      "AND a.attnum = k.child JOIN pg_catalog.pg_attribute b ON b.attrelid = con.confrelid AND "
+      "b.attnum = k.parent WHERE con.contype = 'f' AND con.conparentid = 0 "
+      "ORDER BY con.conname, con.oid, k.position");
+  std::vector<DeclaredKey> keys;
+  std::string last;
+  for (int row = 0; row < rows.count(); ++row) {
+    if (auto oid = rows.text(row, 0); oid != last) {
+      keys.push_back({rows.text(row, 1), rows.text(row, 2), {}, {}, rows.text(row, 3)});
+      last = std::move(oid);
+    }
+    keys.back().from.push_back(rows.text(row, 4));
+    keys.back().to.push_back(rows.text(row, 5));
+  }
+  return keys;
+}
+
+Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
+  Tables tables;
+  const std::string wanted = array_of(std::vector<std::string>(oids.begin(), oids.end()));
+  const auto rows = connection.query(
+      "SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_table_is_visible(c.oid) FROM "
+      "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
+      "c.oid = ANY ($1::oid[])",
+      {wanted});
+  for (int row = 0; row < rows.count(); ++row) {
+    const auto kind = rows.text(row, 3);
+    if (kind != "r" && kind != "p") continue;  // a view, say
+    Table table;
+    table.oid = rows.text(row, 0);
+    const auto schema = rows.text(row, 1);
+    const auto name = rows.text(row, 2);
+    table.name = rows.text(row, 4) == "t" ? name : schema + "." + name;
+    table.locked = quoted_name(schema) + "." + quoted_name(name);
+    table.sql = (kind == "r" ? "ONLY " : "") + table.locked;
+    tables.emplace(table.oid, std::move(table));
+  }
+  const auto columns = connection.query(
+      "SELECT a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, NULL), a.attnotnull, "
+      "a.attgenerated <> '' OR a.attidentity = 'a', pg_catalog.pg_get_expr(d.adbin, d.adrelid) "
+      "FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid "
+      "AND d.adnum = a.attnum WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT "
+      "a.attisdropped ORDER BY a.attnum",
+      {wanted});
+  for (int row = 0; row < columns.count(); ++row) {
+    const auto table = tables.find(columns.text(row, 0));
+    if (table == tables.end()) continue;
+    Column column;
+    column.name = columns.text(row, 1);
+    column.type = columns.text(row, 2);
+    column.not_null = columns.text(row, 3) == "t";
+    column.is_generated = columns.text(row, 4) == "t";
+    if (const auto value = columns.get(row, 5)) column.default_value = *value;
+    table->second.columns.push_back(std::move(column));
+  }
+  return tables;
+}
+
+/// Whether values of the column are texts that the app could have made.
+bool is_text(Connection& connection, const Table& table, const char* column) {
+  return connection
+             .query(
+                 "SELECT t.typcategory = 'S' OR t.oid = 'pg_catalog.uuid'::pg_catalog.regtype FROM "
+                 "pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE "
+                 "a.attrelid = $1::oid AND a.attname = $2",
+                 {table.oid, column})
+             .text(0, 0) == "t";
+}
+
+/// What only inherits from `sessions` shows among its rows, but no foreign key can refer to it.
+void refuse_heirs(Connection& connection, const Table& sessions) {
+  const auto heirs = connection.query(
+      "SELECT 1 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid "
+      "WHERE i.inhparent = $1::oid AND NOT c.relispartition",
+      {sessions.oid});
+  if (heirs.count() > 0) not_this_apps("other tables inherit from its table sessions");
+}
+
+std::vector<std::string> read_triggers(Connection& connection, const Schema& schema) {
+  std::vector<std::string> oids;
+  for (const auto& table : schema.tables) oids.push_back(table.oid);
+  const auto rows = connection.query(
+      "SELECT tgname FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') "
+      "AND tgrelid = ANY ($1::oid[]) ORDER BY tgname",
+      {array_of(oids)});
+  std::vector<std::string> names;
+  for (int row = 0; row < rows.count(); ++row) names.push_back(rows.text(row, 0));
+  return names;
+}
+
+}  // namespace
+
+const std::string& Table::type_of(const std::string& column) const {
+  return find_column(columns, column)->type;
+}
+
+Schema read_schema(Connection& connection) {
+  const auto sessions = find_table(connection, "sessions");
+  const auto images = find_table(connection, "calibration_images");
+  auto keys = read_keys(connection);
+  std::set<std::string> oids;
+  for (const auto& oid : {sessions, images}) {
+    if (!oid.empty()) oids.insert(oid);
+  }
+  for (const auto& key : keys) {
+    oids.insert(key.child);
+    oids.insert(key.parent);
+  }
+  const auto tables = read_tables(connection, oids);
+  const auto columns_of = [&](const std::string& oid) {
+    const auto table = tables.find(oid);
+    return table == tables.end() ? nullptr : &table->second.columns;
+  };
+  Schema schema;
+  schema.has_images_dir = check_app_tables(columns_of(sessions), columns_of(images));
+  std::map<std::string, const Table*> by_name;
+  for (const auto& [oid, table] : tables) by_name.emplace(table.name, &table);
+  std::erase_if(keys, [&](DeclaredKey& key) {
+    if (!tables.contains(key.child) || !tables.contains(key.parent)) return true;
+    key.child = tables.at(key.child).name;
+    key.parent = tables.at(key.parent).name;
+    return false;
+  });
+  auto cascade = cascade_of(
+      tables.at(sessions).name, keys,
+      [&](const std::string& name) -> const Columns& { return by_name.at(name)->columns; });
+  for (const auto& name : cascade.tables) schema.tables.push_back(*by_name.at(name));
+  schema.keys = std::move(cascade.keys);
+  refuse_heirs(connection, schema.sessions());
+  schema.id_is_text = is_text(connection, schema.sessions(), "id");
+  schema.images_dir_is_text =
+      schema.has_images_dir && is_text(connection, schema.sessions(), "images_dir");
+  schema.triggers = read_triggers(connection, schema);
+  return schema;
+}
+
+std::vector<Unindexed> read_unindexed(Connection& connection, const Schema& schema) {
+  std::vector<Unindexed> result;
+  for (const auto& key : schema.keys) {
+    const auto& child = schema.tables[key.child];
+    const auto& column = find_column(child.columns, key.from.front())->name;
+    const auto rows = connection.query(
+        "SELECT pg_catalog.pg_table_size(a.attrelid), EXISTS (SELECT 1 FROM pg_catalog.pg_index i "
+        "WHERE i.indrelid = a.attrelid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = "
+        "a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::oid AND a.attname = $2",
+        {child.oid, column});
+    if (rows.count() == 0 || rows.number(0, 0) < large_table || rows.text(0, 1) == "t") continue;
+    Unindexed unindexed;
+    unindexed.table = child.name;
+    unindexed.create =
+        fmt::format("CREATE INDEX CONCURRENTLY ON {} ({})", child.locked, quoted_name(column));
+    unindexed.bytes = static_cast<std::uint64_t>(rows.number(0, 0));
+    result.push_back(std::move(unindexed));
+  }
+  return result;
+}
+
+}  // namespace calib::postgresql

@@ -1,0 +1,52 @@
+// The schema of a database on a PostgreSQL server: its tables, and its own foreign keys, from the
+// catalogue.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cascade.hpp"
+#include "postgresql_connection.hpp"
+
+namespace calib::postgresql {
+
+struct Table {
+  std::string oid;
+  std::string name;  ///< for people: with its schema where that is not on the search path
+  /// As SQL, for FROM: tables that only inherit from it are no part of it, partitions are.
+  std::string sql;
+  std::string locked;  ///< as SQL, for LOCK TABLE and VACUUM
+  Columns columns;
+
+  /// The type of a column, as SQL; its array is `…[]`.
+  [[nodiscard]] const std::string& type_of(const std::string& column) const;
+};
+
+struct Schema {
+  std::vector<Table> tables;  ///< `sessions` first, then those that its rows' fate touches
+  bool has_images_dir = false;
+  bool id_is_text = false;
+  bool images_dir_is_text = false;
+  /// Those that refer to `sessions` or to a table whose rows hang on it, however deep.
+  std::vector<ForeignKey> keys;
+  std::vector<std::string> triggers;  ///< on one of the tables
+
+  [[nodiscard]] const Table& sessions() const { return tables.front(); }
+};
+
+/// A key that the server has to read a large table for, once for each row that goes.
+struct Unindexed {
+  std::string table;   ///< for people
+  std::string create;  ///< the statement that mends it
+  std::uint64_t bytes = 0;
+};
+
+/// Reads the schema, in a transaction. Throws StoreError: unusable where the database is not this
+/// app's, as the contract defines it.
+Schema read_schema(Connection& connection);
+
+/// The keys of large tables that no index helps with.
+std::vector<Unindexed> read_unindexed(Connection& connection, const Schema& schema);
+
+}  // namespace calib::postgresql

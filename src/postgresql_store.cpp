@@ -1,0 +1,200 @@
+// The session database on a PostgreSQL server. The postgresql_*.cpp files are the only ones that
+// see libpq: not libpqxx, whose calls block in libpq until the server answers, so that neither a
+// signal nor a dead network could end them.
+//
+// What keeps passes and the app apart:
+// - One connection does all of a pass, and holds an advisory lock from before anything is settled
+//   until the end. Two passes on two machines that share the uploads folder so exclude each other.
+//   And where a pass is killed while the server works on its COMMIT, the server's process goes on
+//   with it and holds the lock until it is done: only then does the next pass ask which sessions
+//   are there. A pooler between would take the lock's connection away, so it is refused.
+// - A slice is a transaction as in postgresql_transaction.hpp.
+// - A COMMIT that was not answered is settled in the same way: connect again, wait for the lock,
+//   ask.
+// A dry run takes no lock, and its transactions are READ ONLY: SELECT is all that its role needs.
+//
+// CockroachDB speaks the same protocol and has neither lock. Its transactions are serializable:
+// what was read of sessions before the commit is still so at the commit, or it fails with 40001
+// and is tried again. Only the folder's own lock keeps two passes apart there.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "postgresql_closure.hpp"
+#include "postgresql_connection.hpp"
+#include "postgresql_knowledge.hpp"
+#include "postgresql_schema.hpp"
+#include "postgresql_survey.hpp"
+#include "postgresql_transaction.hpp"
+#include "text.hpp"
+
+namespace calib::postgresql {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+using Kind = StoreError::Kind;
+
+// `cali`: with the number of the table it is this tool's own lock on these sessions.
+constexpr std::int32_t lock_class = 0x63616c69;
+constexpr milliseconds lock_poll{50};
+
+class PostgresqlStore : public SessionStore {
+ public:
+  PostgresqlStore(const DatabaseLocation& location, Access access, milliseconds wait,
+                  const StopFlag& stop)
+      : connection_(location, access, wait, stop) {
+    connection_.reading([&] {
+      try {
+        knowledge_.learn(read_schema(connection_));
+      } catch (const ServerError&) {
+        throw;
+      } catch (const StoreError& error) {
+        if (!error.path().empty()) throw;
+        throw connection_.failure(error.kind(), error.text());
+      }
+      unindexed_ = read_unindexed(connection_, knowledge_.schema);
+    });
+    if (access == Access::read_write) take_lock();
+  }
+
+  void visit_sessions(const SessionVisitor& visit) override {
+    connection_.reading([&] {
+      const auto& schema = knowledge_.schema;
+      knowledge_.looked_up_to = oldest_transaction(connection_);
+      keys_ = {};
+      connection_.stream(
+          fmt::format("SELECT {} FROM {} s", session_columns(schema), schema.sessions().sql), {},
+          [&](const Rows& rows) {
+            const auto row = session_row(connection_, schema, rows, 0, 0);
+            keys_.add(row.id);
+            visit(row);
+          });
+      keys_.settle();
+    });
+  }
+
+  Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) override {
+    knowledge_.doomed = doomed;
+    keys_.set_doomed(doomed);
+    return connection_.reading(
+        [&] { return survey_records(connection_, knowledge_, keys_, leaked); });
+  }
+
+  std::unique_ptr<StoreTransaction> begin(milliseconds wait) override {
+    return std::make_unique<Transaction>(connection_, knowledge_, wait);
+  }
+
+  std::vector<bool> present(std::span<const OwnerIndex> owners) override {
+    connection_.reopen();
+    take_lock();
+    return connection_.reading([&] {
+      std::vector<std::string> ids;
+      for (const auto owner : owners) ids.emplace_back(knowledge_.key_of(owner));
+      const auto there = standing(connection_, knowledge_.schema, ids);
+      std::vector<bool> result;
+      for (const auto& id : ids) result.push_back(there.contains(id));
+      return result;
+    });
+  }
+
+  std::optional<std::uint64_t> free_bytes() override { return std::nullopt; }
+
+  /// VACUUM FULL would give all free pages back, and keep everybody out for as long as it copies
+  /// the tables; nobody here can see whether the server has room for the copy. The plain one keeps
+  /// nobody waiting: it makes the space usable again, and gives back what is free at the end of
+  /// the tables.
+  std::uint64_t vacuum() override {
+    const auto before = size();
+    for (const auto& table : knowledge_.schema.tables) {
+      require_owner(table);
+      connection_.query("VACUUM (ANALYZE) " + table.locked);
+    }
+    const auto after = size();
+    return before > after ? before - after : 0;
+  }
+
+  [[nodiscard]] std::vector<std::string> remarks() const override {
+    std::vector<std::string> result;
+    const auto& triggers = knowledge_.schema.triggers;
+    if (!triggers.empty()) {
+      result.push_back(
+          fmt::format("{}: the database has {} on tables of sessions ({}, …); a pass lets them run",
+                      connection_.path(), count_text(triggers.size(), "trigger", "triggers"),
+                      triggers.front()));
+    }
+    for (const auto& unindexed : unindexed_) {
+      result.push_back(fmt::format(
+          "{}: the server reads all {} of {} for each session that goes, for want of an index; as "
+          "its owner: {}",
+          connection_.path(), size_text(unindexed.bytes), unindexed.table, unindexed.create));
+    }
+    return result;
+  }
+
+ private:
+  void take_lock() {
+    if (connection_.is_cockroach()) return;
+    const auto deadline = Clock::now() + connection_.wait();
+    const auto number = std::stoul(knowledge_.schema.sessions().oid);
+    const std::vector<std::string> key{
+        std::to_string(lock_class),
+        std::to_string(static_cast<std::int32_t>(static_cast<std::uint32_t>(number)))};
+    while (connection_.query("SELECT pg_catalog.pg_try_advisory_lock($1::int4, $2::int4)", key)
+               .text(0, 0) != "t") {
+      if (Clock::now() >= deadline) {
+        throw connection_.failure(
+            Kind::busy,
+            "another pass is at work on this database, or the server is still ending one; try "
+            "again when it is done, or wait longer with --lock-wait");
+      }
+      connection_.pause(lock_poll);
+    }
+  }
+
+  void require_owner(const Table& table) {
+    // The server would only warn.
+    const auto may = connection_.query(
+        "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c WHERE "
+        "c.oid = $1::oid",
+        {table.oid});
+    if (may.count() == 0 || may.text(0, 0) == "t") return;
+    throw connection_.failure(
+        Kind::unusable,
+        fmt::format("not vacuumed: {} is not this role's own; leave that to autovacuum, or "
+                    "connect as the owner",
+                    table.name));
+  }
+
+  std::uint64_t size() {
+    std::uint64_t bytes = 0;
+    for (const auto& table : knowledge_.schema.tables) {
+      const auto rows = connection_.query(
+          "SELECT sum(pg_catalog.pg_total_relation_size(p.relid)) FROM "
+          "pg_catalog.pg_partition_tree($1::oid) p",
+          {table.oid});
+      bytes += static_cast<std::uint64_t>(rows.number(0, 0));
+    }
+    return bytes;
+  }
+
+  Connection connection_;
+  Knowledge knowledge_;
+  SessionKeys keys_;
+  std::vector<Unindexed> unindexed_;
+};
+
+}  // namespace
+}  // namespace calib::postgresql
+
+namespace calib {
+
+std::unique_ptr<SessionStore> open_postgresql_store(const DatabaseLocation& location, Access access,
+                                                    std::chrono::milliseconds wait,
+                                                    const StopFlag& stop) {
+  return std::make_unique<postgresql::PostgresqlStore>(location, access, wait, stop);
+}
+
+}  // namespace calib

@@ -1,0 +1,83 @@
+// One write transaction on a PostgreSQL server.
+//
+// Many write at once there, and each sees what the others have committed (READ COMMITTED). So a
+// slice holds, from when it chooses a session until it commits, that session's row, FOR UPDATE:
+// nobody can change it, and an INSERT of an image for it waits on the row (its foreign key takes
+// FOR KEY SHARE of it) and fails when the session is gone. An image that was inserted before is
+// there for the DELETE to find, which takes a later snapshot. Who has the row first is not waited
+// for while the slice holds others': it comes later, when that transaction is done.
+//
+// Nobody else is kept waiting by that. Only before the commit, when all else is done, seal() takes
+// the lock that keeps everyone from adding or changing sessions (SHARE ROW EXCLUSIVE, which
+// conflicts with what writers of the table take, and not with the FOR KEY SHARE of those who write
+// images of other sessions), looks what sessions have come meanwhile, and commits: a few
+// milliseconds, whatever the deletion took. Without an index on the column that refers to sessions
+// the server reads that table for each session that goes, and this can take seconds.
+//
+// A lock that is queued for keeps out all who come later, so it is asked for with a short time-out.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "postgresql_closure.hpp"
+#include "postgresql_connection.hpp"
+#include "postgresql_knowledge.hpp"
+#include "session_store.hpp"
+
+namespace calib::postgresql {
+
+class Transaction : public StoreTransaction {
+ public:
+  /// Waits until sessions could be locked, `wait` at most, and begins.
+  Transaction(Connection& connection, Knowledge& knowledge, std::chrono::milliseconds wait);
+  ~Transaction() override;
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  Transaction(Transaction&&) = delete;
+  Transaction& operator=(Transaction&&) = delete;
+
+  void require_writable() override;
+  std::vector<Refusal> choose(std::span<const OwnerIndex> owners) override;
+  std::vector<Refusal> withdraw(std::span<const OwnerIndex> owners) override;
+  void visit_new_sessions(const SessionVisitor& visit) override;
+  void delete_records(RecordCounts& counts) override;
+  Sealed seal() override;
+  CommitOutcome commit() override;
+  [[nodiscard]] StoreError commit_error() const override { return *commit_error_; }
+
+ private:
+  void wait_for_sessions(std::chrono::milliseconds wait);
+  bool try_lock_sessions();
+  std::vector<Refusal> recheck_sessions(const std::vector<OwnerIndex>& owners);
+  std::set<OwnerIndex> lock_rows(const std::vector<OwnerIndex>& owners,
+                                 std::vector<Refusal>& refusals);
+  std::vector<Refusal> recheck_leaked(const std::vector<OwnerIndex>& owners);
+  void find_stereo_keys();
+  void start_closure();
+  std::vector<Refusal> refuse_held();
+  void drop_chosen(std::span<const OwnerIndex> owners);
+  [[nodiscard]] std::vector<std::string> ids_of(const std::vector<OwnerIndex>& owners) const;
+
+  Connection& connection_;
+  Knowledge& knowledge_;
+  Closure closure_;
+  bool open_ = false;
+  bool sealed_ = false;
+  std::chrono::milliseconds patience_;  ///< what is left to wait for rows that others hold
+  std::vector<OwnerIndex> chosen_;      ///< sorted
+  OwnersByKey ids_;                     ///< of the chosen sessions
+  std::multimap<OwnerIndex, std::string> stereo_keys_;  ///< of the chosen
+  OwnersByKey other_keys_;                              ///< leaked and stereo keys of the chosen
+  std::vector<std::string> deleted_leaked_;             ///< keys whose records went
+  std::optional<std::uint32_t> begun_at_;               ///< for Knowledge::looked_up_to
+  bool has_looked_ = false;                             ///< at the new sessions
+  std::optional<StoreError> commit_error_;
+};
+
+}  // namespace calib::postgresql

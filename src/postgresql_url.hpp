@@ -1,0 +1,25 @@
+// A PostgreSQL URL as the app's SQLAlchemy reads it, taken apart into what libpq connects with.
+// libpq would read the URL itself, but by other rules (a `/` may stand in SQLAlchemy's passwords),
+// and its complaints quote what it could not read, which may be a piece of the password.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace calib::postgresql {
+
+/// Keywords of libpq and their values, in order; a later one of the same name counts.
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+/// `url` as database_location has let it pass. User and password are percent-decoded, the query's
+/// names and values too, where they win over the rest; several `host=name:port` are tried in turn.
+/// asyncpg's `ssl` is libpq's `sslmode`. Throws std::invalid_argument: one line that quotes
+/// nothing which could be a secret.
+Parameters read_url(std::string_view url);
+
+/// Those of the values that nobody may see.
+std::vector<std::string> secrets_of(const Parameters& parameters);
+
+}  // namespace calib::postgresql
