@@ -34,6 +34,12 @@ class ServerError : public StoreError {
   std::string state_;
 };
 
+/// How often whoever waits looks at the stop flag.
+inline constexpr std::chrono::milliseconds look_interval{20};
+
+/// Waits until the socket is ready for one of `events` (as poll() has them); 0: the time is over.
+int wait_for_socket(int socket, short events, std::chrono::milliseconds time);
+
 class Connection {
  public:
   /// Connects. Throws StoreError: unusable, or stopped.

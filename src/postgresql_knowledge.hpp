@@ -35,6 +35,8 @@ struct Knowledge {
   std::vector<bool> covered;                ///< for each table: its rows are Closure's to find
   std::vector<std::size_t> counted_tables;  ///< index in Schema::tables for each column of counts
   bool needs_closure = false;
+  bool skips_checks = false;  ///< see Transaction
+  std::string references;     ///< see read_references()
   std::span<const DoomedKey> doomed;
   std::vector<std::string> leaked_keys;
   /// `stereo_<a>_<b>` keys by the doomed sessions that they name.

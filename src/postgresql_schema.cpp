@@ -105,13 +105,17 @@ void refuse_heirs(Connection& connection, const Table& sessions) {
   if (heirs.count() > 0) not_this_apps("other tables inherit from its table sessions");
 }
 
-std::vector<std::string> read_triggers(Connection& connection, const Schema& schema) {
+std::string oids_of(const Schema& schema) {
   std::vector<std::string> oids;
   for (const auto& table : schema.tables) oids.push_back(table.oid);
+  return array_of(oids);
+}
+
+std::vector<std::string> read_triggers(Connection& connection, const Schema& schema) {
   const auto rows = connection.query(
       "SELECT tgname FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') "
       "AND tgrelid = ANY ($1::oid[]) ORDER BY tgname",
-      {array_of(oids)});
+      {oids_of(schema)});
   std::vector<std::string> names;
   for (int row = 0; row < rows.count(); ++row) names.push_back(rows.text(row, 0));
   return names;
@@ -161,6 +165,34 @@ Schema read_schema(Connection& connection) {
       schema.has_images_dir && is_text(connection, schema.sessions(), "images_dir");
   schema.triggers = read_triggers(connection, schema);
   return schema;
+}
+
+std::string read_references(Connection& connection, const Schema& schema) {
+  return connection
+      .query(
+          "SELECT pg_catalog.string_agg(oid::text, ' ' ORDER BY oid) FROM pg_catalog.pg_constraint "
+          "WHERE contype = 'f' AND confrelid = ANY ($1::oid[])",
+          {oids_of(schema)})
+      .text(0, 0);
+}
+
+bool may_skip_checks(Connection& connection, const Schema& schema) {
+  const bool only_looked_at =
+      schema.triggers.empty() &&
+      std::none_of(schema.keys.begin(), schema.keys.end(), [](const ForeignKey& key) {
+        return key.role == Role::set_null || key.role == Role::set_default;
+      });
+  if (!only_looked_at || connection.is_cockroach()) return false;
+  connection.query("SAVEPOINT calib_cleanup");
+  try {
+    connection.query("SET LOCAL session_replication_role = replica");
+  } catch (const ServerError& error) {
+    if (error.state() != "42501") throw;
+    connection.query("ROLLBACK TO SAVEPOINT calib_cleanup");
+    return false;
+  }
+  connection.query("ROLLBACK TO SAVEPOINT calib_cleanup");
+  return true;
 }
 
 std::vector<Unindexed> read_unindexed(Connection& connection, const Schema& schema) {

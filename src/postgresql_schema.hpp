@@ -42,6 +42,13 @@ struct Unindexed {
   std::uint64_t bytes = 0;
 };
 
+/// Every foreign key that refers to one of the tables, in one text: two equal ones mean the same.
+std::string read_references(Connection& connection, const Schema& schema);
+
+/// Whether the foreign keys of rows that go can be left to us (the right to do without triggers):
+/// where nothing but references is looked at by them.
+bool may_skip_checks(Connection& connection, const Schema& schema);
+
 /// Reads the schema, in a transaction. Throws StoreError: unusable where the database is not this
 /// app's, as the contract defines it.
 Schema read_schema(Connection& connection);

@@ -55,7 +55,11 @@ class PostgresqlStore : public SessionStore {
         if (!error.path().empty()) throw;
         throw connection_.failure(error.kind(), error.text());
       }
-      unindexed_ = read_unindexed(connection_, knowledge_.schema);
+      const auto& schema = knowledge_.schema;
+      unindexed_ = read_unindexed(connection_, schema);
+      knowledge_.references = read_references(connection_, schema);
+      knowledge_.skips_checks =
+          access == Access::read_write && may_skip_checks(connection_, schema);
     });
     if (access == Access::read_write) take_lock();
   }
@@ -126,6 +130,7 @@ class PostgresqlStore : public SessionStore {
                       triggers.front()));
     }
     for (const auto& unindexed : unindexed_) {
+      if (knowledge_.skips_checks) continue;
       result.push_back(fmt::format(
           "{}: the server reads all {} of {} for each session that goes, for want of an index; as "
           "its owner: {}",

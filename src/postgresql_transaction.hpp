@@ -14,6 +14,12 @@
 // milliseconds, whatever the deletion took. Without an index on the column that refers to sessions
 // the server reads that table for each session that goes, and this can take seconds.
 //
+// Where the role may (a superuser may), the server is told not to look for references to what goes
+// (session_replication_role), for that one statement: it deletes them itself, all at once, and the
+// locks above keep new ones out. Foreign keys that were made meanwhile are looked for after it: the
+// statement's own locks keep more from being made. Not where triggers would be passed over, or
+// where references are to be set to something else.
+//
 // A lock that is queued for keeps out all who come later, so it is asked for with a short time-out.
 #pragma once
 
@@ -59,6 +65,7 @@ class Transaction : public StoreTransaction {
                                  std::vector<Refusal>& refusals);
   std::vector<Refusal> recheck_leaked(const std::vector<OwnerIndex>& owners);
   void find_stereo_keys();
+  std::int64_t delete_chosen(RecordCounts& counts);
   void start_closure();
   std::vector<Refusal> refuse_held();
   void drop_chosen(std::span<const OwnerIndex> owners);
@@ -69,9 +76,11 @@ class Transaction : public StoreTransaction {
   Closure closure_;
   bool open_ = false;
   bool sealed_ = false;
-  std::chrono::milliseconds patience_;  ///< what is left to wait for rows that others hold
-  std::vector<OwnerIndex> chosen_;      ///< sorted
-  OwnersByKey ids_;                     ///< of the chosen sessions
+  /// What is left to wait for rows that others hold: they are writing an image, or sit idle in a
+  /// transaction.
+  std::chrono::milliseconds patience_{60};
+  std::vector<OwnerIndex> chosen_;                      ///< sorted
+  OwnersByKey ids_;                                     ///< of the chosen sessions
   std::multimap<OwnerIndex, std::string> stereo_keys_;  ///< of the chosen
   OwnersByKey other_keys_;                              ///< leaked and stereo keys of the chosen
   std::vector<std::string> deleted_leaked_;             ///< keys whose records went

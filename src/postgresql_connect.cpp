@@ -1,0 +1,119 @@
+// How a connection is made, and what the server is told about it.
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <new>
+
+#include "postgresql_connection.hpp"
+
+namespace calib::postgresql {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Kind = StoreError::Kind;
+using std::chrono::milliseconds;
+
+// To connect, where the URL (or PGCONNECT_TIMEOUT) does not say for how long. Whoever waits for a
+// shell's completion waits less.
+constexpr milliseconds shortest_connect{2'000};
+constexpr milliseconds longest_connect{10'000};
+
+// Where nobody says otherwise, a peer that has gone silent is given up after some 15 s.
+constexpr std::array<std::pair<const char*, const char*>, 5> network_defaults{{
+    {"keepalives_idle", "5"},
+    {"keepalives_interval", "5"},
+    {"keepalives_count", "2"},
+    {"tcp_user_timeout", "15000"},
+    {"fallback_application_name", "calib-cleanup"},
+}};
+
+void ignore_notice(void* /*unused*/, const char* /*unused*/) {}
+
+}  // namespace
+
+int wait_for_socket(int socket, short events, milliseconds time) {
+  pollfd descriptor{socket, events, 0};
+  return ::poll(&descriptor, 1, static_cast<int>(time.count()));
+}
+
+milliseconds Connection::connect_time() const {
+  const auto& pq = library();
+  auto time = std::clamp(wait_, shortest_connect, longest_connect);
+  PQconninfoOption* const options = pq.conninfo(connection_);
+  for (const auto* option = options; option != nullptr && option->keyword != nullptr; ++option) {
+    if (std::string_view(option->keyword) != "connect_timeout" || option->val == nullptr) continue;
+    const std::string_view digits = option->val;
+    int seconds = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+    if (seconds > 0) time = std::chrono::seconds{seconds};
+  }
+  pq.conninfoFree(options);
+  return time;
+}
+
+void Connection::connect() {
+  const auto& pq = library();
+  std::vector<const char*> names;
+  std::vector<const char*> values;
+  for (const auto& [name, value] : network_defaults) {
+    names.push_back(name);
+    values.push_back(value);
+  }
+  for (const auto& [name, value] : parameters_) {
+    names.push_back(name.c_str());
+    values.push_back(value.c_str());
+  }
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+  connection_ = pq.connectStartParams(names.data(), values.data(), 0);
+  if (connection_ == nullptr) throw std::bad_alloc();
+  pq.setNoticeProcessor(connection_, ignore_notice, nullptr);
+  const auto fail = [&](const std::string& why) {
+    return failure(Kind::unusable, fmt::format("the server cannot be used: {}", why));
+  };
+  if (pq.status(connection_) == CONNECTION_BAD) {
+    throw fail(one_line(pq.errorMessage(connection_)));
+  }
+  const auto time = connect_time();
+  const auto deadline = Clock::now() + time;
+  auto wanted = PGRES_POLLING_WRITING;
+  while (wanted != PGRES_POLLING_OK) {
+    if (wanted == PGRES_POLLING_FAILED) throw fail(one_line(pq.errorMessage(connection_)));
+    check_stop();
+    if (Clock::now() > deadline) {
+      throw fail(fmt::format("it has not answered for {} s; see connect_timeout in its URL",
+                             std::chrono::duration<double>(time).count()));
+    }
+    const short events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+    if (wait_for_socket(pq.socket(connection_), events, look_interval) != 0) {
+      wanted = pq.connectPoll(connection_);
+    }
+  }
+  cancel_ = pq.getCancel(connection_);
+  if (cancel_ == nullptr || pq.setnonblocking(connection_, 1) != 0) throw std::bad_alloc();
+}
+
+void Connection::prepare_session() {
+  if (access_ == Access::read_only || is_cockroach()) return;
+  const auto& pq = library();
+  // Behind a pooler the next transaction may be another connection's, and a lock that outlasts a
+  // transaction would stay with nobody to release it.
+  if (query("SELECT pg_catalog.pg_backend_pid()").number(0, 0) != pq.backendPID(connection_)) {
+    throw failure(Kind::unusable,
+                  "this is a connection pooler, through which no lock can be held for a whole "
+                  "pass; name the PostgreSQL server itself");
+  }
+  // A server that does not notice that this machine is gone would keep its locks for hours. Those
+  // of them that this server knows; on a Unix socket they mean nothing.
+  query(
+      "SELECT pg_catalog.set_config(s.name, v.value, false) FROM pg_catalog.pg_settings s JOIN "
+      "(VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'), "
+      "('tcp_keepalives_count', '2'), ('tcp_user_timeout', '15000'), "
+      "('client_connection_check_interval', '2000'), ('idle_session_timeout', '0')) "
+      "AS v(name, value) ON s.name = v.name");
+}
+
+}  // namespace calib::postgresql
