@@ -19,6 +19,9 @@ using std::chrono::milliseconds;
 // What an answer may take once the pass is to stop: the rest of the second is for the folder.
 constexpr milliseconds grace{600};
 
+// A server that waits for a standby may never answer: then the next pass asks what became of it.
+constexpr std::chrono::minutes longest_commit{1};
+
 }  // namespace
 
 Connection::Connection(const DatabaseLocation& location, Access access, milliseconds wait,
@@ -89,11 +92,16 @@ void Connection::send(const std::string& sql, const std::vector<std::string>& pa
 
 void Connection::wait_for_answer(Stoppable stoppable) {
   const auto& pq = library();
+  const auto began = Clock::now();
   std::optional<Clock::time_point> stopped;
   while (true) {
     const int unsent = pq.flush(connection_);
     if (unsent < 0) throw lost();
     if (unsent == 0 && pq.isBusy(connection_) == 0) return;
+    if (stoppable == Stoppable::no && Clock::now() - began > longest_commit) {
+      close();
+      throw lost();
+    }
     if (stop_.requested()) {
       if (!stopped && stoppable == Stoppable::yes && !cancelled_) {
         std::array<char, 256> why{};

@@ -1,11 +1,37 @@
 // What the server's errors mean to a pass, in one line each and without secrets.
 #include <fmt/format.h>
 
+#include <string_view>
+
 #include "postgresql_connection.hpp"
 
 namespace calib::postgresql {
 
 using Kind = StoreError::Kind;
+
+namespace {
+
+/// A short one, which may be a part of any word, where it is a word.
+void mask(std::string& line, const std::string& secret) {
+  constexpr std::size_t short_one = 6;
+  constexpr std::string_view stars = "***";
+  const auto is_in_word = [&](std::size_t at) {
+    const auto c = at < line.size() ? line[at] : ' ';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  };
+  for (auto at = line.find(secret); at != std::string::npos;) {
+    const auto after = at + secret.size();
+    const bool is_part = is_in_word(at - 1) || is_in_word(after);
+    if (secret.size() < short_one && is_part) {
+      at = line.find(secret, at + 1);
+    } else {
+      line.replace(at, secret.size(), stars);
+      at = line.find(secret, at + stars.size());
+    }
+  }
+}
+
+}  // namespace
 
 std::string Connection::one_line(std::string_view text) const {
   std::string line;
@@ -15,11 +41,7 @@ std::string Connection::one_line(std::string_view text) const {
     if (is_space && !line.empty() && line.back() != ' ') line += ' ';
   }
   if (!line.empty() && line.back() == ' ') line.pop_back();
-  for (const auto& secret : secrets_) {
-    for (auto at = line.find(secret); at != std::string::npos; at = line.find(secret, at + 3)) {
-      line.replace(at, secret.size(), "***");
-    }
-  }
+  for (const auto& secret : secrets_) mask(line, secret);
   return line;
 }
 
