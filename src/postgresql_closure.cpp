@@ -31,9 +31,9 @@ Closure::Referred Closure::referred_by(const ForeignKey& key, Keys keys) const {
       referred.owners.push_back({owner});
     }
     if (keys == Keys::sessions || !key.is_session_id) return referred;
-    for (const auto& [other, owners] : other_keys_) {
+    for (const auto& [other, named] : other_keys_) {
       referred.columns.front().push_back(other);
-      referred.owners.push_back(owners);
+      referred.owners.push_back(named.owners);
     }
     return referred;
   }
@@ -112,7 +112,7 @@ void Closure::find(const std::vector<Start>& starts) {
     if (start.is_session) {
       sessions_.emplace(start.key, start.owner);
     } else {
-      other_keys_[start.key].insert(start.owner);
+      other_keys_[start.key].owners.insert(start.owner);
     }
   }
   // A key whose parent's rows have grown is followed (again), until nothing grows: cycles end too.
@@ -155,18 +155,15 @@ std::vector<Refusal> Closure::held() {
 void Closure::withdraw(std::span<const OwnerIndex> owners) {
   const std::set<OwnerIndex> out(owners.begin(), owners.end());
   std::erase_if(sessions_, [&](const auto& session) { return out.contains(session.second); });
-  const auto withdraw_from = [&](auto& entries, const auto& owners_of) {
-    for (auto entry = entries.begin(); entry != entries.end();) {
-      auto& left = owners_of(entry->second);
+  const auto withdraw_from = [&](auto& rows) {
+    for (auto row = rows.begin(); row != rows.end();) {
+      auto& left = row->second.owners;
       std::erase_if(left, [&](OwnerIndex owner) { return out.contains(owner); });
-      entry = left.empty() ? entries.erase(entry) : std::next(entry);
+      row = left.empty() ? rows.erase(row) : std::next(row);
     }
   };
-  withdraw_from(
-      other_keys_, [](auto& left) -> auto& { return left; });
-  for (auto& table : going_)
-    withdraw_from(
-        table, [](Row & row) -> auto& { return row.owners; });
+  withdraw_from(other_keys_);
+  for (auto& table : going_) withdraw_from(table);
 }
 
 void Closure::count(RecordCounts& counts,
@@ -185,6 +182,7 @@ std::vector<std::string> Closure::deletions(
     for (const auto& [place, row] : table) places[place.relation].push_back(place.ctid);
   }
   std::vector<std::string> statements;
+  statements.reserve(places.size());
   for (const auto& [relation, ctids] : places) {
     statements.push_back(fmt::format("DELETE FROM ONLY {} WHERE ctid = ANY ({}::tid[]) RETURNING 1",
                                      relation, parameter(array_of(ctids))));

@@ -14,6 +14,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "postgresql_connection.hpp"
@@ -61,7 +62,9 @@ class Closure {
   struct Place {
     std::string relation;  ///< as SQL: the table itself, or the partition
     std::string ctid;
-    auto operator<=>(const Place&) const = default;
+    friend bool operator<(const Place& a, const Place& b) {
+      return std::tie(a.relation, a.ctid) < std::tie(b.relation, b.ctid);
+    }
   };
   /// What is referred to by a key, and who goes with it.
   struct Referred {
@@ -86,7 +89,7 @@ class Closure {
   Lock lock_;
   std::vector<std::set<std::string>> referred_columns_;  ///< for each table
   std::map<std::string, OwnerIndex> sessions_;
-  std::map<std::string, std::set<OwnerIndex>> other_keys_;
+  std::map<std::string, Row> other_keys_;    ///< without values
   std::vector<std::map<Place, Row>> going_;  ///< for each table
 };
 

@@ -145,9 +145,9 @@ Rows Connection::checked(Rows rows) {
   if (status == PGRES_TUPLES_OK || status == PGRES_SINGLE_TUPLE || status == PGRES_COMMAND_OK) {
     return rows;
   }
-  auto error = error_of(rows.result());
+  const auto error = error_of(rows.result());
   drain();
-  throw error;
+  throw ServerError(error);
 }
 
 Rows Connection::query(const std::string& sql, const std::vector<std::string>& parameters) {

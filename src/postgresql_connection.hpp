@@ -75,7 +75,7 @@ class Connection {
   template <typename Work>
   auto reading(Work&& work) -> decltype(work()) {
     begin(Access::read_only, std::max(wait_, std::chrono::milliseconds{1}), StoreError::Kind::busy);
-    const RollBack at_end{*this};
+    const RollBack at_end(*this);
     return work();
   }
 
@@ -94,9 +94,17 @@ class Connection {
   }
 
  private:
-  struct RollBack {
-    Connection& connection;
-    ~RollBack() { connection.roll_back(); }
+  class RollBack {
+   public:
+    explicit RollBack(Connection& connection) : connection_(connection) {}
+    ~RollBack() { connection_.roll_back(); }
+    RollBack(const RollBack&) = delete;
+    RollBack& operator=(const RollBack&) = delete;
+    RollBack(RollBack&&) = delete;
+    RollBack& operator=(RollBack&&) = delete;
+
+   private:
+    Connection& connection_;
   };
   enum class Stoppable { yes, no };
 

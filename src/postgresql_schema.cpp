@@ -59,9 +59,9 @@ Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
     table.oid = rows.text(row, 0);
     const auto schema = rows.text(row, 1);
     const auto name = rows.text(row, 2);
-    table.name = rows.text(row, 4) == "t" ? name : schema + "." + name;
-    table.locked = quoted_name(schema) + "." + quoted_name(name);
-    table.sql = (kind == "r" ? "ONLY " : "") + table.locked;
+    table.name = rows.text(row, 4) == "t" ? name : fmt::format("{}.{}", schema, name);
+    table.locked = fmt::format("{}.{}", quoted_name(schema), quoted_name(name));
+    table.sql = fmt::format("{}{}", kind == "r" ? "ONLY " : "", table.locked);
     tables.emplace(table.oid, std::move(table));
   }
   const auto columns = connection.query(
@@ -107,6 +107,7 @@ void refuse_heirs(Connection& connection, const Table& sessions) {
 
 std::string oids_of(const Schema& schema) {
   std::vector<std::string> oids;
+  oids.reserve(schema.tables.size());
   for (const auto& table : schema.tables) oids.push_back(table.oid);
   return array_of(oids);
 }

@@ -99,6 +99,7 @@ class PostgresqlStore : public SessionStore {
       for (const auto owner : owners) ids.emplace_back(knowledge_.key_of(owner));
       const auto there = standing(connection_, knowledge_.schema, ids);
       std::vector<bool> result;
+      result.reserve(ids.size());
       for (const auto& id : ids) result.push_back(there.contains(id));
       return result;
     });
