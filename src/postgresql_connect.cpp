@@ -112,7 +112,8 @@ void Connection::prepare_session() {
       "SELECT pg_catalog.set_config(s.name, v.value, false) FROM pg_catalog.pg_settings s JOIN "
       "(VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'), "
       "('tcp_keepalives_count', '2'), ('tcp_user_timeout', '15000'), "
-      "('client_connection_check_interval', '2000'), ('idle_session_timeout', '0')) "
+      "('client_connection_check_interval', '2000'), ('idle_session_timeout', '0'), "
+      "('statement_timeout', '0')) "
       "AS v(name, value) ON s.name = v.name");
 }
 

@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 
@@ -18,6 +19,9 @@ using std::chrono::milliseconds;
 
 // What an answer may take once the pass is to stop: the rest of the second is for the folder.
 constexpr milliseconds grace{600};
+
+// What lock_timeout can hold: 24 days.
+constexpr milliseconds longest_lock_wait{std::numeric_limits<std::int32_t>::max()};
 
 // A server that waits for a standby may never answer: then the next pass asks what became of it.
 constexpr std::chrono::minutes longest_commit{1};
@@ -179,7 +183,7 @@ void Connection::stream(const std::string& sql, const std::vector<std::string>& 
 
 void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
   timed_out_ = timed_out;
-  lock_wait_ = lock_wait;
+  lock_wait_ = std::min<milliseconds>(lock_wait, longest_lock_wait);
   // row_security: a policy that hides sessions would make orphans of their directories; so the
   // server is to refuse what it would have to filter.
   query(
@@ -187,7 +191,7 @@ void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
                   "SET LOCAL client_encoding = 'UTF8'; SET LOCAL datestyle = 'ISO, YMD'; "
                   "SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = 0; "
                   "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = {}",
-                  access == Access::read_only ? "READ ONLY" : "READ WRITE", lock_wait.count()));
+                  access == Access::read_only ? "READ ONLY" : "READ WRITE", lock_wait_.count()));
 }
 
 std::optional<ServerError> Connection::commit() {

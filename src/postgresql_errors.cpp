@@ -84,9 +84,11 @@ ServerError Connection::error_of(const PGresult* result) const {
     return says(Kind::refused, "the database would not have the change: " + why);
   }
   if (state == "42501") {
-    return says(Kind::unusable, why +
-                                    "; a dry run takes the right to SELECT, a pass also UPDATE "
-                                    "and DELETE, on sessions and all tables that refer to it");
+    return says(
+        Kind::unusable,
+        why +
+            "; a dry run takes the right to SELECT, a pass also UPDATE "
+            "and DELETE, on sessions and all tables that refer to it, and on all of their rows");
   }
   if (state == "25006") {
     return says(Kind::unusable,

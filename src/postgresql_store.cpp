@@ -115,7 +115,8 @@ class PostgresqlStore : public SessionStore {
     const auto before = size();
     for (const auto& table : knowledge_.schema.tables) {
       require_owner(table);
-      connection_.query("VACUUM (ANALYZE) " + table.locked);
+      // Where somebody has the table locked, it is left for another day.
+      connection_.query("VACUUM (ANALYZE, SKIP_LOCKED) " + table.locked);
     }
     const auto after = size();
     return before > after ? before - after : 0;

@@ -11,8 +11,9 @@
 // the lock that keeps everyone from adding or changing sessions (SHARE ROW EXCLUSIVE, which
 // conflicts with what writers of the table take, and not with the FOR KEY SHARE of those who write
 // images of other sessions), looks what sessions have come meanwhile, and commits: a few
-// milliseconds, whatever the deletion took. Without an index on the column that refers to sessions
-// the server reads that table for each session that goes, and this can take seconds.
+// milliseconds, whatever the deletion took (that look reads `sessions`: 70 ms for a million).
+// Without an index on the column that refers to sessions the server reads that table for each
+// session that goes, and this can take seconds.
 //
 // Where the role may (a superuser may), the server is told not to look for references to what goes
 // (session_replication_role), for that one statement: it deletes them itself, all at once, and the
