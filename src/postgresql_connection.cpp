@@ -192,6 +192,11 @@ void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
                   "SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = 0; "
                   "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = {}",
                   access == Access::read_only ? "READ ONLY" : "READ WRITE", lock_wait_.count()));
+  if (access == Access::read_only || is_cockroach()) return;
+  // Files go after the commit, so it has to be on the disk; stronger settings stay.
+  query(
+      "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE "
+      "pg_catalog.current_setting('synchronous_commit') = 'off'");
 }
 
 std::optional<ServerError> Connection::commit() {

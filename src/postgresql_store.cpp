@@ -105,6 +105,20 @@ class PostgresqlStore : public SessionStore {
     });
   }
 
+  /// With synchronous_commit off the app's commits are seen before they are on the disk. The log is
+  /// written in order: a commit that waits for the disk takes along all that came before it.
+  void make_durable() override {
+    if (connection_.is_cockroach()) return;
+    connection_.begin(Access::read_write, connection_.wait(), Kind::busy);
+    try {
+      connection_.query("SELECT pg_catalog.pg_logical_emit_message(true, 'calib-cleanup', '')");
+    } catch (const StoreError&) {
+      connection_.roll_back();
+      throw;
+    }
+    if (const auto error = connection_.commit()) throw StoreError(*error);
+  }
+
   std::optional<std::uint64_t> free_bytes() override { return std::nullopt; }
 
   /// VACUUM FULL would give all free pages back, and keep everybody out for as long as it copies
