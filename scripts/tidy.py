@@ -22,10 +22,10 @@ SOURCES = pathlib.Path(__file__).resolve().parent.parent / "src"
 PREFIXES = ("postgresql_", "sqlite_", "report")
 
 
-def groups():
+def groups(sources):
     found = {prefix: [] for prefix in PREFIXES}
     others = []
-    for source in sorted(SOURCES.glob("*.cpp")):
+    for source in sources:
         prefix = next((prefix for prefix in PREFIXES if source.name.startswith(prefix)), None)
         (found[prefix] if prefix else others).append(source)
     half = len(others) // 2
@@ -51,13 +51,17 @@ def complaints(folder, source):
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
-    commands = json.loads((build / "compile_commands.json").read_text())
-    command = next(entry for entry in commands if pathlib.Path(entry["file"]).parent == SOURCES)
+    commands = {pathlib.Path(entry["file"]): entry
+                for entry in json.loads((build / "compile_commands.json").read_text())}
+    sources = sorted(path for path in commands if path.parent == SOURCES)
+    if not sources:
+        sys.exit(f"tidy.py: error: {build} compiles nothing in {SOURCES}; name this tree's build")
+    command = commands[sources[0]]
     folder = build / "tidy"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copy(SOURCES.parent / ".clang-tidy", folder)
-    parts = groups()
+    parts = groups(sources)
     joined = [join(number, sources, folder, command) for number, sources in enumerate(parts)]
     (folder / "compile_commands.json").write_text(json.dumps(joined))
 

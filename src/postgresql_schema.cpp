@@ -118,6 +118,7 @@ std::vector<std::string> read_triggers(Connection& connection, const Schema& sch
       "AND tgrelid = ANY ($1::oid[]) ORDER BY tgname",
       {oids_of(schema)});
   std::vector<std::string> names;
+  names.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) names.push_back(rows.text(row, 0));
   return names;
 }

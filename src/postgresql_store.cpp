@@ -116,7 +116,7 @@ class PostgresqlStore : public SessionStore {
       connection_.roll_back();
       throw;
     }
-    if (const auto error = connection_.commit()) throw StoreError(*error);
+    if (const auto error = connection_.commit()) throw ServerError(*error);
   }
 
   std::optional<std::uint64_t> free_bytes() override { return std::nullopt; }

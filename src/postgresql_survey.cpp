@@ -111,6 +111,7 @@ class Surveyor {
     closure.find(starts);
     for (auto held = closure.held(); !held.empty(); held = closure.held()) {
       std::vector<OwnerIndex> out;
+      out.reserve(held.size());
       for (const auto& refusal : held) out.push_back(refusal.owner);
       closure.withdraw(out);
       survey_.refused.insert(survey_.refused.end(), held.begin(), held.end());

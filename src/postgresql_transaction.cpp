@@ -44,27 +44,27 @@ Transaction::~Transaction() {
   if (open_) connection_.roll_back();
 }
 
+bool Transaction::sessions_are_free() {
+  connection_.begin(Access::read_write, table_lock_wait, Kind::busy);
+  try {
+    connection_.query(lock_statement(knowledge_.schema));
+  } catch (const ServerError& error) {
+    connection_.roll_back();
+    if (error.kind() != Kind::busy && error.kind() != Kind::disturbed) throw;
+    return false;
+  }
+  connection_.roll_back();
+  return true;
+}
+
 /// Whoever has written to `sessions` and is in no hurry to commit would stop the pass at its end:
 /// better to know it before anything is moved.
 void Transaction::wait_for_sessions(milliseconds wait) {
   if (connection_.is_cockroach()) return;
-  const auto deadline = Clock::now() + wait;
-  while (true) {
-    connection_.begin(Access::read_write, table_lock_wait, Kind::busy);
-    try {
-      connection_.query(lock_statement(knowledge_.schema));
-      connection_.roll_back();
-      return;
-    } catch (const ServerError& error) {
-      connection_.roll_back();
-      if (error.kind() != Kind::busy && error.kind() != Kind::disturbed) throw;
-    }
-    if (Clock::now() >= deadline) {
-      throw connection_.failure(
-          Kind::busy, fmt::format("the database stayed locked for {} s; try again, or wait longer "
-                                  "with --lock-wait",
-                                  std::chrono::duration<double>(wait).count()));
-    }
+  const auto began = Clock::now();
+  while (!sessions_are_free()) {
+    const auto waited = Clock::now() - began;
+    if (waited >= wait) throw still_locked(connection_.path(), waited);
     connection_.pause(between_tries);
   }
 }

@@ -59,6 +59,7 @@ class Transaction : public StoreTransaction {
   [[nodiscard]] StoreError commit_error() const override { return *commit_error_; }
 
  private:
+  bool sessions_are_free();
   void wait_for_sessions(std::chrono::milliseconds wait);
   bool try_lock_sessions();
   std::vector<Refusal> recheck_sessions(const std::vector<OwnerIndex>& owners);
