@@ -73,7 +73,12 @@ ServerError Connection::error_of(const PGresult* result) const {
                                       std::chrono::duration<double>(lock_wait_).count())
                         : "another transaction holds a lock on what was to go; try again");
   }
-  if (in_class("40")) return says(Kind::disturbed, "another transaction was in the way: " + why);
+  if (in_class("40")) {
+    // Who only reads begins again from the start.
+    return says(reads_only_ ? Kind::disturbed : Kind::busy,
+                "another transaction was in the way (" + why +
+                    "); try again, or wait longer with --lock-wait");
+  }
   if (state == "57014" && stop_.requested()) return says(Kind::stopped, "stopped");
   if (state == "53100") {
     return says(Kind::full,

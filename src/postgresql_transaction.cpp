@@ -50,7 +50,7 @@ bool Transaction::sessions_are_free() {
     connection_.query(lock_statement(knowledge_.schema));
   } catch (const ServerError& error) {
     connection_.roll_back();
-    if (error.kind() != Kind::busy && error.kind() != Kind::disturbed) throw;
+    if (error.kind() != Kind::busy) throw;
     return false;
   }
   connection_.roll_back();
@@ -145,10 +145,11 @@ Sealed Transaction::seal() {
   // What was put off to the end of the transaction is to fail here, where smaller slices help.
   connection_.query("SET CONSTRAINTS ALL IMMEDIATE");
   if (!connection_.is_cockroach() && !try_lock_sessions()) {
-    throw connection_.failure(Kind::disturbed, "sessions are being written; try again");
+    throw connection_.failure(
+        Kind::busy, "others keep writing sessions; try again, or wait longer with --lock-wait");
   }
   if (!not_leaked(connection_, knowledge_.schema, deleted_leaked_).empty()) {
-    throw connection_.failure(Kind::disturbed,
+    throw connection_.failure(Kind::busy,
                               "a session came back while its leaked records went; try again");
   }
   return Sealed::now;

@@ -138,7 +138,8 @@ class StoreTransaction {
   virtual void require_writable() = 0;
 
   /// Chooses these owners, checking each again: its row unchanged, no row that stays referring to
-  /// it. The refused ones are not chosen. Again after delete_records(), for more owners.
+  /// it. The refused ones are not chosen. Again after delete_records(), for more owners. Throws
+  /// StoreError: disturbed where others hold rows of some of them.
   virtual std::vector<Refusal> choose(std::span<const OwnerIndex> owners) = 0;
 
   /// Takes owners back out; whoever cannot go without them is refused in turn.
@@ -151,8 +152,8 @@ class StoreTransaction {
   /// Deletes the rows of the chosen owners, sessions last, and adds to `counts` what went.
   virtual void delete_records(RecordCounts& counts) = 0;
 
-  /// Keeps everybody from adding or changing sessions until the end. Throws StoreError (disturbed
-  /// where others are at it).
+  /// Keeps everybody from adding or changing sessions until the end. Throws StoreError (busy where
+  /// others are at it).
   virtual Sealed seal() = 0;
 
   /// After seal().

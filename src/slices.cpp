@@ -53,10 +53,11 @@ void Slices::run_once(const std::vector<Unit>& units) {
     Slice slice(std::span<const Unit>(units).subspan(next, count));
     c_.claims.look(c_.store);
     auto result = try_slice(slice);
-    // Who is in the way may be at it for hours, and the others need not wait for that.
+    // Who holds one session's rows may do so for hours: it is found by halving, waited for, and
+    // left, and the others go.
     if (result == Result::disturbed) {
-      disturbed_for_ += held_lock_ + LockBudget::gap(held_lock_);
-      if (disturbed_for_ > c_.lock_wait) result = Result::too_much;
+      if (slice.taken == 1) disturbed_for_ += held_lock_ + LockBudget::gap(held_lock_);
+      if (slice.taken > 1 || disturbed_for_ > c_.lock_wait) result = Result::too_much;
     }
     if (result == Result::committed) {
       busy_since = never;
@@ -108,13 +109,17 @@ Slices::Result Slices::try_slice(Slice& slice) {
     restore_all(slice);
     const bool smaller_may_do =
         error.kind() == StoreError::Kind::full || error.kind() == StoreError::Kind::refused;
-    const bool same_may_do = error.kind() == StoreError::Kind::disturbed;
-    if (!smaller_may_do && !same_may_do) {
+    if (error.kind() == StoreError::Kind::disturbed) {
+      result = Result::disturbed;
+    } else if (error.kind() == StoreError::Kind::busy) {
+      result = Result::busy;
+    } else if (smaller_may_do) {
+      result = Result::too_much;
+    } else {
       keep_notes(slice);
       throw;
     }
     last_error_ = error;
-    result = same_may_do ? Result::disturbed : Result::too_much;
   } catch (...) {
     restore_all(slice);
     throw;
@@ -180,8 +185,7 @@ Slices::Result Slices::commit(StoreTransaction& transaction, Slice& slice) {
   if (transaction.seal() == Sealed::now) {
     c_.claims.look(transaction);
     if (is_claimed_meanwhile(slice)) {
-      throw StoreError(StoreError::Kind::disturbed,
-                       "a session was added while the pass ran; try again");
+      throw StoreError(StoreError::Kind::busy, "a session was added while the pass ran; try again");
     }
   }
   switch (transaction.commit()) {

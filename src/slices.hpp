@@ -104,7 +104,7 @@ class Slices {
   LockBudget budget_;
   Clock::duration held_lock_{};      ///< by the last slice
   Clock::time_point released_{};     ///< when it gave the lock back
-  Clock::duration disturbed_for_{};  ///< by others' transactions, altogether
+  Clock::duration disturbed_for_{};  ///< waiting for rows that others hold, altogether
 };
 
 }  // namespace calib
