@@ -76,18 +76,17 @@ thread_local int signal_after = 0;
 
 }  // namespace
 
-const char* Subject::text() const {
+std::string_view Subject::text() const {
   if (descriptor < 0) return name;
   thread_local std::array<char, 4096> path{};
   std::array<char, 40> link{};
   std::snprintf(link.data(), link.size(), "/proc/self/fd/%d", descriptor);
   const auto size = ::syscall(SYS_readlinkat, AT_FDCWD, link.data(), path.data(), path.size() - 1);
-  if (size < 0) return nullptr;
-  path[static_cast<std::size_t>(size)] = '\0';
-  return path.data();
+  if (size < 0) return {};
+  return {path.data(), static_cast<std::size_t>(size)};
 }
 
-bool intercept(Kind kind, std::string_view call, const Subject& subject) {
+Verdict intercept(Kind kind, std::string_view call, const Subject& subject) {
   const int error_before = errno;
   auto& rules = all_rules();
   signal_after = 0;
@@ -95,10 +94,7 @@ bool intercept(Kind kind, std::string_view call, const Subject& subject) {
     auto& rule = rules.rules[i];
     if (!rule.matches_call(kind, call)) continue;
     if (!rule.part.empty()) {
-      const char* text = subject.text();
-      if (text == nullptr || std::string_view(text).find(rule.part) == std::string_view::npos) {
-        continue;
-      }
+      if (subject.text().find(rule.part) == std::string_view::npos) continue;
     }
     const long seen = rule.seen.fetch_add(1) + 1;
     if (seen < rule.first || seen > rule.last) continue;
@@ -110,13 +106,16 @@ bool intercept(Kind kind, std::string_view call, const Subject& subject) {
       signal_after = SIGKILL;
     } else if (rule.what == "stop-after") {
       signal_after = SIGSTOP;
+    } else if (rule.what == "skip") {
+      errno = error_before;
+      return Verdict::skip;
     } else {
       errno = std::atoi(rule.what.data());
-      return true;
+      return Verdict::fail;
     }
   }
   errno = error_before;
-  return false;
+  return Verdict::make;
 }
 
 void after_call() {

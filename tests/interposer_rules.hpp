@@ -5,8 +5,12 @@
 // or `call` (those, those that only read, and what is written to standard output). <part>, where it
 // is given, must be part of the name that the call is about, or of the path of the open file. <n>
 // counts the calls that match, from 1; `*` is each of them, `<n>+` each from the nth on, `<n>+<m>`
-// m of them. <what> is `kill`, `stop` (SIGSTOP, the test goes on with SIGCONT) or an errno. It
-// happens before the call; `kill-after` and `stop-after` let the call happen first.
+// m of them. <what> is `kill`, `stop` (SIGSTOP, the test goes on with SIGCONT), `skip` (it succeeds
+// without being made) or an errno. It happens before the call; `kill-after` and `stop-after` let
+// the call happen first.
+//
+// What goes to a database server counts as a change, and its text is what the call is about: a rule
+// for `send/SKIP` is for a message that holds that word. A connection that fails is gone.
 #pragma once
 
 #include <dlfcn.h>
@@ -18,19 +22,22 @@ namespace calib::test::interposer {
 
 enum class Kind { change, read, sleep };
 
-/// What a call is about: a name, or an open file.
+/// What a call is about: a name, an open file, or a message.
 struct Subject {
-  Subject(const char* path) : name(path) {}
+  Subject(const char* path) : name(path == nullptr ? std::string_view() : path) {}
   Subject(int file) : descriptor(file) {}
-  const char* name = nullptr;
+  Subject(std::string_view message) : name(message) {}
+  std::string_view name;
   int descriptor = -1;
 
   /// The name, or the path of the open file; good until the next call on this thread.
-  const char* text() const;
+  std::string_view text() const;
 };
 
-/// What the rules have for this call. True where it is to fail; errno is set then.
-bool intercept(Kind kind, std::string_view call, const Subject& subject);
+enum class Verdict { make, fail, skip };
+
+/// What the rules have for this call. Where it is to fail errno is set.
+Verdict intercept(Kind kind, std::string_view call, const Subject& subject);
 
 /// The call has returned: what the rules have for after it. Leaves errno alone.
 void after_call();
@@ -49,7 +56,9 @@ template <typename Real, typename... Arguments>
 auto through(Kind kind, std::string_view call, const Subject& subject, Real real,
              Arguments... arguments) {
   using Result = decltype(real(arguments...));
-  if (intercept(kind, call, subject)) return failed<Result>();
+  const auto verdict = intercept(kind, call, subject);
+  if (verdict == Verdict::fail) return failed<Result>();
+  if (verdict == Verdict::skip) return Result{};
   const Result result = real(arguments...);
   after_call();
   return result;
