@@ -20,7 +20,6 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "app_schemas.hpp"
 #include "scale.hpp"
 
 namespace calib::test {
@@ -49,14 +48,6 @@ std::string written_to(int file) {
   return text;
 }
 
-SQLite::Database open_database(const fs::path& path) {
-  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-  database.setBusyTimeout(10'000);
-  // What the tests write need not survive a power failure; what the tool writes is another matter.
-  database.exec("PRAGMA synchronous=OFF");
-  return database;
-}
-
 const std::string& stereo_columns() {
   static const std::string columns =
       "left_camera_matrix, left_distortion_coefficients, right_camera_matrix, "
@@ -68,15 +59,6 @@ const std::string& stereo_columns() {
 }
 
 }  // namespace
-
-std::string sql_text(const std::string& text) {
-  std::string result = "'";
-  for (const char c : text) {
-    result += c;
-    if (c == '\'') result += c;
-  }
-  return result + "'";
-}
 
 std::string new_uuid() {
   static std::mt19937_64 random(20251014);
@@ -105,21 +87,14 @@ App::App(AppSchema schema, Journal journal) : root_(temp_.path() / "app"), schem
   fs::create_directories(uploads());
   fs::create_directories(outside());
   std::ofstream(outside() / "sentinel") << "nothing may touch this";
-  if (journal == Journal::wal) execute("PRAGMA journal_mode=WAL");
-  execute(schema == AppSchema::june_2025      ? schema_june_2025
-          : schema == AppSchema::october_2025 ? schema_october_2025
-                                              : schema_current);
+  database_ = make_app_database(root_, schema, journal);
 }
 
-void App::execute(const std::string& sql) const { open_database(database()).exec(sql); }
+void App::execute(const std::string& sql) const { database_->execute(sql); }
 
-std::int64_t App::number(const std::string& sql) const {
-  return open_database(database()).execAndGet(sql).getInt64();
-}
+std::int64_t App::number(const std::string& sql) const { return std::stoll(text(sql)); }
 
-std::string App::text(const std::string& sql) const {
-  return open_database(database()).execAndGet(sql).getString();
-}
+std::string App::text(const std::string& sql) const { return database_->query(sql).at(0).at(0); }
 
 void App::add_session_row(const std::string& id, const std::string& created_at,
                           const std::string& images_dir) {
@@ -132,17 +107,13 @@ void App::add_session_row(const std::string& id, const std::string& created_at,
 }
 
 void App::add_image_rows(const std::string& session_id, int count) {
-  auto database_file = open_database(database());
-  SQLite::Transaction transaction(database_file);
-  SQLite::Statement insert(
-      database_file, "INSERT INTO calibration_images (session_id, image_path) VALUES (?1, ?2)");
+  if (count == 0) return;
+  std::string rows;
   for (int i = 0; i < count; ++i) {
-    insert.bind(1, session_id);
-    insert.bind(2, fmt::format("uploads/{}/image_{:03}.png", session_id, i));
-    insert.exec();
-    insert.reset();
+    rows += fmt::format("{}({}, {})", i == 0 ? "" : ", ", sql_text(session_id),
+                        sql_text(fmt::format("uploads/{}/image_{:03}.png", session_id, i)));
   }
-  transaction.commit();
+  execute("INSERT INTO calibration_images (session_id, image_path) VALUES " + rows);
 }
 
 std::string App::add_session(double age_hours, int images) {
@@ -176,10 +147,8 @@ fs::path App::add_directory(const std::string& name, int files, std::size_t byte
 }
 
 std::set<std::string> App::session_ids() const {
-  auto database_file = open_database(database());
-  SQLite::Statement rows(database_file, "SELECT id FROM sessions");
   std::set<std::string> ids;
-  while (rows.executeStep()) ids.insert(rows.getColumn(0).getString());
+  for (auto& row : database_->query("SELECT id FROM sessions")) ids.insert(std::move(row.at(0)));
   return ids;
 }
 
@@ -188,16 +157,10 @@ bool App::has_session(const std::string& id) const {
 }
 
 std::int64_t App::rows_of(const std::string& session_id) const {
-  auto database_file = open_database(database());
-  SQLite::Statement tables(database_file,
-                           "SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c "
-                           "WHERE m.type = 'table' AND c.name = 'session_id'");
   std::int64_t rows = 0;
-  while (tables.executeStep()) {
-    rows += database_file
-                .execAndGet(fmt::format("SELECT count(*) FROM \"{}\" WHERE session_id = {}",
-                                        tables.getColumn(0).getString(), sql_text(session_id)))
-                .getInt64();
+  for (const auto& table : database_->tables_with_session_id()) {
+    rows += number(fmt::format("SELECT count(*) FROM \"{}\" WHERE session_id = {}", table,
+                               sql_text(session_id)));
   }
   return rows;
 }
@@ -241,7 +204,13 @@ std::string App::fingerprint() const {
   }
   std::string result;
   for (const auto& [path, what] : parts) result += path + ": " + what + "\n";
-  return result;
+  return result + database_->fingerprint();
+}
+
+void App::become(const App& other) const {
+  fs::remove_all(root_);
+  fs::copy(other.root_, root_, fs::copy_options::recursive);
+  database_->become(*other.database_);
 }
 
 void App::give_away() const {

@@ -1,7 +1,6 @@
 // A real app folder for one test: database, uploads, sessions; and the real executable run on it.
 #pragma once
 
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -14,18 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "app_database.hpp"
 #include "temp_dir.hpp"
 
 namespace calib::test {
 
 namespace fs = std::filesystem;
-
-/// The schemas that stand on users' disks.
-enum class AppSchema { june_2025, october_2025, current };
-enum class Journal { rollback, wal };
-
-/// `text` as SQL: 'it''s'.
-std::string sql_text(const std::string& text);
 
 /// A new lower-case UUID 4. The same ones on every run, in the order of the calls.
 std::string new_uuid();
@@ -40,7 +33,13 @@ class App {
 
   [[nodiscard]] const fs::path& root() const { return root_; }
   [[nodiscard]] fs::path uploads() const { return root_ / "uploads"; }
+  /// Of SQLite alone: its file.
   [[nodiscard]] fs::path database() const { return root_ / "backend" / "calibration.db"; }
+  /// What --database takes for the database, and what the tool calls it.
+  [[nodiscard]] std::string database_option() const { return database_->option(); }
+  [[nodiscard]] std::string database_shown() const { return database_->shown(); }
+  /// As DATABASE_URL has it.
+  [[nodiscard]] std::string database_url() const { return database_->url(); }
   /// A folder beside the app's, for what nothing may touch.
   [[nodiscard]] fs::path outside() const { return temp_.path() / "outside"; }
   [[nodiscard]] fs::path scratch(const std::string& name) const { return temp_.path() / name; }
@@ -70,11 +69,28 @@ class App {
   [[nodiscard]] bool is_whole(const std::string& id, int images = 3) const;
   /// Whether nothing of it is left: no row in any table, no directory, nothing staged.
   [[nodiscard]] bool is_gone(const std::string& id) const;
-  [[nodiscard]] bool is_sound() const { return text("PRAGMA integrity_check") == "ok"; }
+  [[nodiscard]] bool is_sound() const { return database_->is_sound(); }
+  /// Every row of every table, a line each.
+  [[nodiscard]] std::vector<std::string> rows() const { return test::rows_of(*database_); }
 
   /// Everything below root: path -> kind, size, mode, mtime, contents; and every row of every
   /// table. Two equal ones: nothing was changed.
   [[nodiscard]] std::string fingerprint() const;
+
+  /// From here on there is none, or one without a table.
+  void lose_database() const { database_->vanish(); }
+  void empty_database() const { database_->empty(); }
+
+  /// Makes it the same as `other` is now: ids, rows and files.
+  void become(const App& other) const;
+
+  /// Somebody else who uses the database, until he goes.
+  [[nodiscard]] std::unique_ptr<DatabaseUser> user(const std::string& sql) const {
+    return database_->user(sql);
+  }
+  [[nodiscard]] std::unique_ptr<DatabaseUser> writer() const { return database_->writer(); }
+  [[nodiscard]] std::unique_ptr<DatabaseUser> sole_user() const { return database_->sole_user(); }
+  [[nodiscard]] AppDatabase& its_database() const { return *database_; }
 
   /// Gives everything to the user that `As::nobody` runs as.
   void give_away() const;
@@ -83,6 +99,7 @@ class App {
   TempDir temp_;
   fs::path root_;
   AppSchema schema_;
+  std::unique_ptr<AppDatabase> database_;
 };
 
 /// Who runs the tool: `nobody` is an ordinary user also where the tests run as root.

@@ -1,6 +1,12 @@
-// The tables that the app has had, as SQLAlchemy creates them there; all that the tool looks at is
-// in them (names, types, keys), in our own layout.
+// The tables that the app has had, as SQLAlchemy creates them in SQLite and in PostgreSQL; all that
+// the tool looks at is in them (names, types, keys), in our own layout.
 #pragma once
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "app_database.hpp"
 
 namespace calib::test {
 
@@ -85,5 +91,26 @@ CREATE TABLE calibration_quality_metrics (
   updated_at DATETIME, PRIMARY KEY (id), UNIQUE (session_id),
   FOREIGN KEY(session_id) REFERENCES sessions (id) ON DELETE CASCADE);
 )sql";
+
+inline const char* tables_of(AppSchema schema) {
+  return schema == AppSchema::june_2025      ? schema_june_2025
+         : schema == AppSchema::october_2025 ? schema_october_2025
+                                             : schema_current;
+}
+
+/// The same models in PostgreSQL: SQLAlchemy writes two of their types another way there.
+inline std::string postgresql_tables_of(AppSchema schema) {
+  std::string tables = tables_of(schema);
+  using Spelling = std::pair<std::string, std::string>;
+  const std::array<Spelling, 2> spellings{
+      Spelling{"id INTEGER NOT NULL", "id SERIAL NOT NULL"},
+      Spelling{"DATETIME", "TIMESTAMP WITHOUT TIME ZONE"}};
+  for (const auto& [sqlite, postgresql] : spellings) {
+    for (auto at = tables.find(sqlite); at != std::string::npos; at = tables.find(sqlite, at + 1)) {
+      tables.replace(at, sqlite.size(), postgresql);
+    }
+  }
+  return tables;
+}
 
 }  // namespace calib::test

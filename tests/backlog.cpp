@@ -25,26 +25,8 @@ std::int64_t stereo_rows(const App& app, const std::string& left, const std::str
 
 }  // namespace
 
-std::vector<std::string> rows_of_database(const fs::path& file) {
-  std::vector<std::string> lines;
-  SQLite::Database database(file.string(), SQLite::OPEN_READWRITE);
-  SQLite::Statement tables(database,
-                           "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
-                           "'sqlite_%'");
-  while (tables.executeStep()) {
-    const auto table = tables.getColumn(0).getString();
-    SQLite::Statement rows(database, fmt::format("SELECT * FROM \"{}\"", table));
-    while (rows.executeStep()) {
-      std::string line = "row of " + table;
-      for (int i = 0; i < rows.getColumnCount(); ++i) line += "|" + rows.getColumn(i).getString();
-      lines.push_back(line);
-    }
-  }
-  return lines;
-}
-
 std::string state_of(const App& app) {
-  auto lines = rows_of_database(app.database());
+  auto lines = app.rows();
   for (const auto& entry : fs::recursive_directory_iterator(app.uploads())) {
     const auto name = entry.path().lexically_relative(app.uploads()).string();
     lines.push_back(
@@ -75,11 +57,6 @@ Backlog::Backlog(Journal journal) : App(AppSchema::current, journal), leaked_(ne
   add_stereo_row(live_[0], live_[1]);
   add_image_rows(leaked_, leaked_rows);
   add_directory("orphan", 2);
-}
-
-void Backlog::copy_to(const App& app) const {
-  fs::remove_all(app.root());
-  fs::copy(root(), app.root(), fs::copy_options::recursive);
 }
 
 std::string Backlog::settled() const {

@@ -8,9 +8,6 @@
 
 namespace calib::test {
 
-/// Every row of every table of the database in this file, a line each.
-std::vector<std::string> rows_of_database(const fs::path& file);
-
 /// Every row of every table, and every path in uploads with its contents: two equal ones hold the
 /// same, however many passes it took and whenever they ran.
 std::string state_of(const App& app);
@@ -31,8 +28,8 @@ class Backlog : public App {
     return uploads() / (".calib-cleanup." + id);
   }
 
-  /// Makes `app` the same as this one is now: the same ids, rows and files.
-  void copy_to(const App& app) const;
+  /// Makes `app` the same as this one is now.
+  void copy_to(const App& app) const { app.become(*this); }
   /// The state that a pass leaves which nothing interrupts.
   [[nodiscard]] std::string settled() const;
   /// What is wrong with `app`, which was a copy of this one when a pass began that was cut short:

@@ -15,23 +15,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// sqlite3.connect() of Python hands this to the same busy handler.
-constexpr int wait_of_the_app_ms = 5000;
 constexpr std::size_t image_bytes = 3000;
 
 std::string image_name(int number) { return fmt::format("image_{:03}.png", number); }
 
-SQLite::Database connection_of_the_app(const App& app) {
-  SQLite::Database database(app.database().string(), SQLite::OPEN_READWRITE);
-  database.setBusyTimeout(wait_of_the_app_ms);
-  // Faster than the app is: what it writes need not survive a power failure here.
-  database.exec("PRAGMA synchronous=OFF");
-  return database;
-}
-
 /// As SQLAlchemy has it: the transaction begins with the first change.
-void commit(SQLite::Database& database, const std::string& sql) {
-  database.exec("BEGIN; " + sql + "; COMMIT");
+void commit(Connection& database, const std::string& sql) {
+  database.execute("BEGIN; " + sql + "; COMMIT");
 }
 
 bool write_image(const fs::path& path) {
@@ -46,8 +36,7 @@ bool write_image(const fs::path& path) {
 }
 
 /// Empty, or why the app's user is told that it failed.
-std::string refusal(const App& app, SQLite::Database& database, const Upload& upload,
-                    double hours) {
+std::string refusal(const App& app, Connection& database, const Upload& upload, double hours) {
   const auto began = Clock::now();
   const auto is_live = [&] {
     const std::chrono::duration<double, std::ratio<3600>> since = Clock::now() - began;
@@ -70,7 +59,12 @@ std::string refusal(const App& app, SQLite::Database& database, const Upload& up
     rows += fmt::format("{}('{}', 'uploads/{}/{}')", i == 0 ? "" : ", ", upload.id, upload.id,
                         image_name(i));
   }
-  commit(database, "INSERT INTO calibration_images (session_id, image_path) VALUES " + rows);
+  try {
+    commit(database, "INSERT INTO calibration_images (session_id, image_path) VALUES " + rows);
+  } catch (const std::exception& error) {
+    // Where foreign keys are enforced, the app's user is told so here.
+    if (is_live()) return error.what();
+  }
   return {};
 }
 
@@ -80,9 +74,9 @@ int upload_all(const App& app, const std::vector<Upload>& uploads, double hours)
     std::string why;
     try {
       // A connection for each, as a request has one.
-      auto database = connection_of_the_app(app);
-      why = refusal(app, database, upload, hours);
-    } catch (const SQLite::Exception& error) {
+      const auto database = app.its_database().connection_of_the_app();
+      why = refusal(app, *database, upload, hours);
+    } catch (const std::exception& error) {
       why = error.what();
     }
     if (why.empty()) continue;
@@ -93,10 +87,9 @@ int upload_all(const App& app, const std::vector<Upload>& uploads, double hours)
 }
 
 std::set<std::string> known_sessions(const App& app) {
-  auto database = connection_of_the_app(app);
-  SQLite::Statement rows(database, "SELECT id FROM sessions");
+  const auto database = app.its_database().connection_of_the_app();
   std::set<std::string> ids;
-  while (rows.executeStep()) ids.insert(rows.getColumn(0).getString());
+  for (auto& row : database->query("SELECT id FROM sessions")) ids.insert(std::move(row.at(0)));
   return ids;
 }
 
@@ -122,18 +115,17 @@ ChildProcess start_cleanups_of_the_app(const App& app) {
 }
 
 std::vector<std::string> lost_files(const App& app, Look look) {
-  SQLite::Database database(app.database().string(), SQLite::OPEN_READWRITE);
-  database.setBusyTimeout(10 * wait_of_the_app_ms);
-  database.exec("BEGIN IMMEDIATE");
-  SQLite::Statement rows(
-      database, fmt::format("SELECT i.image_path FROM calibration_images i JOIN sessions s ON "
-                            "s.id = i.session_id WHERE s.created_at > '{}'",
-                            look == Look::at_live ? hours_ago(24) : std::string()));
+  // Until the rows have been compared with the files.
+  const auto nobody_else = app.writer();
+  std::string sql =
+      "SELECT i.image_path FROM calibration_images i JOIN sessions s ON s.id = i.session_id";
+  if (look == Look::at_live) sql += fmt::format(" WHERE s.created_at > '{}'", hours_ago(24));
   std::vector<std::string> lost;
-  while (rows.executeStep()) {
-    const auto path = rows.getColumn(0).getString();
+  for (auto& row : app.its_database().query(sql)) {
     std::error_code error;
-    if (fs::file_size(app.root() / path, error) != image_bytes) lost.push_back(path);
+    if (fs::file_size(app.root() / row.at(0), error) != image_bytes) {
+      lost.push_back(std::move(row.at(0)));
+    }
   }
   return lost;
 }

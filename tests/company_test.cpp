@@ -102,7 +102,7 @@ class Company {
 
 TEST_CASE("uploads beside passes: live ones are neither lost nor refused, expired ones go",
           "[tool][company]") {
-  Company company(GENERATE(Journal::rollback, Journal::wal), 24);
+  Company company(GENERATE(from_range(journals())), 24);
   company.upload(scaled(240), 0);
   company.upload(scaled(120), long_ago);
 
@@ -118,7 +118,7 @@ TEST_CASE("uploads beside passes: live ones are neither lost nor refused, expire
 TEST_CASE("uploads that expire while they are under way go whole, and others are not refused",
           "[tool][company]") {
   // 36 ms: some last longer than that.
-  Company company(GENERATE(Journal::rollback, Journal::wal), 0.00001);
+  Company company(GENERATE(from_range(journals())), 0.00001);
   company.upload(scaled(240), 0);
 
   company.run({{"--hours", "0.00001"}}, Look::at_all);
@@ -126,7 +126,7 @@ TEST_CASE("uploads that expire while they are under way go whole, and others are
   for (const auto& ran : company.failed) CHECK(ran.err.empty());
   CHECK(company.failed.empty());
   const auto& app = company.app;
-  const auto ran = run_on(app, {"--hours", "0", "--database", app.database().string()});
+  const auto ran = run_on(app, {"--hours", "0", "--database", app.database_option()});
   CHECK(ran.status == 0);
   CHECK(app.session_ids().empty());
   CHECK(app.entries().empty());
@@ -137,7 +137,7 @@ TEST_CASE("uploads that expire while they are under way go whole, and others are
 TEST_CASE(
     "uploads beside passes and the app's own clean-up: live ones are neither lost nor refused",
     "[tool][company]") {
-  Company company(GENERATE(Journal::rollback, Journal::wal), 24);
+  Company company(GENERATE(from_range(journals())), 24);
   company.upload(scaled(180), 0);
   company.upload(scaled(90), long_ago);
   const auto cleanups = start_cleanups_of_the_app(company.app);

@@ -29,7 +29,7 @@ std::string read(const fs::path& path) {
 class Staged : public App {
  public:
   Staged() : id(add_session(48)) {
-    const auto ran = run_pass(*this, {}, "fdatasync/calibration.db-:1:kill");
+    const auto ran = run_pass(*this, {}, at_commit("kill"));
     if (ran.status != killed || !has_session(id) || !fs::is_directory(aside())) {
       throw std::runtime_error("nothing was left staged");
     }
@@ -42,7 +42,7 @@ class Staged : public App {
 }  // namespace
 
 TEST_CASE("until its journal goes nothing is committed, and from then on everything is",
-          "[tool][crash]") {
+          "[tool][crash][sqlite]") {
   const Backlog backlog;
   const App app;
   // A pass may begin with a transaction that it rolls back, and that has a journal, too.
@@ -120,7 +120,7 @@ TEST_CASE("where all sessions were expired, the next pass purges the rest if the
   CHECK(is_one_error(unnamed, {aside.string(), "--database"}));
   CHECK(fs::is_directory(aside));
 
-  const auto named = run_pass(app, {"--database", app.database().string()});
+  const auto named = run_pass(app, {"--database", app.database_option()});
   CHECK(named.status == 0);
   CHECK(has_line(named.out, "Settled an interrupted pass: 0 directories restored, 1 purged"));
   CHECK(app.entries().empty());

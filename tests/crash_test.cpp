@@ -15,8 +15,7 @@ const std::vector<std::string> none;
 /// the next pass has to do itself.
 std::vector<std::string> faults_after_crash(const Backlog& backlog, const App& app) {
   const App copy;
-  fs::remove_all(copy.root());
-  fs::copy(app.root(), copy.root(), fs::copy_options::recursive);
+  copy.become(app);
   return backlog.faults(copy);
 }
 

@@ -37,7 +37,7 @@ Crowd start(int count, const App& app, const std::vector<std::string>& arguments
 }  // namespace
 
 TEST_CASE("passes at once that wait for each other delete everything once", "[tool][company]") {
-  const Crowded app(GENERATE(Journal::rollback, Journal::wal));
+  const Crowded app(GENERATE(from_range(journals())));
   const auto settled = app.settled();
   const auto crowd = start(GENERATE(2, 8), app, {"--lock-wait", "60"});
   std::uint64_t sessions = 0;
@@ -57,7 +57,7 @@ TEST_CASE("passes at once that wait for each other delete everything once", "[to
 
 TEST_CASE("passes at once that do not wait: each does it all, or says that another is at work",
           "[tool][company]") {
-  const Crowded app(GENERATE(Journal::rollback, Journal::wal));
+  const Crowded app(GENERATE(from_range(journals())));
   const auto settled = app.settled();
   const auto crowd = start(8, app, {"--lock-wait", "0"});
   std::uint64_t sessions = 0;
@@ -82,7 +82,7 @@ TEST_CASE("passes at once that do not wait: each does it all, or says that anoth
 
 TEST_CASE("dry runs beside passes find what is there at that moment, and never fail",
           "[tool][company]") {
-  const Crowded app(GENERATE(Journal::rollback, Journal::wal));
+  const Crowded app(GENERATE(from_range(journals())));
   const auto settled = app.settled();
   const auto due = app.due().size() + Crowded::more;
   for (int round = 0; round < scaled(4); ++round) {

@@ -1,5 +1,6 @@
 // Which database a pass works on: the one that the app itself would use, or the one that was named;
 // and never another in its place.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -58,7 +59,7 @@ using Names = std::set<std::string>;
 }  // namespace
 
 TEST_CASE("the database is the one that the app itself would use, unless one is named",
-          "[tool][database]") {
+          "[tool][database][sqlite]") {
   ChoiceApp app;
   for (const auto* name : {"variable.db", "backend.db", "root.db", "option.db", "own.db"}) {
     app.add(app.root() / name);
@@ -132,7 +133,7 @@ TEST_CASE("the database is the one that the app itself would use, unless one is 
 }
 
 TEST_CASE("relative URLs start at --app-dir, plain paths at the working directory",
-          "[tool][database]") {
+          "[tool][database][sqlite]") {
   ChoiceApp app;
   app.add(app.root() / "data" / "x.db");
   app.add(app.root() / "cwd" / "data" / "x.db");
@@ -172,7 +173,7 @@ TEST_CASE("relative URLs start at --app-dir, plain paths at the working director
 }
 
 TEST_CASE("a DATABASE_URL that cannot be served is refused: never the default in its place",
-          "[tool][database][untouched]") {
+          "[tool][database][untouched][sqlite]") {
   const std::string url =
       GENERATE("postgresql://calib:secret@db.example/calib", "postgres://calib:secret@localhost/x",
                "postgresql+psycopg2://calib:se/cret@host/x", "mysql://calib:secret@localhost/calib",
@@ -208,7 +209,7 @@ TEST_CASE("a DATABASE_URL that cannot be served is refused: never the default in
 }
 
 TEST_CASE("what --database names and cannot be served is refused in the same way",
-          "[tool][database][untouched]") {
+          "[tool][database][untouched][sqlite]") {
   const std::string name =
       GENERATE("postgresql://calib:secret@db.example/calib", "mysql://calib:secret@localhost/calib",
                "sqlite:///:memory:", ":memory:", "file:backend/calibration.db", "calib:secret@host",
@@ -238,7 +239,7 @@ TEST_CASE("what --database names and cannot be served is refused in the same way
 }
 
 TEST_CASE("a .env that cannot be understood is refused: it may name another database",
-          "[tool][database][untouched]") {
+          "[tool][database][untouched][sqlite]") {
   const auto* const file = GENERATE("backend/.env", ".env");
   CAPTURE(file);
   ChoiceApp app;

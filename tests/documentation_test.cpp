@@ -122,7 +122,7 @@ TEST_CASE("every option but --session and --config can come from the environment
     const std::string value = name == "color" || name == "progress" ? "never"
                               : name == "app-dir"                   ? app.root().string()
                               : name == "uploads"                   ? app.uploads().string()
-                              : name == "database"                  ? app.database().string()
+                              : name == "database"                  ? app.database_option()
                               : name == "metrics" ? app.scratch("metrics.prom").string()
                                                   : "1";
     const bool allowed = name != "session" && name != "config";

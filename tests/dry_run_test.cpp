@@ -8,7 +8,6 @@
 #include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
-#include "database_user.hpp"
 #include "diagnostics.hpp"
 
 using namespace calib::test;
@@ -72,7 +71,7 @@ class ReadOnly {
 
 TEST_CASE("a dry run lists what a real pass deletes, to the last row and byte", "[tool][dry-run]") {
   const auto schema = GENERATE(AppSchema::june_2025, AppSchema::october_2025, AppSchema::current);
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  const auto journal = GENERATE(from_range(journals()));
   FullApp app(schema, journal);
   const auto dry = run_on(app, {"--dry-run", "--json"});
   const auto real = run_on(app, {"--json"});
@@ -122,12 +121,12 @@ TEST_CASE("a dry run counts what an interrupted pass left as the real pass settl
 }
 
 TEST_CASE("a dry run changes no byte, no time and no name", "[tool][dry-run]") {
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  const auto journal = GENERATE(from_range(journals()));
   const FullApp app(AppSchema::current, journal);
   const auto metrics = app.scratch("calib.prom");
   // Beside a WAL database that nobody has open, SQLite makes two files and removes them again.
-  std::optional<DatabaseUser> running;
-  if (journal == Journal::wal) running.emplace(app.database(), "SELECT count(*) FROM sessions");
+  std::unique_ptr<DatabaseUser> running;
+  if (journal == Journal::wal) running = app.user("SELECT count(*) FROM sessions");
   const auto before = app.fingerprint();
   for (const auto& extra : std::vector<Words>{{},
                                               {"--json"},
@@ -152,7 +151,7 @@ TEST_CASE("a dry run changes no byte, no time and no name", "[tool][dry-run]") {
 }
 
 TEST_CASE("beside a WAL database that nobody has open, only SQLite's two files may come",
-          "[tool][dry-run]") {
+          "[tool][dry-run][sqlite]") {
   const FullApp app(AppSchema::current, Journal::wal);
   const auto before = app.fingerprint();
   CHECK(run_on(app, {"--dry-run"}).status == 0);
@@ -173,10 +172,10 @@ TEST_CASE("a dry run says the same twice", "[tool][dry-run]") {
 }
 
 TEST_CASE("a dry run works for a user who may only read", "[tool][dry-run][permissions]") {
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  const auto journal = GENERATE(from_range(journals()));
   const FullApp app(AppSchema::current, journal);
   // A reader of a WAL database needs the files that its writer keeps beside it: the app runs.
-  const DatabaseUser running(app.database(), "SELECT count(*) FROM sessions");
+  const auto running = app.user("SELECT count(*) FROM sessions");
   const ReadOnly guard(app);
   const auto expected = without_times(run_on(app, {"--dry-run", "--json"}).json());
   const auto before = app.fingerprint();
@@ -196,7 +195,7 @@ TEST_CASE("a dry run works for a user who may only read", "[tool][dry-run][permi
 }
 
 TEST_CASE("a WAL database that its app has closed cannot be read without writing, and says so",
-          "[tool][dry-run][permissions]") {
+          "[tool][dry-run][permissions][sqlite]") {
   const FullApp app(AppSchema::current, Journal::wal);
   const ReadOnly guard(app);
   const auto before = app.fingerprint();
@@ -222,9 +221,9 @@ TEST_CASE("a dry run goes on beside a directory that it cannot read", "[tool][dr
 
 TEST_CASE("a dry run reads beside a writer, and what is not committed is not there",
           "[tool][dry-run][locks]") {
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  const auto journal = GENERATE(from_range(journals()));
   FullApp app(AppSchema::current, journal);
-  const DatabaseUser writer(app.database(), "BEGIN IMMEDIATE; DELETE FROM sessions");
+  const auto writer = app.user("BEGIN; DELETE FROM sessions");
   const auto before = app.fingerprint();
 
   const auto ran = run_on(app, {"--dry-run", "--json", "--lock-wait", "0"});
@@ -240,11 +239,11 @@ TEST_CASE("a dry run reads beside a writer, and what is not committed is not the
 
 TEST_CASE("a dry run beside a writer that commits is busy, not wrong", "[tool][dry-run][locks]") {
   const FullApp app(AppSchema::current, Journal::rollback);
-  const DatabaseUser writer(app.database(), "BEGIN EXCLUSIVE");
+  const auto writer = app.sole_user();
   const auto ran = run_on(app, {"--dry-run", "--lock-wait", "0.1"});
   CHECK(ran.status == 4);
   CHECK(ran.out.empty());
-  CHECK(is_one_error(ran, {app.database().string(), "--lock-wait"}));
+  CHECK(is_one_error(ran, {app.database_shown(), "--lock-wait"}));
 }
 
 TEST_CASE("a dry run takes no lock: it works beside another pass", "[tool][dry-run][locks]") {

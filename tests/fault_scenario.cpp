@@ -14,11 +14,25 @@ namespace {
 const std::string aside = ".calib-cleanup.";
 const std::string metrics_file = "metrics/calib-cleanup.prom";
 
+// On a server the rows are no file of the sandbox's; here they are one more.
+const std::string dotenv = "app/backend/.env";
+const std::string rows_file = "rows";
+
 // What hangs is ended: no pass takes any part of this, not on a machine that has much else to do.
 constexpr unsigned longest_pass_seconds = 60;
 
 void put(const fs::path& file, const std::string& text) {
   std::ofstream(file, std::ios::binary) << text;
+}
+
+std::vector<std::string> rows_of_dump(const std::string& dump) {
+  std::vector<std::string> rows;
+  const auto tables = nlohmann::json::parse(dump);
+  for (const auto& [table, values] : tables.items()) {
+    for (const auto& row : values) rows.push_back("row of " + table + " " + row.dump());
+  }
+  std::sort(rows.begin(), rows.end());
+  return rows;
 }
 
 /// Fills the app, and returns the keys of what is due in the database.
@@ -56,11 +70,17 @@ std::vector<std::string> fill(App& app, FaultScenario::Size size) {
 FaultScenario::FaultScenario(const Setup& setup) : rule_(setup.rule) {
   App app;
   // Many small pages are many calls in few bytes.
-  app.execute("PRAGMA page_size=1024; VACUUM");
+  if (!on_postgresql()) app.execute("PRAGMA page_size=1024; VACUUM");
   const auto keys = fill(app, setup.size);
   if (setup.journal == Journal::wal) app.execute("PRAGMA journal_mode=WAL");
   fs::create_directory(app.root().parent_path() / "metrics");
   start_ = read_disk(app.root().parent_path());
+  if (on_postgresql()) {
+    fs::create_directories(sandbox() / "app" / "backend");
+    server_database_ = make_app_database(sandbox() / "app", AppSchema::current, setup.journal);
+    start_[dotenv] = read_disk(sandbox()).at(dotenv);
+    start_[rows_file] = app.its_database().dump();
+  }
 
   arguments_ = {"--app-dir", (sandbox() / "app").string(), "--jobs", std::to_string(setup.jobs)};
   if (setup.rule == Rule::named) arguments_.insert(arguments_.end(), {"--session", keys.front()});
@@ -87,17 +107,33 @@ RunOptions FaultScenario::options(const std::string& interpose, const fs::path& 
   return options;
 }
 
+DiskState FaultScenario::now() const {
+  auto state = read_disk(sandbox());
+  if (server_database_) state[rows_file] = server_database_->dump();
+  return state;
+}
+
+void FaultScenario::lay_out(const DiskState& state) {
+  if (!server_database_) return write_disk(state, sandbox());
+  auto files = state;
+  const auto rows = files.extract(rows_file);
+  write_disk(files, sandbox());
+  server_database_->load(rows.mapped());
+}
+
 Ran FaultScenario::pass(const DiskState& from, const std::string& interpose, const fs::path& log) {
-  write_disk(from, sandbox());
+  lay_out(from);
   return pass_on(interpose, log);
 }
 
 Ran FaultScenario::pass_on(const std::string& interpose, const fs::path& log) {
-  return run_tool(arguments_, options(interpose, log));
+  auto ran = run_tool(arguments_, options(interpose, log));
+  if (server_database_) server_database_->await_departures();
+  return ran;
 }
 
 Ran FaultScenario::walk(const DiskState& from, const std::function<void(const DiskState&)>& look) {
-  write_disk(from, sandbox());
+  lay_out(from);
   Running running(arguments_, options("change:*:stop", ""));
   while (running.wait_until_stopped()) {
     look(now());
@@ -115,6 +151,11 @@ Contents FaultScenario::contents(const DiskState& state) {
   if (const auto metrics = state.find(metrics_file); metrics != state.end()) {
     result.metrics = metrics->second;
   }
+  if (const auto rows = state.find(rows_file); rows != state.end()) {
+    result.sound = true;
+    result.rows = rows_of_dump(rows->second);
+    return result;
+  }
   const auto backend = below(state, "app/backend/");
   auto [database, is_new] = databases_.try_emplace(hash_of(backend));
   if (is_new) {
@@ -122,11 +163,11 @@ Contents FaultScenario::contents(const DiskState& state) {
     const auto file = scratch_.path() / "calibration.db";
     auto& [sound, rows] = database->second;
     try {
-      rows = rows_of_database(file);
+      const auto opened = open_sqlite_database(file);
+      rows = rows_of(*opened);
       std::sort(rows.begin(), rows.end());
-      SQLite::Database opened(file.string(), SQLite::OPEN_READWRITE);
-      sound = opened.execAndGet("PRAGMA integrity_check").getString() == "ok";
-    } catch (const SQLite::Exception& error) {
+      sound = opened->is_sound();
+    } catch (const std::exception& error) {
       rows = {error.what()};
     }
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -66,7 +67,7 @@ class FaultScenario {
   Ran pass(const DiskState& from, const std::string& interpose = "", const fs::path& log = "");
   /// One pass from what stands there now.
   Ran pass_on(const std::string& interpose = "", const fs::path& log = "");
-  [[nodiscard]] DiskState now() const { return read_disk(sandbox()); }
+  [[nodiscard]] DiskState now() const;
 
   /// One pass from this state to its end; `look` gets what stands before each call that can change
   /// the world.
@@ -88,6 +89,7 @@ class FaultScenario {
 
  private:
   RunOptions options(const std::string& interpose, const fs::path& log) const;
+  void lay_out(const DiskState& state);
   void learn_what_goes(const std::vector<std::string>& keys);
   bool has_whole_metrics(const Contents& is) const;
   std::vector<std::string> faults_of_due(const Contents& is, Cut cut) const;
@@ -98,6 +100,7 @@ class FaultScenario {
   std::vector<std::string> arguments_;
   TempDir sandbox_{fast_folder()};
   TempDir scratch_{fast_folder()};
+  std::unique_ptr<AppDatabase> server_database_;  ///< where the rows are not in the sandbox's files
   DiskState start_;
   Contents before_;
   Contents settled_;

@@ -18,7 +18,7 @@ const std::vector<std::string> none;
 
 TEST_CASE("a directory that cannot be moved aside keeps its session whole, the others go",
           "[tool][faults]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
+  const Backlog backlog(GENERATE(from_range(journals())));
   const int error = GENERATE(EBUSY, EXDEV, EPERM, EACCES, EIO, ENOSPC);
   CAPTURE(error);
   const auto stuck = backlog.due().front();
@@ -112,7 +112,7 @@ TEST_CASE("where a directory cannot be moved back something was changed: status 
           "[tool][faults]") {
   const Backlog backlog;
   fs::remove_all(backlog.uploads() / "orphan");
-  const auto ran = run_pass(backlog, {}, "fdatasync:*:5 renameat2:3+:5");
+  const auto ran = run_pass(backlog, {}, at_every_commit("5") + " renameat2:3+:5");
   CHECK(ran.status == 1);
   const auto said = diagnostics_of(ran);
   for (const auto& id : backlog.due()) {
@@ -137,8 +137,8 @@ TEST_CASE("what was moved aside and cannot be looked at there goes back", "[tool
   CHECK(backlog.is_gone(backlog.due().back()));
 }
 
-TEST_CASE("a disk that stays full costs no session anything", "[tool][faults]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
+TEST_CASE("a disk that stays full costs no session anything", "[tool][faults][sqlite]") {
+  const Backlog backlog(GENERATE(from_range(journals())));
   const bool has_orphan = GENERATE(true, false);
   if (!has_orphan) fs::remove_all(backlog.uploads() / "orphan");
   const auto before = state_of(backlog);

@@ -97,7 +97,7 @@ void check_refused(const HostileApp& app, const std::vector<std::string>& parts)
 
 }  // namespace
 
-TEST_CASE("virtual tables and their shadows are no tables of the app", "[tool][hostile]") {
+TEST_CASE("virtual tables and their shadows are no tables of the app", "[tool][hostile][sqlite]") {
   SECTION("sessions") {
     const HostileApp app(
         fmt::format("CREATE VIRTUAL TABLE sessions USING fts5 (id, images_dir, created_at);"
@@ -124,7 +124,7 @@ TEST_CASE("virtual tables and their shadows are no tables of the app", "[tool][h
   }
 }
 
-TEST_CASE("a damaged schema is refused with what is wrong with it", "[tool][hostile]") {
+TEST_CASE("a damaged schema is refused with what is wrong with it", "[tool][hostile][sqlite]") {
   const auto damage = GENERATE(as<std::string>{},
                                "UPDATE sqlite_schema SET sql = 'CREATE TABLE sessions(' WHERE name "
                                "= 'sessions'",
@@ -146,7 +146,8 @@ TEST_CASE("a damaged schema is refused with what is wrong with it", "[tool][host
   check_refused(app, {app.database().string(), "malformed", "integrity_check"});
 }
 
-TEST_CASE("a table that lies on top of sessions takes no session along", "[tool][hostile]") {
+TEST_CASE("a table that lies on top of sessions takes no session along",
+          "[tool][hostile][sqlite]") {
   // Deleting its rows would delete those of sessions.
   const HostileApp app(std::string(usual_sessions) + usual_images +
                        "CREATE TABLE extra (session_id VARCHAR REFERENCES sessions (id) ON DELETE "
@@ -162,7 +163,7 @@ TEST_CASE("a table that lies on top of sessions takes no session along", "[tool]
 }
 
 TEST_CASE("an index or a collation that only the app's own connection knows stops the pass whole",
-          "[tool][hostile]") {
+          "[tool][hostile][sqlite]") {
   const HostileApp app(usual_sessions);
   std::string missing;
   {
@@ -208,7 +209,7 @@ TEST_CASE("an index or a collation that only the app's own connection knows stop
   CHECK(app.has_files(due));
 }
 
-TEST_CASE("generated columns are read like any other", "[tool][hostile]") {
+TEST_CASE("generated columns are read like any other", "[tool][hostile][sqlite]") {
   const auto* const kind = GENERATE("VIRTUAL", "STORED");
   const HostileApp app(fmt::format(
       "CREATE TABLE sessions (raw TEXT, id TEXT AS (lower(raw)) {0}, images_dir TEXT AS "
@@ -226,7 +227,7 @@ TEST_CASE("generated columns are read like any other", "[tool][hostile]") {
 }
 
 TEST_CASE("a reference in a generated column cannot be set, so it holds its session",
-          "[tool][hostile]") {
+          "[tool][hostile][sqlite]") {
   const auto* const action = GENERATE("SET NULL", "SET DEFAULT");
   const auto* const kind = GENERATE("VIRTUAL", "STORED");
   const HostileApp app(
@@ -241,7 +242,8 @@ TEST_CASE("a reference in a generated column cannot be set, so it holds its sess
   CHECK(app.has_files(due));
 }
 
-TEST_CASE("a generated column that fails, or is without bounds, ends the pass", "[tool][hostile]") {
+TEST_CASE("a generated column that fails, or is without bounds, ends the pass",
+          "[tool][hostile][sqlite]") {
   const auto* const value = GENERATE("hex(zeroblob(400000000))", "abs(raw)");
   CAPTURE(value);
   const HostileApp app(fmt::format(
@@ -253,7 +255,7 @@ TEST_CASE("a generated column that fails, or is without bounds, ends the pass", 
 }
 
 TEST_CASE("ids that the database takes for equal are never told apart by guessing",
-          "[tool][hostile]") {
+          "[tool][hostile][sqlite]") {
   const auto* const collation = GENERATE("NOCASE", "RTRIM");
   const auto twin = std::string(collation) == "NOCASE" ? "ABCDEF" : "abcdef  ";
   const HostileApp app(fmt::format(
@@ -267,7 +269,7 @@ TEST_CASE("ids that the database takes for equal are never told apart by guessin
   CHECK(app.number("SELECT count(*) FROM sessions") == 2);
 }
 
-TEST_CASE("ids that are numbers leave their sessions whole", "[tool][hostile]") {
+TEST_CASE("ids that are numbers leave their sessions whole", "[tool][hostile][sqlite]") {
   const HostileApp app(std::string("CREATE TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, "
                                    "images_dir VARCHAR, created_at DATETIME);") +
                        usual_images);
@@ -282,7 +284,7 @@ TEST_CASE("ids that are numbers leave their sessions whole", "[tool][hostile]") 
   CHECK(app.number("SELECT count(*) FROM calibration_images") == 3);
 }
 
-TEST_CASE("a table's name breaks no line and drives no terminal", "[tool][hostile]") {
+TEST_CASE("a table's name breaks no line and drives no terminal", "[tool][hostile][sqlite]") {
   const HostileApp app;
   app.add_usual_rows();
   app.execute(fmt::format(
@@ -299,7 +301,7 @@ TEST_CASE("a table's name breaks no line and drives no terminal", "[tool][hostil
   CHECK(app.number("SELECT count(*) FROM \"new\nline\x1b[31m\"") == 0);
 }
 
-TEST_CASE("AUTOINCREMENT goes on where it was", "[tool][hostile]") {
+TEST_CASE("AUTOINCREMENT goes on where it was", "[tool][hostile][sqlite]") {
   const HostileApp app(std::string(usual_sessions) +
                        "CREATE TABLE calibration_images (id INTEGER PRIMARY KEY AUTOINCREMENT, "
                        "session_id VARCHAR REFERENCES sessions (id), image_path VARCHAR)");

@@ -1,5 +1,6 @@
 // The app died in the middle of a transaction: what it had already written must be rolled back
 // before anybody believes the database.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 
 #include <fstream>
@@ -7,7 +8,6 @@
 #include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
-#include "database_user.hpp"
 #include "diagnostics.hpp"
 
 using namespace calib::test;
@@ -20,11 +20,10 @@ const std::vector<std::string> none;
 /// deletes all sessions and a good deal of their rows.
 void crash_the_app(const App& app) {
   // A tiny cache spills: pages are written, and the journal synced, before the commit.
-  DatabaseUser writer(
-      app.database(),
+  auto writer = app.user(
       "PRAGMA cache_size=5; PRAGMA cache_spill=5; BEGIN IMMEDIATE; DELETE FROM sessions; "
       "UPDATE calibration_images SET session_id = 'x', image_path = hex(zeroblob(99))");
-  writer.crash();
+  writer.reset();
 }
 
 fs::path journal_of(const App& app) { return app.database().string() + "-journal"; }
@@ -35,7 +34,7 @@ bool has_hot_journal(const App& app) { return std::ifstream(journal_of(app)).get
 }  // namespace
 
 TEST_CASE("a hot journal stops a dry run, which touches neither it nor the database",
-          "[tool][dry-run][hot-journal]") {
+          "[tool][dry-run][hot-journal][sqlite]") {
   App app;
   app.add_session(48);
   const auto young = app.add_session(1, 1200);
@@ -60,7 +59,7 @@ TEST_CASE("a hot journal stops a dry run, which touches neither it nor the datab
 }
 
 TEST_CASE("a journal that a writer removes while a dry run looks at it is not taken for hot",
-          "[tool][dry-run][hot-journal]") {
+          "[tool][dry-run][hot-journal][sqlite]") {
   App app;
   const auto old_one = app.add_session(48);
   RunOptions options;
@@ -84,7 +83,7 @@ TEST_CASE("a journal that a writer removes while a dry run looks at it is not ta
 }
 
 TEST_CASE("a real pass rolls a hot journal back first, and deletes by what is true then",
-          "[tool][hot-journal]") {
+          "[tool][hot-journal][sqlite]") {
   App app;
   const auto old_one = app.add_session(48);
   const auto young = app.add_session(1, 1200);
@@ -107,7 +106,7 @@ TEST_CASE("a real pass rolls a hot journal back first, and deletes by what is tr
 }
 
 TEST_CASE("what a crashed app left in the write-ahead log counts as far as it was committed",
-          "[tool][dry-run][hot-journal]") {
+          "[tool][dry-run][hot-journal][sqlite]") {
   App app(AppSchema::current, Journal::wal);
   const auto old_one = app.add_session(48);
   const auto young = app.add_session(1, 1200);

@@ -7,7 +7,8 @@
 using namespace calib::test;
 using Catch::Matchers::ContainsSubstring;
 
-TEST_CASE("a directory in uploads that holds the database is no orphan", "[tool][untouched]") {
+TEST_CASE("a directory in uploads that holds the database is no orphan",
+          "[tool][untouched][sqlite]") {
   App app;
   const auto old_one = app.add_session(48);
   const auto young = app.add_session(1);
@@ -50,7 +51,7 @@ TEST_CASE("a link from the app's folder into uploads protects where it leads",
 }
 
 TEST_CASE("a directory in uploads through which the app gets to its database is no orphan",
-          "[tool][untouched]") {
+          "[tool][untouched][sqlite]") {
   App app;
   const auto young = app.add_session(1);
   fs::create_directory(app.uploads() / "way");
@@ -79,7 +80,7 @@ TEST_CASE("option --max-delete does not count whom a row that stays holds", "[to
   CHECK(app.is_whole(held));
 }
 
-TEST_CASE("option --metrics never replaces a file that is not its own", "[tool][metrics]") {
+TEST_CASE("option --metrics never replaces a file that is not its own", "[tool][metrics][sqlite]") {
   App app;
   const auto young = app.add_session(1);
   const auto ran = run_on(app, {"--metrics", app.database().string()});
@@ -89,7 +90,8 @@ TEST_CASE("option --metrics never replaces a file that is not its own", "[tool][
   CHECK(app.is_sound());
 }
 
-TEST_CASE("a FIFO where SQLite keeps a file is refused, not waited for", "[tool][untouched]") {
+TEST_CASE("a FIFO where SQLite keeps a file is refused, not waited for",
+          "[tool][untouched][sqlite]") {
   App app(AppSchema::current, GENERATE(Journal::rollback, Journal::wal));
   app.add_session(48);
   const auto* const beside =

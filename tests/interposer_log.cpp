@@ -44,9 +44,10 @@ struct Path {
   }
 
  private:
-  int set(const char* directory, const char* name) {
-    return std::snprintf(text.data(), text.size(), "%s%s%s", directory, *directory == 0 ? "" : "/",
-                         name);
+  int set(std::string_view directory, std::string_view name) {
+    return std::snprintf(text.data(), text.size(), "%.*s%s%.*s", static_cast<int>(directory.size()),
+                         directory.data(), directory.empty() ? "" : "/",
+                         static_cast<int>(name.size()), name.data());
   }
 };
 

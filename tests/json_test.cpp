@@ -9,7 +9,6 @@
 #include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
-#include "database_user.hpp"
 #include "diagnostics.hpp"
 
 using namespace calib::test;
@@ -118,7 +117,7 @@ TEST_CASE("the document of a pass and of a dry run holds the contract's keys", "
   const auto json = checked(ran);
   CHECK(json.at("deleted_sessions") == 1);
   CHECK(json.at("deleted_orphaned_directories") == 1);
-  CHECK(json.at("database") == app.database().string());
+  CHECK(json.at("database") == app.database_shown());
   CHECK(json.at("uploads") == app.uploads().string());
   const auto& session = json.at("sessions").front();
   CHECK(session.at("id") == app.old_one);
@@ -130,7 +129,7 @@ TEST_CASE("the document of a pass and of a dry run holds the contract's keys", "
 }
 
 TEST_CASE("created_at is given as the database has it, or null", "[tool][json]") {
-  App app;
+  App app(schemas_with_dates_as_text().front());
   const auto dated = new_uuid();
   const auto undated = new_uuid();
   const auto unreadable = new_uuid();
@@ -191,8 +190,10 @@ TEST_CASE("a pass that leaves something says what, in the document and on stderr
 TEST_CASE("a pass that cannot run writes its document, too: status 3", "[tool][json]") {
   FullApp app;
   RunOptions options;
-  SECTION("no database") { fs::remove(app.database()); }
-  SECTION("no database at all") { std::ofstream(app.database()) << std::string(5000, 'x'); }
+  SECTION("no database") { app.lose_database(); }
+  if (!on_postgresql()) {
+    SECTION("no database at all") { std::ofstream(app.database()) << std::string(5000, 'x'); }
+  }
   SECTION("another app's") { app.execute("ALTER TABLE sessions RENAME COLUMN created_at TO at"); }
   SECTION("no uploads folder") { fs::remove_all(app.uploads()); }
   SECTION("a database of another kind") {
@@ -218,19 +219,20 @@ TEST_CASE("a pass that cannot run writes its document, too: status 3", "[tool][j
 
 TEST_CASE("a pass that finds a lock writes its document, too: status 4", "[tool][json][locks]") {
   const FullApp app;
+  const auto before = app.fingerprint();
   int folder = -1;
-  std::optional<DatabaseUser> writer;
+  std::unique_ptr<DatabaseUser> writer;
   SECTION("another pass") {
     folder = ::open(app.uploads().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     REQUIRE(::flock(folder, LOCK_EX | LOCK_NB) == 0);
   }
-  SECTION("the app writes") { writer.emplace(app.database(), "BEGIN IMMEDIATE"); }
-  SECTION("the app commits") { writer.emplace(app.database(), "BEGIN EXCLUSIVE"); }
-  const auto before = app.fingerprint();
+  SECTION("the app writes") { writer = app.writer(); }
+  SECTION("the app commits") { writer = app.sole_user(); }
   const auto ran = run_on(app, {"--json", "--lock-wait", "0.05"});
   CHECK(ran.status == 4);
   CHECK(is_one_error(ran, {"--lock-wait"}));
   check_nothing_done(checked(ran));
+  writer.reset();
   CHECK(changes_since(before, app) == none);
   if (folder >= 0) ::close(folder);
 }

@@ -8,7 +8,6 @@
 #include "backlog.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
-#include "database_user.hpp"
 #include "diagnostics.hpp"
 
 using namespace calib::test;
@@ -24,7 +23,6 @@ RunOptions at(const std::string& point) {
 }
 
 constexpr auto reads = "BEGIN; SELECT count(*) FROM sessions";
-constexpr auto writes = "BEGIN IMMEDIATE";
 
 }  // namespace
 
@@ -74,8 +72,7 @@ TEST_CASE("a second pass that waits goes on when the first has ended, and sees w
 TEST_CASE("a pass that waits takes over from one that was killed", "[tool][locks][crash]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
-  const auto point =
-      GENERATE(as<std::string>{}, "fdatasync/calibration.db-:1:stop", "unlinkat/image_:4:stop");
+  const auto point = GENERATE(as<std::string>{}, at_commit("stop"), "unlinkat/image_:4:stop");
   Running first(pass_arguments(backlog), at(point));
   REQUIRE(first.wait_until_stopped());
   Running second(pass_arguments(backlog, {"--lock-wait", "20"}), at("flock:3:stop"));
@@ -116,31 +113,31 @@ TEST_CASE("a dry run neither waits for a pass nor makes one wait", "[tool][locks
 
 TEST_CASE("a database that stays locked for longer than --lock-wait is status 4, orphans included",
           "[tool][locks]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
+  const Backlog backlog(GENERATE(from_range(journals())));
   const auto settled = backlog.settled();
   const auto wait = GENERATE(as<std::string>{}, "0", "0.2");
-  DatabaseUser writer(backlog.database(), writes);
+  auto writer = backlog.writer();
   const auto before = backlog.fingerprint();
   const auto ran = run_pass(backlog, {"--lock-wait", wait});
   CHECK(ran.status == 4);
   CHECK(ran.out.empty());
-  CHECK(is_one_error(ran, {backlog.database().string(), "--lock-wait"}));
+  CHECK(is_one_error(ran, {backlog.database_shown(), "--lock-wait"}));
   CHECK(changes_since(before, backlog) == none);
-  writer.crash();
+  writer.reset();
   CHECK(run_pass(backlog).status == 0);
   CHECK(difference(state_of(backlog), settled) == none);
 }
 
 TEST_CASE("a pass that waits for the app's write lock goes on when the app is done",
           "[tool][locks]") {
-  const Backlog backlog(GENERATE(Journal::rollback, Journal::wal));
+  const Backlog backlog(GENERATE(from_range(journals())));
   const auto settled = backlog.settled();
-  DatabaseUser writer(backlog.database(), writes);
+  auto writer = backlog.writer();
   const auto before = backlog.fingerprint();
   Running running(pass_arguments(backlog, {"--lock-wait", "20"}), at("sleep:3:stop"));
   REQUIRE(running.wait_until_stopped());
   CHECK(changes_since(before, backlog) == none);
-  writer.crash();
+  writer.reset();
   const auto ran = running.finish();
   CHECK(ran.status == 0);
   CHECK(ran.err.empty());
@@ -153,12 +150,12 @@ TEST_CASE("where the app takes the lock after the orphans have gone, sessions st
   const auto settled = backlog.settled();
   Running running(pass_arguments(backlog, {"--lock-wait", "0.1"}), at("unlinkat/image_:1:stop"));
   REQUIRE(running.wait_until_stopped());
-  DatabaseUser writer(backlog.database(), writes);
+  auto writer = backlog.writer();
   const auto ran = running.finish();
-  writer.crash();
+  writer.reset();
   // Status 4 promises that nothing was changed.
   CHECK(ran.status == 1);
-  CHECK(is_one_error(ran, {backlog.database().string(), "--lock-wait"}));
+  CHECK(is_one_error(ran, {backlog.database_shown(), "--lock-wait"}));
   CHECK(has_line(ran.out, "Cleanup completed: Deleted 0 old sessions"));
   CHECK(has_line(ran.out, "Orphaned file cleanup completed: Deleted 1 directory"));
   for (const auto& id : backlog.due()) CHECK(backlog.is_whole(id));
@@ -167,13 +164,13 @@ TEST_CASE("where the app takes the lock after the orphans have gone, sessions st
 }
 
 TEST_CASE("a commit that a reader blocks is rolled back, and tried again until the reader is done",
-          "[tool][locks]") {
+          "[tool][locks][sqlite]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
   // 1 and 2: moved aside; 3 and 4: moved back, because the reader stays.
   Running running(pass_arguments(backlog, {"--lock-wait", "20"}),
                   at("renameat2:4:stop-after renameat2:5:stop"));
-  DatabaseUser reader(backlog.database(), reads);
+  auto reader = backlog.user(reads);
   REQUIRE(running.wait_until_stopped());
   CHECK(backlog.entries() == backlog.session_ids());
   for (const auto& id : backlog.due()) CHECK(Backlog::has_all_images(backlog.uploads() / id));
@@ -182,7 +179,7 @@ TEST_CASE("a commit that a reader blocks is rolled back, and tried again until t
   running.signal(SIGCONT);
   REQUIRE(running.wait_until_stopped());
   CHECK(backlog.has_all_records(backlog));
-  reader.crash();
+  reader.reset();
 
   const auto ran = running.finish();
   CHECK(ran.status == 0);
@@ -192,14 +189,14 @@ TEST_CASE("a commit that a reader blocks is rolled back, and tried again until t
 }
 
 TEST_CASE("a directory that cannot be moved back after a blocked commit keeps its records",
-          "[tool][locks][faults]") {
+          "[tool][locks][faults][sqlite]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
   Running running(pass_arguments(backlog, {"--lock-wait", "20"}),
                   at("renameat2:3:5 renameat2:4:stop-after"));
-  DatabaseUser reader(backlog.database(), reads);
+  auto reader = backlog.user(reads);
   REQUIRE(running.wait_until_stopped());
-  reader.crash();
+  reader.reset();
   const auto ran = running.finish();
   CHECK(ran.status == 1);
   // One of the two could be moved back, and goes with the second try.
@@ -215,16 +212,16 @@ TEST_CASE("a directory that cannot be moved back after a blocked commit keeps it
 }
 
 TEST_CASE("readers that stay for longer than --lock-wait end the pass, with everything restored",
-          "[tool][locks]") {
+          "[tool][locks][sqlite]") {
   const Backlog backlog;
   const bool has_orphan = GENERATE(true, false);
   if (!has_orphan) fs::remove_all(backlog.uploads() / "orphan");
   const auto settled = backlog.settled();
-  DatabaseUser reader(backlog.database(), reads);
+  auto reader = backlog.user(reads);
   const auto ran = run_pass(backlog, {"--lock-wait", "0.1"});
-  reader.crash();
+  reader.reset();
   CHECK(ran.status == (has_orphan ? 1 : 4));
-  CHECK(is_one_error(ran, {backlog.database().string(), "--lock-wait"}));
+  CHECK(is_one_error(ran, {backlog.database_shown(), "--lock-wait"}));
   for (const auto& id : backlog.due()) CHECK(backlog.is_whole(id));
   CHECK(backlog.has_all_records(backlog));
   CHECK(backlog.entries() == backlog.session_ids());
@@ -233,9 +230,9 @@ TEST_CASE("readers that stay for longer than --lock-wait end the pass, with ever
 }
 
 TEST_CASE("what is said of a lock is how long it was waited for, all tries taken together",
-          "[tool][locks]") {
+          "[tool][locks][sqlite]") {
   const Backlog backlog;
-  const DatabaseUser reader(backlog.database(), reads);
+  const auto reader = backlog.its_database().user(reads);
   // Longer than one commit waits for readers.
   const auto ran = run_pass(backlog, {"--lock-wait", "1.5"});
   const std::string before = "stayed locked for ";
@@ -246,7 +243,7 @@ TEST_CASE("what is said of a lock is how long it was waited for, all tries taken
 
 TEST_CASE("readers of a write-ahead database keep no pass waiting", "[tool][locks]") {
   const Backlog backlog(Journal::wal);
-  const DatabaseUser reader(backlog.database(), reads);
+  const auto reader = backlog.user(reads);
   const auto ran = run_pass(backlog, {"--lock-wait", "0"});
   CHECK(ran.status == 0);
   CHECK(ran.err.empty());

@@ -107,7 +107,7 @@ TEST_CASE("a pass that fails writes its metrics, too, and keeps the time of the 
   RunOptions options;
   int status = 3;
   std::string kind = "database";
-  SECTION("no database") { fs::remove(app.database()); }
+  SECTION("no database") { app.lose_database(); }
   SECTION("no uploads folder") { fs::remove_all(app.uploads()); }
   SECTION("a database that cannot be served") {
     options.environment["DATABASE_URL"] = "mysql://app@db/calib";

@@ -125,7 +125,7 @@ TEST_CASE("the command line beats the environment, which beats the file", "[tool
   CHECK(app.is_gone(ancient));
 }
 
-TEST_CASE("the environment alone is enough", "[tool][layers]") {
+TEST_CASE("the environment alone is enough", "[tool][layers][sqlite]") {
   App app;
   const auto old_one = app.add_session(3);
   const auto moved = app.root() / "data.db";
@@ -152,7 +152,7 @@ TEST_CASE("without options it works on the app in the working directory", "[tool
 }
 
 TEST_CASE("relative sqlite URLs start at --app-dir, plain paths at the working directory",
-          "[tool][places]") {
+          "[tool][places][sqlite]") {
   App app;
   const auto old_one = app.add_session(48);
   const auto in_backend = app.root() / "backend";

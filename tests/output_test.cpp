@@ -139,11 +139,11 @@ TEST_CASE("quiet still prints warnings and errors", "[tool][output]") {
   REQUIRE(said.warnings.size() == 1);
   CHECK_THAT(said.warnings[0], ContainsSubstring("1 session"));
 
-  fs::remove(app.database());
+  app.lose_database();
   const auto unable = run_on(app, {"--quiet"});
   CHECK(unable.status == 3);
   CHECK(unable.out.empty());
-  CHECK(is_one_error(unable, {app.database().string()}));
+  CHECK(is_one_error(unable, {app.database_shown()}));
 }
 
 TEST_CASE("verbose names each session and directory", "[tool][output]") {

@@ -63,7 +63,7 @@ void check_refused(const App& app, const std::vector<std::string>& parts) {
 }  // namespace
 
 TEST_CASE("an ordinary user who owns database and uploads needs no more", "[tool][permissions]") {
-  App app(AppSchema::current, GENERATE(Journal::rollback, Journal::wal));
+  App app(AppSchema::current, GENERATE(from_range(journals())));
   const auto due = app.add_session(48);
   const auto young = app.add_session(2);
   app.add_directory("orphan");
@@ -183,8 +183,8 @@ TEST_CASE("an orphan that belongs to someone else stays, is named, and hinders n
 }
 
 TEST_CASE("a database that may not be written or read is refused, and nothing is touched",
-          "[tool][permissions][untouched]") {
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+          "[tool][permissions][untouched][sqlite]") {
+  const auto journal = GENERATE(from_range(journals()));
   App app(AppSchema::current, journal);
   app.add_session(48);
   app.add_directory("orphan");
@@ -209,8 +209,8 @@ TEST_CASE("a database that may not be written or read is refused, and nothing is
 }
 
 TEST_CASE("a database beside which no journal can be made is refused before an orphan is gone",
-          "[tool][permissions][untouched]") {
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+          "[tool][permissions][untouched][sqlite]") {
+  const auto journal = GENERATE(from_range(journals()));
   App app(AppSchema::current, journal);
   app.add_session(48);
   SECTION("with orphans") { app.add_directory("orphan"); }
@@ -227,6 +227,7 @@ TEST_CASE("a .env that may not be read is refused: it may name another database"
   const auto* const file = GENERATE("backend/.env", ".env");
   App app;
   app.add_session(48);
+  fs::remove(app.root() / "backend" / ".env");
   std::ofstream(app.root() / file) << "DATABASE_URL=sqlite:///elsewhere.db\n";
   app.give_away();
   set_mode(app.root() / file, 0);
@@ -235,7 +236,7 @@ TEST_CASE("a .env that may not be read is refused: it may name another database"
   check_refused(app, {path, "--database"});
 
   // Who names the database needs no .env.
-  const auto ran = run_on(app, {"--database", app.database().string()}, as_nobody());
+  const auto ran = run_on(app, {"--database", app.database_option()}, as_nobody());
   CHECK(ran.status == 0);
   CHECK(app.number("SELECT count(*) FROM sessions") == 0);
 }

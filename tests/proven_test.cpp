@@ -52,7 +52,7 @@ TEST_CASE("nothing goes from a folder in which no session has its directory", "[
   for (const auto& name : {std::string("pictures"), uuid_named, leftover}) app.add_directory(name);
   const auto before = app.fingerprint();
 
-  auto arguments = std::vector<std::string>{"--database", app.database().string()};
+  auto arguments = std::vector<std::string>{"--database", app.database_option()};
   if (dry) arguments.emplace_back("--dry-run");
   const auto ran = run_on(app, arguments);
 
@@ -96,17 +96,17 @@ TEST_CASE("the database of another folder, or a backup from long ago, costs nobo
   const auto young = app.add_session(2);
   app.add_directory(leftover);
   SECTION("another app's") {
-    const auto ran = run_on(app, {"--database", old.database().string()});
+    const auto ran = run_on(app, {"--database", old.database_option()});
     check_left(app, ran, {young, leftover}, "check --uploads and --database");
   }
   SECTION("restored") {
-    fs::copy_file(old.database(), app.database(), fs::copy_options::overwrite_existing);
+    app.its_database().become(old.its_database());
     const auto ran = run_on(app, {"--orphans-only"});
     check_left(app, ran, {young, leftover}, "check --uploads and --database");
     CHECK(app.has_session(in_backup));
   }
   SECTION("restored, from before the first session") {
-    fs::copy_file(other.database(), app.database(), fs::copy_options::overwrite_existing);
+    app.its_database().become(other.its_database());
     const auto ran = run_on(app, {});
     check_left(app, ran, {young, leftover}, "name it with --database");
   }
@@ -175,8 +175,8 @@ TEST_CASE("with an empty database that was named, only directories named by a UU
   }
   std::vector<std::string> arguments;
   RunOptions options;
-  const auto path = app.database().string();
-  const auto url = "sqlite:///" + path;
+  const auto path = app.database_option();
+  const auto url = app.database_url();
   SECTION("by --database") { arguments = {"--database", path}; }
   SECTION("by --database, as a URL") { arguments = {"--database", url}; }
   SECTION("by its environment variable") { options.environment["CALIB_CLEANUP_DATABASE"] = path; }
@@ -205,7 +205,7 @@ TEST_CASE(
   app.add_directory(uuid_named);
   app.add_directory(leftover);
   RunOptions options;
-  const auto url = "sqlite:///" + app.database().string();
+  const auto url = app.database_url();
   SECTION("in the environment") { options.environment["DATABASE_URL"] = url; }
   SECTION("in backend/.env") {
     std::ofstream(app.root() / "backend" / ".env") << "DATABASE_URL=" << url << '\n';
@@ -223,7 +223,7 @@ TEST_CASE("an empty database that was named settles a folder of UUIDs without a 
   app.add_directory(uuid_named);
   app.add_directory(leftover);
 
-  const auto ran = run_on(app, {"--database", app.database().string()});
+  const auto ran = run_on(app, {"--database", app.database_option()});
 
   CHECK(ran.status == 0);
   CHECK(ran.err.empty());

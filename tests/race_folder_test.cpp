@@ -56,8 +56,7 @@ TEST_CASE("staged directories that the app's own clean-up removes before the com
           "[tool][race]") {
   const Backlog app;
   const auto settled = app.settled();
-  const auto point =
-      GENERATE(as<std::string>{}, "renameat2:1:stop-after", "fdatasync/calibration.db-:1:stop");
+  const auto point = GENERATE(as<std::string>{}, "renameat2:1:stop-after", at_commit("stop"));
   CAPTURE(point);
   Running running(pass_arguments(app), at(point));
   REQUIRE(running.wait_until_stopped());
@@ -75,8 +74,7 @@ TEST_CASE("where staged directories vanish and the commit fails, the records sta
           "[tool][race][faults]") {
   const Backlog app;
   const auto settled = app.settled();
-  Running running(pass_arguments(app),
-                  at("fdatasync/calibration.db-:1:stop fdatasync/calibration.db-:1:5"));
+  Running running(pass_arguments(app), at(at_commit("stop") + " " + at_commit("5")));
   REQUIRE(running.wait_until_stopped());
   run_cleanup_of_the_app(app, all_sessions(app));
   const auto ran = running.finish();

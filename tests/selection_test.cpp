@@ -35,7 +35,7 @@ std::int64_t images_of(const App& app, const std::string& id) {
 
 TEST_CASE("sessions go by the instant of their creation, in whatever zone it is written",
           "[tool][hours]") {
-  App app;
+  App app(schemas_with_dates_as_text().front());
   // Each is three minutes on one side of 24 hours, and as text stands on the other.
   const auto old_east = add_dated(app, sql_text(hours_ago(24.05 - 2) + "+02:00"));
   const auto young_west = add_dated(app, sql_text(hours_ago(23.95 + 2) + "-02:00"));

@@ -113,8 +113,8 @@ TEST_CASE("records are what SQL counts, in every table, however deep", "[tool][s
   app.execute(
       "INSERT INTO live_capture_sessions (id, session_id) SELECT id, session_id FROM "
       "calibration_images");
-  app.execute("INSERT INTO corners (image_id) SELECT id FROM calibration_images");
-  app.execute("INSERT INTO corners (image_id) SELECT id FROM calibration_images");
+  app.execute("INSERT INTO corners SELECT id, id FROM calibration_images");
+  app.execute("INSERT INTO corners SELECT -id, id FROM calibration_images");
   const auto leaked = new_uuid();
   app.add_image_rows(leaked, 11);
   app.add_stereo_row(young, leaked);

@@ -196,14 +196,14 @@ TEST_CASE("where there is nothing to print, nobody needs stdout", "[tool][stream
 
 TEST_CASE("a stdout that is full does not hide why the pass could not run", "[tool][streams]") {
   const DueApp app;
-  fs::remove(app.database());
+  app.lose_database();
   const Descriptor full("/dev/full", O_WRONLY);
   const Descriptor err(app.scratch("err"), O_WRONLY | O_CREAT);
   CHECK(Spawned(app.on({"--json"}), full.number(), err.number()).status() == 3);
   const auto text = content(app.scratch("err"));
   CHECK(lines_of(text).size() == 2);
   CHECK_THAT(text, ContainsSubstring(stdout_error));
-  CHECK_THAT(text, ContainsSubstring(app.database().string() + ": there is no database"));
+  CHECK_THAT(text, ContainsSubstring(app.database_shown() + ": "));
 }
 
 TEST_CASE("help that cannot be printed is an error", "[tool][streams]") {

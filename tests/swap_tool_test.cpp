@@ -63,8 +63,9 @@ class Arena : public App {
         fs::remove_all(built);
       }
       if (name == "orphan") continue;
-      execute(fmt::format("INSERT OR IGNORE INTO sessions VALUES ('{0}', 'uploads/{0}', '{1}')",
-                          name, hours_ago(48)));
+      execute(fmt::format(
+          "INSERT INTO sessions VALUES ('{0}', 'uploads/{0}', '{1}') ON CONFLICT DO NOTHING", name,
+          hours_ago(48)));
     }
   }
 

@@ -6,7 +6,7 @@ using namespace calib::test;
 
 TEST_CASE("expired sessions go with records and directories, the others stay", "[tool]") {
   const auto schema = GENERATE(AppSchema::june_2025, AppSchema::october_2025, AppSchema::current);
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  const auto journal = GENERATE(from_range(journals()));
   App app(schema, journal);
   const auto old_one = app.add_session(48);
   const auto young = app.add_session(2);

@@ -44,7 +44,7 @@ void check_refused(const App& app, const std::vector<std::string>& parts,
 }  // namespace
 
 TEST_CASE("a database that is missing is never created, and nothing is touched",
-          "[tool][untouched]") {
+          "[tool][untouched][sqlite]") {
   const RichApp app;
   SECTION("where the app keeps it") {
     fs::remove(app.database());
@@ -71,7 +71,7 @@ TEST_CASE("a database that is missing is never created, and nothing is touched",
 }
 
 TEST_CASE("what is no file is refused as a database, and a FIFO does not hang the tool",
-          "[tool][untouched]") {
+          "[tool][untouched][sqlite]") {
   const RichApp app;
   fs::remove(app.database());
   SECTION("a directory") { fs::create_directory(app.database()); }
@@ -80,7 +80,8 @@ TEST_CASE("what is no file is refused as a database, and a FIFO does not hang th
   check_refused(app, {app.database().string(), "no database file", "--database"});
 }
 
-TEST_CASE("a file that is no SQLite database is refused and stays as it is", "[tool][untouched]") {
+TEST_CASE("a file that is no SQLite database is refused and stays as it is",
+          "[tool][untouched][sqlite]") {
   const RichApp app;
   SECTION("text") {
     write(app.database(), std::string(5000, 'x'));
@@ -111,48 +112,56 @@ TEST_CASE("the database of another app is refused, however much it looks like th
   const auto other = GENERATE_COPY(values<Other>({
       {"CREATE TABLE notes (id INTEGER)", "no table sessions"},
       {"CREATE TABLE sessions (id VARCHAR, images_dir VARCHAR)", "no column created_at"},
-      {"CREATE TABLE sessions (sid VARCHAR, images_dir VARCHAR, created_at DATETIME)",
+      {"CREATE TABLE sessions (sid VARCHAR, images_dir VARCHAR, created_at TIMESTAMP)",
        "no column id"},
-      {"CREATE TABLE sessions (id VARCHAR, created_at DATETIME)", "no column images_dir"},
-      {"CREATE TABLE sessions (id VARCHAR, created_at DATETIME); "
+      {"CREATE TABLE sessions (id VARCHAR, created_at TIMESTAMP)", "no column images_dir"},
+      {"CREATE TABLE sessions (id VARCHAR, created_at TIMESTAMP); "
        "CREATE TABLE calibration_images (id INTEGER, owner VARCHAR)",
        "no column images_dir"},
-      {"CREATE TABLE all_sessions (id VARCHAR, images_dir VARCHAR, created_at DATETIME); "
+      {"CREATE TABLE all_sessions (id VARCHAR, images_dir VARCHAR, created_at TIMESTAMP); "
        "CREATE VIEW sessions AS SELECT * FROM all_sessions",
        "no table sessions"},
       {images + "CREATE VIEW sessions AS SELECT session_id AS id, '2020-01-01 00:00:00' AS "
                 "created_at FROM calibration_images",
        "no table sessions"},
-      {"CREATE TABLE sessions (id VARCHAR, created_at DATETIME); CREATE VIEW calibration_images "
+      {"CREATE TABLE sessions (id VARCHAR, created_at TIMESTAMP); CREATE VIEW calibration_images "
        "AS SELECT id AS session_id FROM sessions",
        "no column images_dir"},
   }));
   CAPTURE(other.sql);
   const RichApp app;
-  fs::remove(app.database());
+  app.empty_database();
   app.execute(other.sql);
   if (other.sql.starts_with("CREATE TABLE sessions (id VARCHAR, images_dir VARCHAR)")) {
     app.execute("INSERT INTO sessions VALUES ('old', 'uploads/old')");
   }
-  check_refused(app, {app.database().string(), "not the calibration app's database", other.why,
-                      "--database"});
+  check_refused(
+      app, {app.database_shown(), "not the calibration app's database", other.why, "--database"});
 }
 
 TEST_CASE("a foreign key to sessions that is composite or not to id is not this app's",
           "[tool][untouched]") {
-  const auto table =
-      GENERATE(as<std::string>{},
-               "CREATE TABLE extra (a VARCHAR, b VARCHAR, "
-               "FOREIGN KEY (a, b) REFERENCES sessions (id, images_dir))",
-               "CREATE TABLE extra (session_id VARCHAR, FOREIGN KEY (session_id) "
-               "REFERENCES sessions (images_dir) ON DELETE CASCADE)",
-               "CREATE TABLE extra (at DATETIME REFERENCES sessions (created_at) "
-               "ON DELETE SET NULL)",
-               "CREATE TABLE extra (session_id VARCHAR, b VARCHAR, "
-               "FOREIGN KEY (session_id, b) REFERENCES sessions ON DELETE CASCADE)",
-               "CREATE TABLE extra (session_id VARCHAR REFERENCES sessions (no_such_column))");
+  std::vector<std::string> tables{
+      "CREATE TABLE extra (a VARCHAR, b VARCHAR, FOREIGN KEY (a, b) REFERENCES sessions (id, "
+      "images_dir))",
+      "CREATE TABLE extra (session_id VARCHAR, FOREIGN KEY (session_id) REFERENCES sessions "
+      "(images_dir) ON DELETE CASCADE)",
+      "CREATE TABLE extra (at TIMESTAMP REFERENCES sessions (created_at) ON DELETE SET NULL)"};
+  // SQLite takes them, and complains when they are used.
+  if (!on_postgresql()) {
+    tables.emplace_back(
+        "CREATE TABLE extra (session_id VARCHAR, b VARCHAR, FOREIGN KEY (session_id, b) REFERENCES "
+        "sessions ON DELETE CASCADE)");
+    tables.emplace_back(
+        "CREATE TABLE extra (session_id VARCHAR REFERENCES sessions (no_such_column))");
+  }
+  const auto table = GENERATE_COPY(from_range(tables));
   CAPTURE(table);
   const RichApp app;
+  // Else PostgreSQL makes no key that refers to them.
+  app.execute(
+      "CREATE UNIQUE INDEX one ON sessions (images_dir); CREATE UNIQUE INDEX two ON sessions "
+      "(created_at); CREATE UNIQUE INDEX three ON sessions (id, images_dir)");
   app.execute(table);
   check_refused(app, {"not the calibration app's database", "foreign key of extra to sessions"});
 }
@@ -160,9 +169,9 @@ TEST_CASE("a foreign key to sessions that is composite or not to id is not this 
 TEST_CASE("a foreign key to the whole key of sessions, where that is not id alone, is refused",
           "[tool][untouched]") {
   const RichApp app;
-  fs::remove(app.database());
+  app.empty_database();
   app.execute(
-      "CREATE TABLE sessions (id VARCHAR, images_dir VARCHAR, created_at DATETIME, "
+      "CREATE TABLE sessions (id VARCHAR, images_dir VARCHAR, created_at TIMESTAMP, "
       "PRIMARY KEY (images_dir));"
       "CREATE TABLE calibration_images (session_id VARCHAR REFERENCES sessions)");
   check_refused(app, {"not the calibration app's database", "calibration_images"});
@@ -171,15 +180,26 @@ TEST_CASE("a foreign key to the whole key of sessions, where that is not id alon
 TEST_CASE(
     "a session whose created_at nobody can read, or that is in the future, is kept and counted",
     "[tool][untouched]") {
-  const auto schema = GENERATE(AppSchema::june_2025, AppSchema::current);
+  const auto schema = GENERATE(from_range(schemas_with_dates_as_text()));
   const auto* const hours = GENERATE("0", "24");
   App app(schema);
   std::vector<std::string> kept;
-  for (const auto& created_at : std::vector<std::string>{
-           "NULL", "''", "'yesterday'", "'2020-01-01'", "'2020-02-30 10:00:00'",
-           "'0000-00-00 00:00:00'", "'2020-01-01 10:00:00 '", "1577872800", "2458849.5",
-           "X'323032302d30312d30312031303a30303a3030'", "'2020-01-01 10:00:00' || char(0)",
-           sql_text(hours_ago(-1)), "'9999-12-31 23:59:59.999999'"}) {
+  std::vector<std::string> dates{"NULL",
+                                 "''",
+                                 "'yesterday'",
+                                 "'2020-01-01'",
+                                 "'2020-02-30 10:00:00'",
+                                 "'0000-00-00 00:00:00'",
+                                 "'2020-01-01 10:00:00 '",
+                                 "1577872800",
+                                 "2458849.5",
+                                 sql_text(hours_ago(-1)),
+                                 "'9999-12-31 23:59:59.999999'"};
+  if (!on_postgresql()) {
+    dates.insert(dates.end(),
+                 {"X'323032302d30312d30312031303a30303a3030'", "'2020-01-01 10:00:00' || char(0)"});
+  }
+  for (const auto& created_at : dates) {
     kept.push_back(app.add_session(48));
     app.execute(fmt::format("UPDATE sessions SET created_at = {} WHERE id = {}", created_at,
                             sql_text(kept.back())));
@@ -194,10 +214,11 @@ TEST_CASE(
   CHECK(said.strays.empty());
   CHECK(said.errors.empty());
   REQUIRE(said.warnings.size() == 1);
-  CHECK(said.warnings.front().starts_with("13 sessions are kept: created_at"));
+  CHECK(said.warnings.front().starts_with(
+      fmt::format("{} sessions are kept: created_at", dates.size())));
   for (const auto& id : kept) CHECK(app.is_whole(id));
   CHECK(app.is_gone(due));
-  CHECK(app.number("SELECT count(*) FROM sessions") == 13);
+  CHECK(app.number("SELECT count(*) FROM sessions") == static_cast<std::int64_t>(dates.size()));
 }
 
 TEST_CASE("one session without a date is counted as one", "[tool][untouched]") {

@@ -43,7 +43,7 @@ void check_left_whole(const std::string& shape) {
   CAPTURE(images_dir);
   app.execute(
       fmt::format("UPDATE sessions SET images_dir = {} WHERE id = {}", images_dir, sql_text(id)));
-  const auto stored = app.text("SELECT hex(images_dir) FROM sessions WHERE id = " + sql_text(id));
+  const auto stored = app.text("SELECT images_dir FROM sessions WHERE id = " + sql_text(id));
   app.add_session_row("claims-the-others", "NULL", "'uploads/uploads'");
 
   const auto ran = run_on(app, {});
@@ -56,7 +56,7 @@ void check_left_whole(const std::string& shape) {
   CHECK(lines_with(said.errors, fmt::format("session {} is left whole", id)) == 1);
   CHECK(app.is_whole(id));
   CHECK(fs::exists(app.uploads() / id / "nested" / "image_000.png"));
-  CHECK(app.text("SELECT hex(images_dir) FROM sessions WHERE id = " + sql_text(id)) == stored);
+  CHECK(app.text("SELECT images_dir FROM sessions WHERE id = " + sql_text(id)) == stored);
   for (const auto* name : {".hidden", "lost+found", "uploads"}) {
     CHECK(fs::exists(app.uploads() / name / "image_001.png"));
   }
@@ -107,11 +107,16 @@ TEST_CASE("a session whose images_dir is the uploads folder itself or lies deepe
 
 TEST_CASE("a session whose images_dir names nothing that the app could have made is left whole",
           "[tool][untouched]") {
-  for (const auto* shape :
-       {"''", "'{id}'", "'uploads/.hidden'", "'uploads/.calib-cleanup.hidden'",
-        "'uploads/lost+found'", "'uploads\\{id}'", "'uploads/{id}' || char(0)",
-        "'uploads/' || char(0) || '{id}'", "'uploads/{id}' || char(0) || '/../..'",
-        "CAST('uploads/{id}' AS BLOB)", "X''", "X'ff00'", "'uploads/' || hex(zeroblob(128))"}) {
+  for (const auto& shape :
+       {std::string("''"), std::string("'{id}'"), std::string("'uploads/.hidden'"),
+        std::string("'uploads/.calib-cleanup.hidden'"), std::string("'uploads/lost+found'"),
+        std::string("'uploads\\{id}'"), "'uploads/' || " + sql_zeros(256)}) {
+    check_left_whole(shape);
+  }
+  if (on_postgresql()) return;
+  for (const auto* shape : {"'uploads/{id}' || char(0)", "'uploads/' || char(0) || '{id}'",
+                            "'uploads/{id}' || char(0) || '/../..'", "CAST('uploads/{id}' AS BLOB)",
+                            "X''", "X'ff00'"}) {
     check_left_whole(shape);
   }
 }
@@ -134,7 +139,7 @@ TEST_CASE("an images_dir that lies elsewhere is nobody's concern while its sessi
 TEST_CASE("an images_dir with control bytes is printed on one line", "[tool][untouched]") {
   App app;
   const auto id = app.add_session(48);
-  app.execute("UPDATE sessions SET images_dir = 'a' || char(10) || char(27) || '[2Jb'");
+  app.execute("UPDATE sessions SET images_dir = 'a\n\x1b[2Jb'");
 
   const auto ran = run_on(app, {});
 
@@ -171,11 +176,13 @@ TEST_CASE("without the column images_dir, an id that is no plain name leaves its
 }
 
 TEST_CASE("an id that no app makes leaves its session whole", "[tool][untouched]") {
-  const auto* const id = GENERATE("''", "X'6162'", "'ab' || char(0) || 'cd'", "NULL");
+  std::vector<std::string> ids{"''", "NULL"};
+  if (!on_postgresql()) ids.insert(ids.end(), {"X'6162'", "'ab' || char(0) || 'cd'"});
+  const auto id = GENERATE_COPY(from_range(ids));
   CAPTURE(id);
   App app;
-  app.execute("DROP TABLE sessions");
-  app.execute("CREATE TABLE sessions (id, images_dir VARCHAR, created_at DATETIME)");
+  app.empty_database();
+  app.execute("CREATE TABLE sessions (id VARCHAR, images_dir VARCHAR, created_at TIMESTAMP)");
   app.execute(fmt::format("INSERT INTO sessions VALUES ({}, 'uploads/pictures', {})", id,
                           sql_text(hours_ago(48))));
   app.add_directory("pictures");

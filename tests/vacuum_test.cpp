@@ -8,7 +8,6 @@
 #include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
-#include "database_user.hpp"
 #include "diagnostics.hpp"
 
 using namespace calib::test;
@@ -33,8 +32,8 @@ struct LargeApp : App {
 
 }  // namespace
 
-TEST_CASE("only --vacuum makes the database smaller", "[tool][vacuum]") {
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+TEST_CASE("only --vacuum makes the database smaller", "[tool][vacuum][sqlite]") {
+  const auto journal = GENERATE(from_range(journals()));
   const LargeApp app(journal);
   const auto full = app.size();
   REQUIRE(full > 400'000);
@@ -61,7 +60,7 @@ TEST_CASE("only --vacuum makes the database smaller", "[tool][vacuum]") {
   CHECK(app.text("PRAGMA journal_mode") == (journal == Journal::wal ? "wal" : "delete"));
 }
 
-TEST_CASE("where no page is free, the database is not written", "[tool][vacuum]") {
+TEST_CASE("where no page is free, the database is not written", "[tool][vacuum][sqlite]") {
   App app;
   app.add_session(1);
   app.execute("VACUUM");
@@ -73,7 +72,7 @@ TEST_CASE("where no page is free, the database is not written", "[tool][vacuum]"
   CHECK(changes_since(before, app) == none);
 }
 
-TEST_CASE("a dry run only tells what a vacuum would give back", "[tool][vacuum][dry-run]") {
+TEST_CASE("a dry run only tells what a vacuum would give back", "[tool][vacuum][dry-run][sqlite]") {
   const LargeApp app;
   app.execute("DELETE FROM calibration_images WHERE session_id = " + sql_text(app.old_one));
   const auto before = app.fingerprint();
@@ -84,11 +83,11 @@ TEST_CASE("a dry run only tells what a vacuum would give back", "[tool][vacuum][
 }
 
 TEST_CASE("a reader keeps the database from being vacuumed, not from being well",
-          "[tool][vacuum][locks]") {
+          "[tool][vacuum][locks][sqlite]") {
   const LargeApp app;
   REQUIRE(run_on(app, {}).status == 0);
   const auto full = app.size();
-  const DatabaseUser reader(app.database(), "BEGIN; SELECT count(*) FROM sessions");
+  const auto reader = app.user("BEGIN; SELECT count(*) FROM sessions");
   const auto ran = run_on(app, {"--vacuum", "--lock-wait", "0.1"});
   CHECK(ran.status == 0);
   CHECK(diagnostics_of(ran).errors.empty());
@@ -99,7 +98,7 @@ TEST_CASE("a reader keeps the database from being vacuumed, not from being well"
 }
 
 TEST_CASE("where the disk has no room for it, the vacuum is skipped with a warning",
-          "[tool][vacuum]") {
+          "[tool][vacuum][sqlite]") {
   const LargeApp app;
   REQUIRE(run_on(app, {}).status == 0);
   const auto full = app.size();
