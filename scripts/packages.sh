@@ -4,6 +4,9 @@
 build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libpq-dev
   libfmt-dev nlohmann-json3-dev libtomlplusplus-dev"
 
+# To test it on PostgreSQL: the server. The cluster that comes with it is not used.
+postgresql_packages="postgresql"
+
 # To test the app's adapter. What FastAPI reads forms with has another name since Debian 13, where
 # its old one is another project's.
 app_packages="python3 python3-dotenv python3-fastapi python3-httpx python3-sqlalchemy
