@@ -1,0 +1,276 @@
+// Who may do what on the server, how the tool is let in, and what it must never tell.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "backlog.hpp"
+#include "catch.hpp"
+#include "changes.hpp"
+#include "diagnostics.hpp"
+
+using namespace calib::test;
+using Words = std::vector<std::string>;
+using Variables = std::map<std::string, std::string>;
+
+namespace {
+
+const std::vector<std::string> none;
+
+const std::string password = "s3cret/of:the@app";
+const std::string password_in_url = "s3cret%2Fof%3Athe%40app";
+
+/// The database of the app, for another role.
+std::string url_for(const App& app, const std::string& role,
+                    const std::string& scheme = "postgresql") {
+  auto url = app.database_option();
+  url.replace(0, url.find("://"), scheme);
+  url.replace(url.find("tester"), 6, role);
+  return url;
+}
+
+std::string host_of(const App& app) {
+  const auto url = app.database_option();
+  return url.substr(url.find("host=") + 5);
+}
+
+std::string name_of(const App& app) {
+  const auto url = app.database_shown();
+  return url.substr(url.rfind('/') + 1);
+}
+
+/// Makes the role that has to give its password. It belongs to the whole server.
+void make_locked_role(const App& app) {
+  app.execute(fmt::format(
+      "SELECT pg_advisory_lock(2); DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = "
+      "'locked') THEN CREATE ROLE locked SUPERUSER LOGIN PASSWORD '{}'; END IF; END $$; "
+      "SELECT pg_advisory_unlock(2)",
+      password));
+}
+
+/// A role of this database's own, with these rights on its tables.
+std::string make_role(const App& app, const std::string& rights) {
+  auto role = "role_of_" + name_of(app);
+  app.execute(fmt::format("CREATE ROLE {0} LOGIN; GRANT {1} ON ALL TABLES IN SCHEMA public TO {0}",
+                          role, rights));
+  return role;
+}
+
+void drop_role(const App& app, const std::string& role) {
+  app.execute(fmt::format("DROP OWNED BY {0}; DROP ROLE {0}", role));
+}
+
+nlohmann::json without_times(nlohmann::json document) {
+  for (const auto* key : {"duration_seconds", "cutoff", "database"}) document.erase(key);
+  return document;
+}
+
+/// Not a part of it that anybody could use.
+void check_secret(const Ran& ran) {
+  for (const auto& secret : {password, password_in_url, std::string("s3cret")}) {
+    CHECK(ran.out.find(secret) == std::string::npos);
+    CHECK(ran.err.find(secret) == std::string::npos);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a role that may only read sees in a dry run what the owner sees", "[roles]") {
+  const Backlog app;
+  const auto role = make_role(app, "SELECT");
+  const auto expected = without_times(run_on(app, {"--dry-run", "--json"}).json());
+  const auto before = app.fingerprint();
+
+  const auto dry = run_on(app, {"--dry-run", "--json", "--database", url_for(app, role)});
+
+  INFO(dry.err);
+  CHECK(dry.status == 0);
+  CHECK(dry.err.empty());
+  CHECK(without_times(dry.json()) == expected);
+  const auto real = run_on(app, {"--database", url_for(app, role)});
+  INFO(real.err);
+  CHECK(real.status == 3);
+  CHECK(real.out.empty());
+  CHECK(diagnostics_of(real).errors.size() == 1);
+  CHECK(changes_since(before, app) == none);
+  drop_role(app, role);
+}
+
+TEST_CASE("a role with the app's own rights, who is no owner, does the whole of a pass",
+          "[roles]") {
+  const Backlog app;
+  const auto settled = app.settled();
+  const auto role = make_role(app, "SELECT, INSERT, UPDATE, DELETE");
+  const auto ran = run_on(app, {"--database", url_for(app, role)});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(difference(state_of(app), settled) == none);
+  drop_role(app, role);
+}
+
+TEST_CASE("a role that may not read one of the tables is refused before anything goes", "[roles]") {
+  const Backlog app;
+  const auto role = make_role(app, "SELECT, INSERT, UPDATE, DELETE");
+  app.execute("REVOKE ALL ON calibration_images FROM " + role);
+  const auto before = app.fingerprint();
+  for (const auto& mode : {Words{"--dry-run"}, Words{}}) {
+    auto arguments = mode;
+    arguments.insert(arguments.end(), {"--database", url_for(app, role)});
+    const auto ran = run_on(app, arguments);
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(is_one_error(ran, {"calibration_images"}));
+    CHECK(changes_since(before, app) == none);
+  }
+  drop_role(app, role);
+}
+
+TEST_CASE("a database that is set to be read alone takes a dry run, and no pass", "[roles]") {
+  const Backlog app;
+  app.execute(
+      fmt::format("ALTER DATABASE {} SET default_transaction_read_only = on", name_of(app)));
+  const auto before = state_of(app);
+  CHECK(run_on(app, {"--dry-run"}).status == 0);
+  const auto real = run_on(app, {});
+  INFO(real.err);
+  // Whoever may switch it off for himself may as well go on.
+  CHECK((real.status == 3 || real.status == 0));
+  if (real.status == 3) CHECK(difference(state_of(app), before) == none);
+}
+
+TEST_CASE("a database that is not there is named, never made, and nothing is touched",
+          "[untouched]") {
+  const Backlog app;
+  const auto before = app.fingerprint();
+  auto url = app.database_option();
+  url.insert(url.find('?'), "_of_nobody");
+  for (const auto& mode : {Words{"--dry-run"}, Words{}}) {
+    auto arguments = mode;
+    arguments.insert(arguments.end(), {"--database", url});
+    const auto ran = run_on(app, arguments);
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(ran.out.empty());
+    CHECK(is_one_error(ran, {app.database_shown() + "_of_nobody"}));
+    CHECK(changes_since(before, app) == none);
+  }
+  CHECK(app.number("SELECT count(*) FROM pg_database WHERE datname LIKE '%_of_nobody'") == 0);
+}
+
+TEST_CASE("the URL is read as SQLAlchemy reads it, from wherever the app has it", "[urls]") {
+  const Backlog app;
+  const auto scheme = GENERATE(as<std::string>{}, "postgres", "postgresql", "postgresql+psycopg2");
+  const auto url = url_for(app, "tester", scheme);
+  CAPTURE(url);
+  CHECK(run_on(app, {"--dry-run", "--database", url}).status == 0);
+  CHECK(run_on(app, {"--dry-run"}, {.environment = {{"DATABASE_URL", url}}}).status == 0);
+  std::ofstream(app.root() / "backend" / ".env") << "DATABASE_URL=" << url << '\n';
+  CHECK(run_on(app, {"--dry-run"}).status == 0);
+}
+
+TEST_CASE("a password lets in from everywhere that libpq takes it, and is told nowhere",
+          "[passwords]") {
+  const Backlog app;
+  make_locked_role(app);
+  const auto file = app.scratch("passwords");
+  std::ofstream(file) << "*:*:*:locked:s3cret/of\\:the@app\n";
+  REQUIRE(::chmod(file.c_str(), 0600) == 0);
+  const auto services = app.scratch("services");
+  std::ofstream(services) << fmt::format("[calib]\nhost={}\ndbname={}\nuser=locked\npassword={}\n",
+                                         host_of(app), name_of(app), password);
+  Variables environment;
+  auto url = url_for(app, "locked");
+  SECTION("the URL") { url = url_for(app, "locked:" + password_in_url); }
+  SECTION("its query") { url += "&password=" + password_in_url; }
+  SECTION("PGPASSWORD") { environment["PGPASSWORD"] = password; }
+  SECTION("PGPASSFILE") { environment["PGPASSFILE"] = file.string(); }
+  SECTION("a file that the query names") { url += "&passfile=" + file.string(); }
+  SECTION("PGSERVICE") {
+    environment = {{"PGSERVICE", "calib"}, {"PGSERVICEFILE", services.string()}};
+    url = "postgresql://";
+  }
+  const auto metrics = app.scratch("calib.prom");
+  const auto ran =
+      run_on(app, {"--json", "--verbose", "--database", url, "--metrics", metrics.string()},
+             {.environment = environment});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  check_secret(ran);
+  std::ifstream samples(metrics);
+  const std::string text{std::istreambuf_iterator<char>(samples), {}};
+  CHECK(text.find("s3cret") == std::string::npos);
+}
+
+TEST_CASE("whatever is wrong with a connection, no password is told", "[passwords]") {
+  const Backlog app;
+  make_locked_role(app);
+  const auto before = app.fingerprint();
+  const auto wrong = "s3cret-" + password_in_url;
+  const auto name = name_of(app);
+  const auto host = host_of(app);
+  const auto url = GENERATE_COPY(
+      fmt::format("postgresql://locked:{}@/{}?host={}", wrong, name, host),
+      fmt::format("postgresql://locked@/{}?host={}&password={}", name, host, wrong),
+      fmt::format("postgresql://locked:{}@/nowhere?host={}", password_in_url, host),
+      fmt::format("postgresql://locked:{}@/{}?host=/nowhere", wrong, name),
+      fmt::format("postgresql://locked:{}@localhost:1/{}", wrong, name),
+      fmt::format("postgresql://locked:{}@/{}?host={}&no_such_option=s3cret", wrong, name, host),
+      fmt::format("postgresql://locked:{}@/{}?host={}&password=s3cret%ZZ", wrong, name, host),
+      fmt::format("postgresql://locked:s3cret@more@/{}?host={}", name, host),
+      fmt::format("postgresql://locked:s3cret/more@/{}?host={}", name, host),
+      fmt::format("postgresql://locked:{}@localhost:s3cret/{}", wrong, name),
+      fmt::format("postgresql://locked@/{}?host={}", name, host));
+  CAPTURE(url);
+  const auto metrics = app.scratch("calib.prom");
+  for (const auto& mode : {Words{"--dry-run"}, Words{"--json"}, Words{"--verbose"}}) {
+    auto arguments = mode;
+    arguments.insert(arguments.end(), {"--database", url, "--metrics", metrics.string()});
+    const auto ran = run_on(app, arguments, {.seconds = 60});
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(diagnostics_of(ran).errors.size() == 1);
+    CHECK(diagnostics_of(ran).strays.empty());
+    check_secret(ran);
+  }
+  CHECK(changes_since(before, app) == none);
+}
+
+TEST_CASE("a server that lets in and never answers keeps nobody for longer than --lock-wait",
+          "[connection]") {
+  const Backlog app;
+  const auto before = app.fingerprint();
+  struct sockaddr_un address {};
+  address.sun_family = AF_UNIX;
+  const auto place = (app.outside() / ".s.PGSQL.5432").string();
+  std::strncpy(address.sun_path, place.c_str(), sizeof address.sun_path - 1);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(::bind(listener, reinterpret_cast<struct sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(listener, 8) == 0);
+  const auto url = fmt::format("postgresql://tester@/calib?host={}", app.outside().string());
+  for (const auto& mode : {Words{"--dry-run"}, Words{}}) {
+    auto arguments = mode;
+    arguments.insert(arguments.end(), {"--database", url, "--lock-wait", "1"});
+    const auto ran = run_on(app, arguments, {.seconds = 60});
+    INFO(ran.err);
+    CHECK((ran.status == 3 || ran.status == 4));
+    CHECK(diagnostics_of(ran).errors.size() == 1);
+    ::close(::accept(listener, nullptr, nullptr));  // it has gone
+  }
+  Running running(pass_arguments(app, {"--database", url, "--lock-wait", "50"}), {.seconds = 60});
+  // It is connected when there is somebody to accept.
+  const int caller = ::accept(listener, nullptr, nullptr);
+  running.signal(SIGTERM);
+  CHECK(running.finish().status == 128 + SIGTERM);
+  ::close(caller);
+  ::close(listener);
+  fs::remove(place);
+  CHECK(changes_since(before, app) == none);
+}
