@@ -15,8 +15,8 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
 # shellcheck disable=SC2086 # a list of words
-need_packages $build_packages $postgresql_packages $app_packages catch2 coreutils mandoc sqlite3 clang-format clang-tidy \
-  dpkg-dev file lintian man-db prometheus systemd util-linux zsh fish
+need_packages $build_packages $postgresql_packages $app_packages catch2 coreutils mandoc sqlite3 \
+  clang-format clang-tidy dpkg-dev file lintian man-db prometheus systemd util-linux zsh fish
 
 title() { printf '\n== %s\n' "$*"; }
 

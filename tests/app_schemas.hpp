@@ -102,9 +102,8 @@ inline const char* tables_of(AppSchema schema) {
 inline std::string postgresql_tables_of(AppSchema schema) {
   std::string tables = tables_of(schema);
   using Spelling = std::pair<std::string, std::string>;
-  const std::array<Spelling, 2> spellings{
-      Spelling{"id INTEGER NOT NULL", "id SERIAL NOT NULL"},
-      Spelling{"DATETIME", "TIMESTAMP WITHOUT TIME ZONE"}};
+  const std::array<Spelling, 2> spellings{Spelling{"id INTEGER NOT NULL", "id SERIAL NOT NULL"},
+                                          Spelling{"DATETIME", "TIMESTAMP WITHOUT TIME ZONE"}};
   for (const auto& [sqlite, postgresql] : spellings) {
     for (auto at = tables.find(sqlite); at != std::string::npos; at = tables.find(sqlite, at + 1)) {
       tables.replace(at, sqlite.size(), postgresql);

@@ -28,11 +28,13 @@ void check_none(const std::vector<std::string>& found, const std::string& where)
   FAIL_CHECK(text);
 }
 
-/// What each kill of a pass from `from` leaves, looked at and settled.
-States kill_at_each(FaultScenario& scenario, const DiskState& from, int& points) {
+/// What each kill of a pass from `from` leaves, looked at and settled. A server does what it was
+/// sent: so there the kill may also come after the call, and before its answer.
+States kill_at_each(FaultScenario& scenario, const DiskState& from, int& points,
+                    const std::string& when = "kill") {
   States left;
   for (int n = 1;; n += stride) {
-    const auto ran = scenario.pass(from, fmt::format("change:{}:kill", n));
+    const auto ran = scenario.pass(from, fmt::format("change:{}:{}", n, when));
     auto state = scenario.now();
     const auto where = fmt::format("killed at call {}", n);
     if (ran.status != killed) {
@@ -76,7 +78,12 @@ void kill_once(const FaultScenario::Setup& setup, const std::string& what, int f
 void kill_twice(FaultScenario scenario, const std::string& name, int floor_first, int floor_states,
                 int floor_second) {
   int first = 0;
-  const auto left = kill_at_each(scenario, scenario.start(), first);
+  auto left = kill_at_each(scenario, scenario.start(), first);
+  if (on_postgresql()) {
+    for (auto& [hash, state] : kill_at_each(scenario, scenario.start(), first, "kill-after")) {
+      left.try_emplace(hash, std::move(state));
+    }
+  }
 
   int second = 0;
   States after_two;
@@ -144,6 +151,11 @@ TEST_CASE("with a rollback journal a pass killed at any call twice is settled by
 TEST_CASE("with a WAL a pass killed at any call twice is settled by the next one",
           "[faults][crash]") {
   kill_twice(FaultScenario({Journal::wal}), "WAL", 125, 600, 6500);
+}
+
+TEST_CASE("on a server a pass killed at any call twice is settled by the next one",
+          "[postgresql][faults][crash]") {
+  kill_twice(FaultScenario(FaultScenario::Setup{}), "PostgreSQL", 150, 15, 1000);
 }
 
 TEST_CASE("however often a pass is killed the next one settles it", "[.][exhaustive]") {

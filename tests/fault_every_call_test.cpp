@@ -4,11 +4,11 @@
 // no trouble with what is left.
 #include <fmt/format.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
 #include <string_view>
+#include <vector>
 
 #include "backlog.hpp"
 #include "catch.hpp"
@@ -19,7 +19,11 @@ using namespace calib::test;
 
 namespace {
 
-constexpr std::array errors{EIO, ENOSPC, EACCES, EMFILE, EROFS, EXDEV, EINTR};
+const std::vector<int>& errors() {
+  static const std::vector<int> of_disks{EIO, ENOSPC, EACCES, EMFILE, EROFS, EXDEV, EINTR};
+  static const std::vector<int> of_connections{EIO, ECONNRESET, EPIPE, EMFILE, EINTR};
+  return on_postgresql() ? of_connections : of_disks;
+}
 
 enum class Fails { once, from_then_on };
 
@@ -51,7 +55,7 @@ void fail_at_each(const FaultScenario::Setup& setup, Fails fails, int floor, int
   int points = 0;
   std::map<int, int> statuses;
   int number = 0;
-  for (const int error : errors) {
+  for (const int error : errors()) {
     for (int n = 1; n <= calls; ++n) {
       if (number++ % (every * stride) != 0) continue;
       const auto ran = scenario.pass(scenario.start(), rule(fails, n, error));
@@ -121,6 +125,16 @@ TEST_CASE("the same holds of a pass that does all it can with several threads",
   setup.jobs = 4;
   fail_at_each(setup, Fails::once, 200, 10);
   fail_at_each(setup, Fails::from_then_on, 200, 10);
+}
+
+TEST_CASE("on a server whichever call fails the same holds", "[postgresql][faults][errors]") {
+  fail_at_each({}, Fails::once, 250, 7);
+  fail_at_each({}, Fails::from_then_on, 130, 13);
+}
+
+TEST_CASE("on a server every call fails with every error", "[.][exhaustive_postgresql]") {
+  const auto fails = GENERATE(Fails::once, Fails::from_then_on);
+  fail_at_each({}, fails, 1500);
 }
 
 TEST_CASE("whichever call fails of a pass over more sessions", "[.][exhaustive]") {

@@ -63,6 +63,12 @@ class FaultScenario {
   [[nodiscard]] const Contents& settled() const { return settled_; }
   [[nodiscard]] const fs::path& sandbox() const { return sandbox_.path(); }
 
+  /// For a pass that a test runs itself.
+  [[nodiscard]] const std::vector<std::string>& arguments() const { return arguments_; }
+  [[nodiscard]] RunOptions options(const std::string& interpose, const fs::path& log = "") const;
+  /// Puts this state where the passes run.
+  void lay_out(const DiskState& state);
+
   /// One pass from this state, with a rule for the interposer, and a file for its log.
   Ran pass(const DiskState& from, const std::string& interpose = "", const fs::path& log = "");
   /// One pass from what stands there now.
@@ -88,8 +94,6 @@ class FaultScenario {
   std::vector<std::string> broken_promises(const Ran& ran, const DiskState& state);
 
  private:
-  RunOptions options(const std::string& interpose, const fs::path& log) const;
-  void lay_out(const DiskState& state);
   void learn_what_goes(const std::vector<std::string>& keys);
   bool has_whole_metrics(const Contents& is) const;
   std::vector<std::string> faults_of_due(const Contents& is, Cut cut) const;
