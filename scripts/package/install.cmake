@@ -36,8 +36,8 @@ set(CPACK_PACKAGE_CONTACT
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "delete expired calibration sessions of a web app")
 set(CPACK_PACKAGE_DESCRIPTION
   "A camera-calibration web app keeps each upload session as rows in a database
-(SQLite or PostgreSQL) and as a directory of images. calib-cleanup deletes the sessions
-that have expired, records and directory together or not at all,
+(SQLite or PostgreSQL) and as a directory of images. calib-cleanup deletes the
+sessions that have expired, records and directory together or not at all,
 directories that no session claims, and records whose session is gone.
 .
 A systemd timer, switched off until it is told whose folder to clean, runs
