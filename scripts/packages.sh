@@ -1,11 +1,8 @@
 # Sourced by the other scripts: what Debian packages they need, and how they get them.
 
 # To build the tool.
-build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libpq-dev
-  libfmt-dev nlohmann-json3-dev libtomlplusplus-dev"
-
-# To test it on PostgreSQL: the server. The cluster that comes with it is not used.
-postgresql_packages="postgresql"
+build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libfmt-dev
+  nlohmann-json3-dev libtomlplusplus-dev"
 
 # To test the app's adapter. What FastAPI reads forms with has another name since Debian 13, where
 # its old one is another project's.

@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
 # shellcheck disable=SC2086 # a list of words
-need_packages $build_packages $postgresql_packages $app_packages catch2 coreutils mandoc sqlite3 \
+need_packages $build_packages $app_packages catch2 coreutils mandoc sqlite3 \
   clang-format clang-tidy dpkg-dev file lintian man-db prometheus systemd util-linux zsh fish
 
 title() { printf '\n== %s\n' "$*"; }
@@ -28,11 +28,8 @@ test_preset() {
   ctest --preset "$1" --progress
   [ "$1" = dev ] && return
   # What drives the executable is not built again: an instrumented executable gets the same tests.
-  # What threads do is the same on either database.
-  local suites='tool|every call'
-  [ "$1" = tsan ] || suites+='|postgresql'
   CALIB_TEST_EXECUTABLE=$PWD/build/$1/calib-cleanup CALIB_TEST_SANITIZED=1 \
-    ctest --preset dev --progress -R "^($suites):"
+    ctest --preset dev --progress -R '^(tool|every call):'
 }
 
 # Debian's Python, whatever else is on PATH: the packages are for that one.
