@@ -22,9 +22,10 @@ class Claims {
   /// The hashes that `row` claims, each once.
   static std::vector<std::uint64_t> of(const SessionRow& row);
 
- private:
+  /// So that the next contain() need not.
   void sort() const;
 
+ private:
   // Eight bytes for a claim, where a hash set takes forty. Sorted up to `sorted_`.
   mutable std::vector<std::uint64_t> hashes_;
   mutable std::size_t sorted_ = 0;

@@ -148,8 +148,8 @@ class Pass {
   /// Before anything is gone: whether the database can be written, and whether anybody claims by
   /// now what no session claimed.
   void ask_again(NewClaims& claims) {
-    claims.look(*store_);
-    auto transaction = store_->begin(options_.lock_wait);
+    progress_.begin("waiting for the database", 0);
+    auto transaction = claims.begin(*store_, options_.lock_wait);
     claims.look(*transaction);
     std::erase_if(agenda_.orphans,
                   [&](const OrphanLine& orphan) { return claims.contain(orphan.name); });

@@ -1,9 +1,27 @@
 #include "new_claims.hpp"
 
 namespace calib {
+namespace {
+
+// Others may write between the look and the transaction, each time. Then all is looked at in the
+// transaction, however long it takes: a claim that is missed costs somebody a directory.
+constexpr int most_looks = 3;
+
+}  // namespace
+
+std::unique_ptr<StoreTransaction> NewClaims::begin(SessionStore& store,
+                                                   std::chrono::milliseconds wait) {
+  for (int looks = 1;; ++looks) {
+    look(store);
+    auto transaction = store.begin(wait);
+    if (looks == most_looks || transaction->can_look_quickly()) return transaction;
+  }
+}
 
 void NewClaims::look(SessionStore& store) {
   store.look_again([this](const SessionRow& row) { add(row); });
+  // Not under the lock.
+  claims_.sort();
 }
 
 void NewClaims::look(StoreTransaction& transaction) {

@@ -1,7 +1,9 @@
 // What sessions claim that came, or changed, while the pass ran.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -19,9 +21,10 @@ class NewClaims {
   /// `planned` must outlive this.
   explicit NewClaims(const std::vector<DoomedSession>& planned) : planned_(planned) {}
 
-  /// Before a transaction: what takes too long to be looked at in it.
-  void look(SessionStore& store);
-  /// In a transaction: what came since.
+  /// Begins a transaction, before which there was a look at what takes too long to be looked at in
+  /// it. `wait`: for each lock. Throws StoreError.
+  std::unique_ptr<StoreTransaction> begin(SessionStore& store, std::chrono::milliseconds wait);
+  /// In a transaction: what came since. Once, before anything is changed.
   void look(StoreTransaction& transaction);
 
   [[nodiscard]] bool contain(std::string_view directory) const {
@@ -29,6 +32,7 @@ class NewClaims {
   }
 
  private:
+  void look(SessionStore& store);
   void add(const SessionRow& row);
   [[nodiscard]] bool is_planned(const SessionRow& row);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -14,6 +15,26 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds lock_poll{50};
+
+// As many as the kernel follows on one way (path_resolution(7)).
+constexpr int most_links = 40;
+
+/// Where the first link on the way leads, with the rest of the way; nothing where there is no link.
+std::optional<std::filesystem::path> after_first_link(const std::filesystem::path& path) {
+  std::filesystem::path way;
+  for (auto part = path.begin(); part != path.end(); ++part) {
+    std::error_code error;
+    const auto target = std::filesystem::read_symlink(way / *part, error);
+    if (error) {
+      way /= *part;
+      continue;
+    }
+    way /= target;  // which takes its place where it is absolute
+    for (++part; part != path.end(); ++part) way /= *part;
+    return way;
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -42,11 +63,14 @@ std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
     }
   };
   for (const auto& path : paths) {
-    const auto absolute = std::filesystem::absolute(path, error);
-    // Where links lead, and where the links themselves stand: without them nobody gets there.
-    add(absolute.lexically_normal());
-    const auto real = std::filesystem::weakly_canonical(absolute, error);
+    std::optional<std::filesystem::path> at = std::filesystem::absolute(path, error);
+    const auto real = std::filesystem::weakly_canonical(*at, error);
     if (!error) add(real);
+    // Where the links themselves stand: without them nobody gets there.
+    for (int links = 0; at && links <= most_links; ++links) {
+      add(at->lexically_normal());
+      at = after_first_link(*at);
+    }
   }
   return entries;
 }

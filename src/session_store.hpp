@@ -149,6 +149,10 @@ class StoreTransaction {
   /// were there may be among them).
   virtual void visit_new_sessions(const SessionVisitor& visit) = 0;
 
+  /// Whether that takes no longer than the app may be kept waiting for. If not, others have written
+  /// since SessionStore::look_again(), which does it without keeping anybody waiting.
+  [[nodiscard]] virtual bool can_look_quickly() { return true; }
+
   /// Deletes the rows of the chosen owners, sessions last, and adds to `counts` what went.
   virtual void delete_records(RecordCounts& counts) = 0;
 
@@ -181,7 +185,7 @@ class SessionStore {
 
   /// Visits what a transaction could not look at in the time for which it may keep the app waiting:
   /// where that is much, and others have written since the last look, every session (some that are
-  /// as they were among them). No transaction shows them again. Before begin(), where claims count.
+  /// as they were among them). Before begin(), where claims count.
   virtual void look_again(const SessionVisitor& visit) { static_cast<void>(visit); }
 
   /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.

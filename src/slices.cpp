@@ -51,7 +51,6 @@ void Slices::run_once(const std::vector<Unit>& units) {
       if (count > 0 && owners > most) break;
     }
     Slice slice(std::span<const Unit>(units).subspan(next, count));
-    c_.claims.look(c_.store);
     auto result = try_slice(slice);
     // Who holds one session's rows may do so for hours: it is found by halving, waited for, and
     // left, and the others go.
@@ -96,7 +95,7 @@ void Slices::rest() const {
 }
 
 Slices::Result Slices::try_slice(Slice& slice) {
-  auto transaction = c_.store.begin(c_.lock_wait);
+  auto transaction = c_.claims.begin(c_.store, c_.lock_wait);
   const auto began = Clock::now();
   auto result = Result::committed;
   Clock::duration filled{};

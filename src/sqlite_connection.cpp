@@ -43,9 +43,17 @@ std::string checked(const std::filesystem::path& path) {
     throw StoreError(Kind::unusable, path.string(),
                      "this is no database file; name the right one with --database");
   }
-  // SQLite would open these, and wait for ever at a FIFO.
+  // SQLite would open these, and wait for ever at a FIFO; beside the file itself, where `path` is a
+  // link.
+  const auto real = std::filesystem::canonical(path, error);
+  if (error) {
+    throw StoreError(Kind::unusable, path.string(),
+                     fmt::format("the way to the database cannot be followed: {}; run as the app's "
+                                 "user",
+                                 error.message()));
+  }
   for (const auto* suffix : {"-journal", "-wal", "-shm"}) {
-    const auto beside = path.string() + suffix;
+    const auto beside = real.string() + suffix;
     const auto kind = std::filesystem::status(beside, error).type();
     if (kind != std::filesystem::file_type::not_found &&
         kind != std::filesystem::file_type::regular) {
@@ -80,7 +88,8 @@ void sync(const std::string& path) {
   if (fd && attempt([&] { return ::fsync(fd.get()); }) == 0) return;
   throw StoreError(Kind::unusable, path,
                    fmt::format("it cannot be synced, and what the database says may be lost with "
-                               "the power: {}; look at the disk, and run again",
+                               "the power: {}; see to it that this user may read it and the disk "
+                               "is well, and run again",
                                std::generic_category().message(errno)));
 }
 

@@ -65,10 +65,9 @@ SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema) 
   return result;
 }
 
-void visit_sessions_where(Connection& connection, const Schema& schema, const std::string& where,
-                          const SessionVisitor& visit) {
-  SQLite::Statement rows(connection.database(), fmt::format("SELECT {} FROM main.sessions {}",
-                                                            session_columns(schema), where));
+void visit_all_sessions(Connection& connection, const Schema& schema, const SessionVisitor& visit) {
+  SQLite::Statement rows(connection.database(),
+                         fmt::format("SELECT {} FROM main.sessions", session_columns(schema)));
   while (rows.executeStep()) visit(session_row(rows, 0, schema));
 }
 

@@ -16,7 +16,7 @@
 
 namespace calib::sqlite {
 
-/// Reading so many sessions takes some 25 ms, which the write lock can be held for.
+/// So many sessions are read in a part of the time for which the write lock can be held.
 inline constexpr std::uint64_t most_revisited = 50'000;
 
 /// What the store knows from its reading, and every transaction uses.
@@ -25,7 +25,6 @@ struct Knowledge {
   std::int64_t schema_version = 0;
   std::int64_t data_version = 0;    ///< before the sessions were read: others' commits change it
   std::uint64_t session_count = 0;  ///< as they were read
-  Anchors sessions;                 ///< up to where they were read
   std::span<const DoomedKey> doomed;
   std::span<const std::string> leaked_keys;  ///< of the survey
   std::vector<DirectTable> direct;
@@ -40,9 +39,8 @@ struct Knowledge {
   [[nodiscard]] std::size_t column_of(std::size_t table) const;
 };
 
-/// Reads `sessions` (after `where`, SQL) and visits each row.
-void visit_sessions_where(Connection& connection, const Schema& schema, const std::string& where,
-                          const SessionVisitor& visit);
+/// Reads `sessions` and visits each row.
+void visit_all_sessions(Connection& connection, const Schema& schema, const SessionVisitor& visit);
 
 /// The columns of a SessionRow, as SQL; empty expressions where the schema lacks them.
 std::string session_columns(const Schema& schema);

@@ -37,8 +37,6 @@ class SqliteStore : public SessionStore {
       }
       database.exec("COMMIT");
     });
-    knowledge_.sessions = Anchors(knowledge_.schema.tables[knowledge_.schema.sessions],
-                                  std::vector<std::string>{"id"});
     knowledge_.direct = direct_tables(knowledge_.schema);
     closure_ = std::make_unique<Closure>(connection_, knowledge_.schema, knowledge_.direct);
     for (std::size_t table = 0; table < knowledge_.schema.tables.size(); ++table) {
@@ -169,22 +167,14 @@ class SqliteStore : public SessionStore {
       const int first = static_cast<int>(table.identity.size());
       knowledge_.session_count = 0;
       knowledge_.data_version = read_data_version(connection_);
-      knowledge_.sessions.start();
       read_in_pieces(
           connection_, table, session_columns(schema),
           [&](SQLite::Statement& statement) {
             const auto row = session_row(statement, first, schema);
             ++knowledge_.session_count;
-            if (table.has_rowid) {
-              knowledge_.sessions.row(statement.getColumn(0).getInt64(), std::span(&row.id, 1));
-            }
             visit(row);
           },
-          [&] {
-            require_same_schema();
-            knowledge_.sessions.between_reads(connection_);
-          });
-      knowledge_.sessions.finish();
+          [&] { require_same_schema(); });
     });
   }
 

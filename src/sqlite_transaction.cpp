@@ -4,7 +4,6 @@
 #include <sqlite3.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "sqlite_pieces.hpp"
@@ -157,20 +156,18 @@ void Transaction::drop_chosen(std::span<const OwnerIndex> owners) {
       chosen_, [&](OwnerIndex owner) { return std::binary_search(out.begin(), out.end(), owner); });
 }
 
+bool Transaction::can_look_quickly() {
+  if (!knowledge_.has_many_sessions()) return true;
+  return connection_.translated(
+      [&] { return read_data_version(connection_) == knowledge_.data_version; });
+}
+
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
   for_every_slice([&] {
     visited_version_ = read_data_version(connection_);
     if (*visited_version_ == knowledge_.data_version) return;
-    // All of them where that takes no time; then an UPDATE is seen, too. Else those with a higher
-    // rowid, which is where additions are.
-    std::string where;
-    if (knowledge_.has_many_sessions()) {
-      const auto& table = knowledge_.schema.tables[knowledge_.schema.sessions];
-      if (const auto known_up_to = knowledge_.sessions.highest(connection_)) {
-        where = fmt::format("WHERE {} > {}", quoted_name(table.identity.front()), *known_up_to);
-      }
-    }
-    visit_sessions_where(connection_, knowledge_.schema, where, visit);
+    // All of them: an UPDATE shows in no rowid.
+    visit_all_sessions(connection_, knowledge_.schema, visit);
   });
 }
 
@@ -206,11 +203,6 @@ void Transaction::delete_records(RecordCounts& counts) {
                       count_text(static_cast<std::uint64_t>(wanted), "session", "sessions"), gone));
     }
     added_rows_.look_ahead();
-    // Every session that there is has been visited, if any was looked for.
-    if (visited_version_) {
-      newest_session_ =
-          knowledge_.sessions.look_up_to(std::numeric_limits<std::int64_t>::max(), connection_);
-    }
   });
 }
 
@@ -224,10 +216,7 @@ CommitOutcome Transaction::commit() {
     open_ = false;
     added_rows_.committed();
     // What was visited is known from here on: others' later commits show in another version.
-    if (visited_version_) {
-      knowledge_.data_version = *visited_version_;
-      knowledge_.sessions.moved(std::move(newest_session_));
-    }
+    if (visited_version_) knowledge_.data_version = *visited_version_;
     return CommitOutcome::committed;
   }
   commit_error_ = connection_.store_error(SQLite::Exception(database.getHandle(), result));

@@ -27,6 +27,7 @@ class Transaction : public StoreTransaction {
   std::vector<Refusal> choose(std::span<const OwnerIndex> owners) override;
   std::vector<Refusal> withdraw(std::span<const OwnerIndex> owners) override;
   void visit_new_sessions(const SessionVisitor& visit) override;
+  [[nodiscard]] bool can_look_quickly() override;
   void delete_records(RecordCounts& counts) override;
   Sealed seal() override { return Sealed::before; }
   CommitOutcome commit() override;
@@ -49,7 +50,6 @@ class Transaction : public StoreTransaction {
   StoreError commit_error_{StoreError::Kind::unusable, "no commit was tried"};
   std::vector<OwnerIndex> chosen_;  ///< sorted
   AddedRows added_rows_;
-  std::optional<Anchor> newest_session_;         ///< after delete_records()
   std::optional<std::int64_t> visited_version_;  ///< the data version of visit_new_sessions()
 };
 

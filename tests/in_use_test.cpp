@@ -96,7 +96,15 @@ TEST_CASE("a FIFO where SQLite keeps a file is refused, not waited for",
   app.add_session(48);
   const auto* const beside =
       GENERATE("calibration.db-journal", "calibration.db-wal", "calibration.db-shm");
-  const auto fifo = app.root() / "backend" / beside;
+  auto folder = app.root() / "backend";
+  if (GENERATE(false, true)) {
+    // SQLite follows a link, and keeps its files where the database is.
+    folder = app.outside();
+    fs::create_directories(folder);
+    fs::rename(app.database(), folder / "calibration.db");
+    fs::create_symlink(folder / "calibration.db", app.database());
+  }
+  const auto fifo = folder / beside;
   fs::remove(fifo);
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   for (const auto& arguments : {std::vector<std::string>{}, std::vector<std::string>{"-n"}}) {
@@ -104,6 +112,26 @@ TEST_CASE("a FIFO where SQLite keeps a file is refused, not waited for",
     CHECK(ran.status == 3);
     CHECK_THAT(ran.err, ContainsSubstring(std::string(beside) + ": "));
   }
+}
+
+TEST_CASE("a directory in uploads is no orphan where a link in it is one of several on the way",
+          "[tool][untouched][sqlite]") {
+  App app;
+  const auto young = app.add_session(1);
+  app.add_directory("gone");
+  const bool of_a_folder = GENERATE(false, true);
+  const auto hop = app.add_directory("hop") / "on";
+  fs::create_directories(app.outside());
+  const auto from = of_a_folder ? app.root() / "backend" : app.database();
+  const auto to = app.outside() / from.filename();
+  fs::rename(from, to);
+  fs::create_symlink(to, hop);
+  fs::create_symlink(fs::path(of_a_folder ? "" : "..") / "uploads" / "hop" / "on", from);
+
+  CHECK(run_on(app, {}).status == 0);
+
+  CHECK(app.entries() == std::set<std::string>{young, "hop"});
+  CHECK(app.is_whole(young));
 }
 
 TEST_CASE("option --max-delete counts what an interrupted pass left", "[tool]") {
