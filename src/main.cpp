@@ -13,6 +13,7 @@
 //                          lookup); plan_sharing knows who shares a directory
 //     new_claims           what came while the pass ran
 //     units, slices        whole sessions, one transaction of database and folder each
+//       slice_refusals     … who is left out of it
 //       slice_files        … the folder's side of it
 //       lock_budget        … how much it takes in
 //     removal              the folder's lock; what goes without a transaction
@@ -22,8 +23,9 @@
 //     cascade              what its foreign keys say; session_keys reads what a session_id names
 //     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _anchors,
 //                          _scan, _added_rows, _closure, _transaction
-//     postgresql_store     … on a PostgreSQL server: postgresql_url, _library, _connection,
-//                          _errors, _rows, _schema, _knowledge, _survey, _closure, _deletion,
+//     postgresql_store     … on a PostgreSQL server (unfinished, off by default):
+//                          postgresql_url, _library, _connect, _connection, _errors, _rows,
+//                          _schema, _knowledge, _survey, _closure, _choice, _deletion,
 //                          _transaction
 //   upload_dir             the uploads folder: list, stage, restore, purge   (tree, tree_account,
 //                          dir_io, mounts)
