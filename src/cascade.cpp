@@ -123,6 +123,18 @@ Cascade cascade_of(const std::string& sessions, const std::vector<DeclaredKey>& 
   return cascade;
 }
 
+std::vector<std::size_t> direct_keys(const std::vector<ForeignKey>& keys, std::size_t table,
+                                     std::size_t sessions) {
+  std::vector<std::size_t> result;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto& key = keys[i];
+    if (key.child == table && key.role == Role::hangs && key.parent == sessions) {
+      result.push_back(i);
+    }
+  }
+  return result;
+}
+
 bool depends_on_nothing_else(const std::vector<ForeignKey>& keys, std::size_t table) {
   return std::none_of(keys.begin(), keys.end(), [&](const ForeignKey& key) {
     const bool hangs_deeper = key.child == table && key.role == Role::hangs && key.parent != 0;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "session_store.hpp"
+
 namespace calib {
 
 /// What a foreign key means for the row that carries it, when the row it refers to goes.
@@ -63,6 +65,22 @@ Cascade cascade_of(const std::string& sessions, const std::vector<DeclaredKey>& 
 
 /// Whether rows of `table` go, or are held, by nothing but their own keys to `sessions` (index 0).
 bool depends_on_nothing_else(const std::vector<ForeignKey>& keys, std::size_t table);
+
+/// The keys (positions) by which rows of `table` hang on a session themselves.
+std::vector<std::size_t> direct_keys(const std::vector<ForeignKey>& keys, std::size_t table,
+                                     std::size_t sessions);
+
+/// Takes out of a closure whom a row that stays refers to, and says why. Whoever is taken out may
+/// have carried a row that now stays and holds somebody else.
+template <typename Closure>
+std::vector<Refusal> take_held_out(Closure& closure) {
+  std::vector<Refusal> all;
+  for (auto held = closure.held(); !held.empty(); held = closure.held()) {
+    closure.withdraw(owners_of(held));
+    all.insert(all.end(), held.begin(), held.end());
+  }
+  return all;
+}
 
 /// Throws StoreError (unusable) unless these are the columns of this app's tables (nothing: there
 /// is no such table). Returns whether sessions have an images_dir.

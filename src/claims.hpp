@@ -16,7 +16,6 @@ class Claims {
  public:
   void add(const SessionRow& row);
   void add(std::uint64_t hash);
-  [[nodiscard]] bool empty() const { return hashes_.empty(); }
   [[nodiscard]] bool contain(std::string_view name) const;
   [[nodiscard]] bool contain(std::uint64_t hash) const;
   /// The hashes that `row` claims, each once.

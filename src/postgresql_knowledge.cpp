@@ -8,20 +8,12 @@
 namespace calib::postgresql {
 namespace {
 
-// Of any value that is read: the app's keys and paths are short, and somebody else's must not fill
-// the memory.
-constexpr int most_bytes = 1 << 24;
-
 std::vector<DirectTable> direct_tables(const Schema& schema) {
   std::vector<DirectTable> result;
   for (std::size_t table = 0; table < schema.tables.size(); ++table) {
     DirectTable direct;
     direct.table = table;
-    for (std::size_t i = 0; i < schema.keys.size(); ++i) {
-      const auto& key = schema.keys[i];
-      if (key.child == table && key.role == Role::hangs && key.parent == 0)
-        direct.keys.push_back(i);
-    }
+    direct.keys = direct_keys(schema.keys, table, 0);
     if (direct.keys.empty()) continue;
     direct.plain = depends_on_nothing_else(schema.keys, table);
     result.push_back(std::move(direct));
@@ -56,12 +48,12 @@ std::size_t Knowledge::column_of(std::size_t table) const {
 }
 
 std::string too_large(const std::string& value) {
-  return fmt::format("coalesce(octet_length({}::text) > {}, false)", value, most_bytes);
+  return fmt::format("coalesce(octet_length({}::text) > {}, false)", value, most_value_bytes);
 }
 
 std::string limited(const std::string& value) {
   return fmt::format("CASE WHEN octet_length({0}::text) <= {1} THEN {0}::text END", value,
-                     most_bytes);
+                     most_value_bytes);
 }
 
 void refuse_large_value(const Connection& connection) {
@@ -69,7 +61,7 @@ void refuse_large_value(const Connection& connection) {
       StoreError::Kind::refused,
       fmt::format("an id, an images_dir, a created_at or a reference to a session is larger than "
                   "{} MiB; shorten it or delete its row",
-                  most_bytes >> 20));
+                  most_value_bytes >> 20));
 }
 
 std::string session_columns(const Schema& schema) {

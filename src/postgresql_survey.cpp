@@ -109,13 +109,8 @@ class Surveyor {
     for (const auto& [owner, key] : knowledge_.stereo_keys) starts.push_back({owner, key, false});
     Closure closure(connection_, knowledge_.schema, knowledge_.covered, Closure::Lock::nothing);
     closure.find(starts);
-    for (auto held = closure.held(); !held.empty(); held = closure.held()) {
-      std::vector<OwnerIndex> out;
-      out.reserve(held.size());
-      for (const auto& refusal : held) out.push_back(refusal.owner);
-      closure.withdraw(out);
-      survey_.refused.insert(survey_.refused.end(), held.begin(), held.end());
-    }
+    const auto held = take_held_out(closure);
+    survey_.refused.insert(survey_.refused.end(), held.begin(), held.end());
     closure.count(survey_.counts, [&](std::size_t table) { return knowledge_.column_of(table); });
   }
 

@@ -4,6 +4,13 @@
 
 namespace calib {
 
+std::vector<OwnerIndex> owners_of(std::span<const Refusal> refusals) {
+  std::vector<OwnerIndex> owners;
+  owners.reserve(refusals.size());
+  for (const auto& refusal : refusals) owners.push_back(refusal.owner);
+  return owners;
+}
+
 StoreError still_locked(const std::string& path, std::chrono::steady_clock::duration waited) {
   return {StoreError::Kind::busy, path,
           fmt::format("the database stayed locked for {:.1f} s; try again, or wait longer with "

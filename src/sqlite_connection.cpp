@@ -21,10 +21,6 @@ constexpr int steps_between_looks = 20'000;
 
 constexpr std::chrono::milliseconds poll_interval{5};
 
-// Of any value that is read, and any row that is rewritten: the app's keys and paths are short, and
-// somebody else's must not fill the memory.
-constexpr int most_bytes = 1 << 24;
-
 /// A FIFO would hang open(), a directory or a device is no database; this looks without opening.
 std::string checked(const std::filesystem::path& path) {
   std::error_code error;
@@ -117,7 +113,8 @@ void Connection::set_up() {
   for (const auto& [setting, value] : settings) {
     database_.check(sqlite3_db_config(handle, setting, value, nullptr));
   }
-  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, most_bytes);
+  // Which limits any row that is rewritten, too.
+  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, most_value_bytes);
   for (const auto* pragma : {"PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF",
                              "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
     database_.exec(pragma);
@@ -210,7 +207,7 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
           fmt::format("an id, an images_dir, a created_at, a reference to a session or a row "
                       "that has to be changed is larger than {} MiB; shorten it or delete "
                       "its row",
-                      most_bytes >> 20U));
+                      most_value_bytes >> 20U));
     case SQLITE_CONSTRAINT:
       return says(Kind::refused, "the database would not have the change: " + why);
     case SQLITE_NOTADB:

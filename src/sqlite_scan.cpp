@@ -125,13 +125,7 @@ std::vector<DirectTable> direct_tables(const Schema& schema) {
   for (std::size_t table = 0; table < schema.tables.size(); ++table) {
     DirectTable direct;
     direct.table = table;
-    for (std::size_t key = 0; key < schema.keys.size(); ++key) {
-      const auto& foreign = schema.keys[key];
-      if (foreign.child == table && foreign.role == Role::hangs &&
-          foreign.parent == schema.sessions) {
-        direct.keys.push_back(key);
-      }
-    }
+    direct.keys = direct_keys(schema.keys, table, schema.sessions);
     if (direct.keys.empty()) continue;
     direct.anchors = Anchors(schema.tables[table], references_of(schema, direct));
     direct.plain = schema.tables[table].has_rowid && depends_on_nothing_else(schema.keys, table);

@@ -208,13 +208,8 @@ class SqliteStore : public SessionStore {
       }
     }
     closure_->spread();
-    for (auto held = closure_->held(); !held.empty(); held = closure_->held()) {
-      std::vector<OwnerIndex> out;
-      out.reserve(held.size());
-      for (const auto& refusal : held) out.push_back(refusal.owner);
-      closure_->withdraw(out);
-      survey.refused.insert(survey.refused.end(), held.begin(), held.end());
-    }
+    const auto held = take_held_out(*closure_);
+    survey.refused.insert(survey.refused.end(), held.begin(), held.end());
     closure_->count(survey.counts, [&](std::size_t table) { return knowledge_.column_of(table); });
   }
 

@@ -127,17 +127,9 @@ std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
 }
 
 std::vector<Refusal> Transaction::refuse_held() {
-  // Whoever is taken out may have carried a row that now stays and holds somebody else.
-  std::vector<Refusal> all;
-  for (auto held = closure_.held(); !held.empty(); held = closure_.held()) {
-    std::vector<OwnerIndex> owners;
-    owners.reserve(held.size());
-    for (const auto& refusal : held) owners.push_back(refusal.owner);
-    closure_.withdraw(owners);
-    drop_chosen(owners);
-    all.insert(all.end(), held.begin(), held.end());
-  }
-  return all;
+  auto held = take_held_out(closure_);
+  drop_chosen(owners_of(held));
+  return held;
 }
 
 std::vector<Refusal> Transaction::withdraw(std::span<const OwnerIndex> owners) {
