@@ -14,6 +14,10 @@
 namespace calib {
 namespace {
 
+// Two that only read are in each other's way nowhere, and a short walk is over before a rate is
+// known.
+constexpr unsigned first_readers = 2;
+
 /// What walking the directories of a folder came to.
 struct Walk {
   std::vector<Usage> usages;  ///< of those that go, for each entry of the listing
@@ -44,7 +48,7 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
   }
   std::sort(directories.begin(), directories.end(),
             [](const Entry* a, const Entry* b) { return a->inode < b->inode; });
-  Workers(jobs, stop).run(directories.size(), [&](std::size_t i) {
+  Workers(jobs, stop, first_readers).run(directories.size(), [&](std::size_t i) {
     progress.advance();
     const auto position = static_cast<std::size_t>(directories[i] - listing.data());
     const auto fate = going[position] ? Fate::goes : Fate::stays;

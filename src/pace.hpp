@@ -1,9 +1,10 @@
 // How many workers get the most done, found by measuring. No number is right everywhere: where the
 // processors are the limit, more threads than those gain nothing; where every removal waits for the
-// disk, sixteen are four times as fast as one; and on some file systems two are slower than one. So
-// work starts with one worker, and their number follows the rate that it measures.
+// disk, sixteen are four times as fast as one; and on some file systems two that remove are slower
+// than one. So work starts with few workers, and their number follows the rate that it measures.
 #pragma once
 
+#include <bit>
 #include <chrono>
 #include <cstdint>
 
@@ -14,8 +15,10 @@ class Pace {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  /// `fixed` workers, whatever the rate; 0: as many as the rate says.
-  explicit Pace(unsigned fixed) : fixed_(fixed) {}
+  /// `fixed` workers, whatever the rate; 0: as many as the rate says, and `first` of them (1, 2, 4,
+  /// 8 or 16) before it is known.
+  explicit Pace(unsigned fixed, unsigned first = 1)
+      : fixed_(fixed), level_(static_cast<unsigned>(std::bit_width(first)) - 1), home_(level_) {}
 
   /// How many are to work now.
   [[nodiscard]] unsigned workers() const { return fixed_ > 0 ? fixed_ : 1U << level_; }
@@ -38,8 +41,8 @@ class Pace {
 
   unsigned fixed_;
   // Levels are powers of two. Home is the best so far; at another one it is only being tried.
-  unsigned level_ = 0;
-  unsigned home_ = 0;
+  unsigned level_;
+  unsigned home_;
   double home_rate_ = 0;
   bool upwards_ = true;        ///< where the next try goes
   unsigned windows_left_ = 0;  ///< at home, until the next try

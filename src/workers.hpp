@@ -46,8 +46,9 @@ unsigned jobs_that_fit(unsigned wanted);
 /// Threads for one kind of work. What one list teaches about the best number serves the next.
 class Workers {
  public:
-  /// `jobs` threads, the caller's included; 0: as many as the rate says.
-  Workers(unsigned jobs, const StopFlag& stop) : pace_(jobs), stop_(stop) {}
+  /// `jobs` threads, the caller's included; 0: as many as the rate says, `first` to begin with.
+  Workers(unsigned jobs, const StopFlag& stop, unsigned first = 1)
+      : pace_(jobs, first), stop_(stop) {}
 
   /// Does one piece of the list, by its index; returns how large it was (see Pace).
   using Work = std::function<std::uint64_t(std::size_t)>;

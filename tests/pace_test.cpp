@@ -19,7 +19,8 @@ using Rate = std::function<double(unsigned)>;
 /// A file system under a pace: how long it was worked on, by each number of workers.
 class Model {
  public:
-  explicit Model(Rate rate, unsigned jobs = 0) : pace(jobs), rate_(std::move(rate)) {
+  explicit Model(Rate rate, unsigned jobs = 0, unsigned first = 1)
+      : pace(jobs, first), rate_(std::move(rate)) {
     pace.start(now_);
   }
 
@@ -68,7 +69,19 @@ double slow_disk(unsigned workers) {
 
 }  // namespace
 
-TEST_CASE("work starts with one worker", "[pace]") { CHECK(Pace(0).workers() == 1); }
+TEST_CASE("work starts with one worker, or with as many as are asked for", "[pace]") {
+  CHECK(Pace(0).workers() == 1);
+  for (const auto first : {1U, 2U, 16U}) CHECK(Pace(0, first).workers() == first);
+  CHECK(Pace(3, 2).workers() == 3);
+}
+
+TEST_CASE("where two to begin with are slower than one, one works in the end", "[pace]") {
+  Model model(one_lock, 0, 2);
+  model.work(milliseconds{2000});
+  model.time_by_workers.clear();
+  model.work(milliseconds{2000});
+  CHECK(model.share(1) > 0.9);
+}
 
 TEST_CASE("where the processors are the limit, there are as many workers as processors", "[pace]") {
   Model model(two_processors);

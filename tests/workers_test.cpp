@@ -45,6 +45,18 @@ TEST_CASE("as many pieces are under way at once as there are jobs", "[workers]")
   CHECK(threads.contains(std::this_thread::get_id()));
 }
 
+TEST_CASE("as many pieces as are asked for are under way before a rate is known", "[workers]") {
+  constexpr unsigned first = 2;
+  // One thread alone would hang at the latch.
+  std::latch all_there(first);
+  std::atomic<unsigned> done = 0;
+  Workers(0, StopFlag{}, first).run(first, [&](std::size_t) -> std::uint64_t {
+    all_there.arrive_and_wait();
+    return ++done;
+  });
+  CHECK(done == first);
+}
+
 TEST_CASE("the first exception ends the rest and reaches the caller", "[workers]") {
   const auto jobs = GENERATE(1U, 4U);
   constexpr std::size_t count = 100'000;
