@@ -91,11 +91,8 @@ void check_memory_of_sessions(int count, std::uint64_t bound) {
 void check_memory_of_leaked_keys(int count, std::uint64_t bound) {
   App app;
   app.add_session(1);
-  app.execute(fmt::format(
-      "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {} - 1) INSERT "
-      "INTO calibration_images (session_id, image_path) SELECT "
-      "printf('%08x-0000-4000-8000-%012x', i, i), 'x' FROM n",
-      count));
+  insert(app, "calibration_images (session_id, image_path)", count,
+         [](unsigned i) { return fmt::format("'{0:08x}-0000-4000-8000-{0:012x}', 'x'", i); });
   const auto dry = run_on(app, {"--dry-run"});
   CHECK(dry.status == 0);
   CHECK(has_line(dry.out, fmt::format("Would delete {} orphaned records", count)));

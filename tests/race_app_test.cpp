@@ -211,8 +211,8 @@ TEST_CASE("a directory that live capture makes anew is joined again where the co
 
 TEST_CASE("a value too large to be read ends the pass once, not each session by itself",
           "[tool][race][bounded]") {
-  StoppedPass pass(between_plan_and_transaction, GENERATE(Journal::rollback, Journal::wal));
-  const std::string giant = "CAST(zeroblob(20000000) AS TEXT)";
+  StoppedPass pass(between_plan_and_transaction, GENERATE(from_range(journals())));
+  const auto giant = sql_zeros(20'000'000);
   SECTION("in a session") {
     pass.app.execute("INSERT INTO sessions VALUES ('giant', " + giant + ", NULL)");
   }
@@ -223,7 +223,7 @@ TEST_CASE("a value too large to be read ends the pass once, not each session by 
   const auto ran = pass.running.finish();
   INFO(ran.err);
   CHECK(ran.status == 1);  // the orphan has gone
-  CHECK(is_one_error(ran, {pass.app.database().string(), "larger than 16 MiB"}));
+  CHECK(is_one_error(ran, {pass.app.database_shown(), "larger than 16 MiB"}));
   for (const auto& id : pass.app.due()) CHECK(pass.app.is_whole(id));
 }
 
