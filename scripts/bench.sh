@@ -10,7 +10,8 @@ Usage: scripts/bench.sh [OPTION]...
 
   --quick         small data, few pairs: done within two minutes
   --only ROWS     only these rows, separated by commas: pass jobs dry-run cold records waits
-                  nothing memory linear app-style
+                  databases nothing memory linear app-style; databases
+                  takes a PostgreSQL server that is installed (postgresql)
   --fs NAMES      only these file systems: root ext4 discard xfs btrfs tmpfs overlay; root is the
                   one of --dir, the others are made, which takes root
   --pairs N       pairs of runs for each ratio, instead of the row's own number
@@ -30,7 +31,7 @@ wrong_usage() {
   exit 2
 }
 
-all_rows=pass,jobs,dry-run,cold,records,waits,nothing,memory,linear,app-style
+all_rows=pass,jobs,dry-run,cold,records,waits,databases,nothing,memory,linear,app-style
 all_systems=root,ext4,discard,xfs,btrfs,tmpfs,overlay
 rows=$all_rows
 systems=$all_systems

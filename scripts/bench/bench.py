@@ -10,7 +10,9 @@ import time
 import files
 import measure
 import records
+import servers
 from harness import Bench
+
 
 def linear(bench, until):
     now = time.monotonic()
@@ -26,6 +28,7 @@ ROWS = {
     "cold": (files.cold_dry_run, 1),
     "records": (records.records, 2),
     "waits": (records.waits, 2),
+    "databases": (servers.databases, 2),
     "nothing": (records.nothing, 1),
     "memory": (records.memory, 1),
     "linear": (linear, 3),
