@@ -65,11 +65,13 @@ Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
     tables.emplace(table.oid, std::move(table));
   }
   const auto columns = connection.query(
-      "SELECT a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, NULL), a.attnotnull, "
-      "a.attgenerated <> '' OR a.attidentity = 'a', pg_catalog.pg_get_expr(d.adbin, d.adrelid) "
-      "FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid "
-      "AND d.adnum = a.attnum WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT "
-      "a.attisdropped ORDER BY a.attnum",
+      "SELECT a.attrelid, a.attname, pg_catalog.format('%I.%I', n.nspname, t.typname), "
+      "a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', "
+      "pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attribute a JOIN "
+      "pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace n ON n.oid = "
+      "t.typnamespace LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = "
+      "a.attnum WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER "
+      "BY a.attnum",
       {wanted});
   for (int row = 0; row < columns.count(); ++row) {
     const auto table = tables.find(columns.text(row, 0));

@@ -19,7 +19,8 @@ struct Table {
   std::string locked;  ///< as SQL, for LOCK TABLE and VACUUM
   Columns columns;
 
-  /// The type of a column, as SQL; its array is `…[]`.
+  /// The type of a column, as SQL, by its own name: `character` alone would be one of a single
+  /// character. Its array is `…[]`.
   [[nodiscard]] const std::string& type_of(const std::string& column) const;
 };
 
