@@ -46,9 +46,14 @@ struct Unindexed {
 /// Every foreign key that refers to one of the tables, in one text: two equal ones mean the same.
 std::string read_references(Connection& connection, const Schema& schema);
 
-/// Whether the foreign keys of rows that go can be left to us (the right to do without triggers):
-/// where nothing but references is looked at by them.
+/// Whether this role may delete without what foreign keys do, and they are all of the kind for
+/// which that is to be thought of: to `sessions`, whose rows they take along.
 bool may_skip_checks(Connection& connection, const Schema& schema);
+
+/// In a write transaction: whether it makes no difference to do without them, until it ends. Where
+/// somebody has tables locked, StoreError. `references`: as they were read.
+bool checks_say_nothing_new(Connection& connection, const Schema& schema,
+                            const std::string& references);
 
 /// Reads the schema, in a transaction. Throws StoreError: unusable where the database is not this
 /// app's, as the contract defines it.

@@ -17,9 +17,10 @@
 //
 // Where the role may (a superuser may), the server is told not to look for references to what goes
 // (session_replication_role), for that one statement: it deletes them itself, all at once, and the
-// locks above keep new ones out. Foreign keys that were made meanwhile are looked for after it: the
-// statement's own locks keep more from being made. Not where triggers would be passed over, or
-// where references are to be set to something else.
+// locks above keep new ones out. That passes over everything else that a DELETE sets off, too, so
+// it is done only where there is nothing of that: plain tables without a trigger or a rule, whose
+// keys lead from one column to sessions.id and compare as this statement does. Each transaction
+// asks, holding the lock that the statement takes anyway: nobody can change any of it under that.
 //
 // A lock that is queued for keeps out all who come later, so it is asked for with a short time-out.
 #pragma once

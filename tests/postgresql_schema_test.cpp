@@ -34,3 +34,46 @@ TEST_CASE("keys of a fixed length are compared in full", "[schema]") {
   CHECK(difference(state_of(app), settled) == none);
   for (const auto& id : app.live()) CHECK(app.is_whole(id));
 }
+
+TEST_CASE("whatever else a deletion sets off happens, also where it came while the pass ran",
+          "[schema]") {
+  const Backlog app;
+  const auto images = 3 * app.due().size();
+  app.execute(
+      "CREATE TABLE log (text varchar); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$ BEGIN INSERT INTO public.log VALUES (old.session_id); RETURN old; END $$");
+  const std::string trigger =
+      "CREATE TRIGGER note AFTER DELETE ON calibration_images FOR EACH ROW EXECUTE FUNCTION "
+      "note();";
+  Running running(pass_arguments(app), {.interpose = "renameat2:1:stop", .seconds = 120});
+  REQUIRE(running.wait_until_stopped());
+  const auto noted = [&] { return app.number("SELECT count(*) FROM log"); };
+  SECTION("a trigger") {
+    app.execute(trigger);
+    CHECK(running.finish().status == 0);
+    CHECK(noted() >= static_cast<std::int64_t>(images));
+  }
+  SECTION("but not a trigger for what is replicated") {
+    app.execute(trigger + "ALTER TABLE calibration_images ENABLE REPLICA TRIGGER note");
+    CHECK(running.finish().status == 0);
+    CHECK(noted() == 0);
+  }
+  SECTION("a foreign key that takes rows along") {
+    app.execute(fmt::format(
+        "CREATE TABLE extra (session_id varchar); INSERT INTO extra VALUES ('{}'); ALTER TABLE "
+        "extra ADD FOREIGN KEY (session_id) REFERENCES sessions (id) ON DELETE CASCADE",
+        app.due().front()));
+    CHECK(running.finish().status == 0);
+    CHECK(app.number("SELECT count(*) FROM extra") == 0);
+  }
+  SECTION("a foreign key of a row that hangs on one") {
+    app.execute(
+        "CREATE TABLE extra (image integer); INSERT INTO extra SELECT min(id) FROM "
+        "calibration_images; ALTER TABLE extra ADD FOREIGN KEY (image) REFERENCES "
+        "calibration_images (id)");
+    CHECK(running.finish().status == 1);
+    CHECK(app.is_whole(app.due().front()));
+  }
+  for (const auto& id : app.live()) CHECK(app.is_whole(id));
+  CHECK(app.is_gone(app.due().back()));
+}
