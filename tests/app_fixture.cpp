@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -248,12 +247,10 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
   for (auto& variable : environment) envp.push_back(variable.data());
   envp.push_back(nullptr);
 
-  // With vfork(2), for tens of thousands of processes: fork(2) would copy this one's page tables
-  // each time. Until exec the child uses this one's memory, so it makes system calls and nothing
-  // else.
-  pid_ = ::vfork();
-  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "vfork");
+  pid_ = ::fork();
+  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (pid_ == 0) {
+    // Between fork and exec only what is safe there.
     const int in = ::open("/dev/null", O_RDONLY);
     ::dup2(in, 0);
     if (!options.stdout_file) {
@@ -271,8 +268,7 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
     }
     if (options.directory && ::chdir(options.directory->c_str()) != 0) ::_exit(120);
     if (options.as == As::nobody && ::geteuid() == 0 &&
-        // Not the C library's, which tell every thread of the process whose memory this is.
-        (::syscall(SYS_setgid, nobody) != 0 || ::syscall(SYS_setuid, nobody) != 0)) {
+        (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) {
       ::_exit(121);
     }
     ::execve(argv.front(), argv.data(), envp.data());
