@@ -182,7 +182,6 @@ void Connection::stream(const std::string& sql, const std::vector<std::string>& 
 }
 
 void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
-  reads_only_ = access == Access::read_only;
   timed_out_ = timed_out;
   lock_wait_ = std::min<milliseconds>(lock_wait, longest_lock_wait);
   // row_security: a policy that hides sessions would make orphans of their directories; so the

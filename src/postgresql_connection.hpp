@@ -132,7 +132,6 @@ class Connection {
   PGcancel* cancel_ = nullptr;
   StoreError::Kind timed_out_ = StoreError::Kind::busy;
   std::chrono::milliseconds lock_wait_{0};
-  bool reads_only_ = true;  ///< in this transaction
   bool cancelled_ = false;
 };
 

@@ -74,8 +74,7 @@ ServerError Connection::error_of(const PGresult* result) const {
                         : "another transaction holds a lock on what was to go; try again");
   }
   if (in_class("40")) {
-    // Who only reads begins again from the start.
-    return says(reads_only_ ? Kind::disturbed : Kind::busy,
+    return says(Kind::disturbed,
                 "another transaction was in the way (" + why +
                     "); try again, or wait longer with --lock-wait");
   }
