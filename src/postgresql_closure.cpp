@@ -184,8 +184,10 @@ std::vector<std::string> Closure::deletions(
   std::vector<std::string> statements;
   statements.reserve(places.size());
   for (const auto& [relation, ctids] : places) {
-    statements.push_back(fmt::format("DELETE FROM ONLY {} WHERE ctid = ANY ({}::tid[]) RETURNING 1",
-                                     relation, parameter(array_of(ctids))));
+    statements.push_back(
+        fmt::format("DELETE FROM ONLY {} WHERE ctid OPERATOR(pg_catalog.=) ANY "
+                    "({}::pg_catalog.tid[]) RETURNING 1",
+                    relation, parameter(array_of(ctids))));
   }
   return statements;
 }

@@ -114,7 +114,7 @@ void Connection::prepare_session() {
       "('tcp_keepalives_count', '2'), ('tcp_user_timeout', '15000'), "
       "('client_connection_check_interval', '2000'), ('idle_session_timeout', '0'), "
       "('statement_timeout', '0')) "
-      "AS v(name, value) ON s.name = v.name");
+      "AS v(name, value) ON s.name OPERATOR(pg_catalog.=) v.name");
 }
 
 }  // namespace calib::postgresql

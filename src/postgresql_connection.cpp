@@ -187,11 +187,12 @@ void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
   // row_security: a policy that hides sessions would make orphans of their directories; so the
   // server is to refuse what it would have to filter.
   query(
-      fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED {}; SET LOCAL row_security = off; "
+      fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED {}; {}; SET LOCAL row_security = off; "
                   "SET LOCAL client_encoding = 'UTF8'; SET LOCAL datestyle = 'ISO, YMD'; "
                   "SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = 0; "
                   "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = {}",
-                  access == Access::read_only ? "READ ONLY" : "READ WRITE", lock_wait_.count()));
+                  access == Access::read_only ? "READ ONLY" : "READ WRITE", own_search_path,
+                  lock_wait_.count()));
   if (access == Access::read_only || is_cockroach()) return;
   // Files go after the commit, so it has to be on the disk; stronger settings stay.
   query(

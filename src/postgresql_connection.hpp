@@ -79,6 +79,17 @@ class Connection {
     return work();
   }
 
+  /// Runs `work` with names looked for where the role has them looked for: what triggers expect.
+  /// Everywhere else in a transaction a name without its schema is the server's own, whatever
+  /// somebody has put in its way.
+  template <typename Work>
+  auto on_roles_path(Work&& work) -> decltype(work()) {
+    query("SET LOCAL search_path TO DEFAULT");
+    auto result = work();
+    query(own_search_path);
+    return result;
+  }
+
   /// Sleeps, in steps that see the stop flag. Throws StoreError (stopped).
   void pause(std::chrono::milliseconds time) const;
   void check_stop() const;
@@ -107,6 +118,7 @@ class Connection {
     Connection& connection_;
   };
   enum class Stoppable { yes, no };
+  static constexpr const char* own_search_path = "SET LOCAL search_path = pg_catalog, pg_temp";
 
   void connect();
   void close() noexcept;

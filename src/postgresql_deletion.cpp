@@ -35,8 +35,8 @@ class Deletion {
     }
     if (!ids_.empty()) {
       parts_.push_back(fmt::format(
-          "s AS (DELETE FROM {} s WHERE s.id = ANY ({}::{}[]) RETURNING 1)", schema_.sessions().sql,
-          parameter(array_of(ids_)), schema_.sessions().type_of("id")));
+          "s AS (DELETE FROM {} s WHERE s.id OPERATOR(pg_catalog.=) ANY ({}::{}[]) RETURNING 1)",
+          schema_.sessions().sql, parameter(array_of(ids_)), schema_.sessions().type_of("id")));
       add_result("-1", {}, "s");
     }
     if (parts_.empty()) return 0;
@@ -69,10 +69,11 @@ class Deletion {
       const auto& key = schema_.keys[position];
       const auto& keys = key.is_session_id ? all_ : ids_;
       const auto column = "c." + quoted_name(key.from.front());
-      conditions.push_back(fmt::format("{} = ANY ({}::{}[])", column, parameter(array_of(keys)),
+      conditions.push_back(fmt::format("{} OPERATOR(pg_catalog.=) ANY ({}::{}[])", column,
+                                       parameter(array_of(keys)),
                                        schema_.sessions().type_of("id")));
       names.push_back(fmt::format("k{}", names.size()));
-      returned.push_back(fmt::format("{}::text AS {}", column, names.back()));
+      returned.push_back(fmt::format("{}::pg_catalog.text AS {}", column, names.back()));
     }
     const auto name = fmt::format("p{}", index);
     parts_.push_back(fmt::format("{} AS (DELETE FROM {} c WHERE {} RETURNING {})", name,
@@ -86,9 +87,9 @@ class Deletion {
     std::string columns;
     std::string group = names.empty() ? "" : fmt::format(" GROUP BY {}", fmt::join(names, ", "));
     for (const auto& name : names) columns += ", " + name;
-    for (auto i = names.size(); i < width_; ++i) columns += ", NULL::text";
+    for (auto i = names.size(); i < width_; ++i) columns += ", NULL::pg_catalog.text";
     results_.push_back(
-        fmt::format("SELECT {}, count(*){} FROM {}{}", number, columns, from, group));
+        fmt::format("SELECT {}, pg_catalog.count(*){} FROM {}{}", number, columns, from, group));
   }
 
   void count(std::size_t index, const Rows& rows, int row, RecordCounts& counts) const {

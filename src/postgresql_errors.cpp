@@ -74,9 +74,8 @@ ServerError Connection::error_of(const PGresult* result) const {
                         : "another transaction holds a lock on what was to go; try again");
   }
   if (in_class("40")) {
-    return says(Kind::disturbed,
-                "another transaction was in the way (" + why +
-                    "); try again, or wait longer with --lock-wait");
+    return says(Kind::disturbed, "another transaction was in the way (" + why +
+                                     "); try again, or wait longer with --lock-wait");
   }
   if (state == "57014" && stop_.requested()) return says(Kind::stopped, "stopped");
   if (state == "53100") {

@@ -16,9 +16,24 @@ constexpr std::int64_t large_table = 16 << 20;
 
 using Tables = std::map<std::string, Table>;  // by oid
 
-/// Tables and views of this name, as the search path finds them: the oid, or empty.
+/// Tables and views of this name, as the role's search path finds them: the oid, or empty.
 std::string find_table(Connection& connection, const std::string& name) {
-  return connection.query("SELECT pg_catalog.to_regclass($1)::oid", {name}).text(0, 0);
+  return connection.on_roles_path([&] {
+    return connection.query("SELECT pg_catalog.to_regclass($1)::pg_catalog.oid", {name}).text(0, 0);
+  });
+}
+
+/// Those that the role's search path finds by their names alone.
+std::set<std::string> visible_tables(Connection& connection, const std::string& oids) {
+  const auto rows = connection.on_roles_path([&] {
+    return connection.query(
+        "SELECT o FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o WHERE "
+        "pg_catalog.pg_table_is_visible(o)",
+        {oids});
+  });
+  std::set<std::string> visible;
+  for (int row = 0; row < rows.count(); ++row) visible.insert(rows.text(row, 0));
+  return visible;
 }
 
 std::vector<DeclaredKey> read_keys(Connection& connection) {
@@ -48,10 +63,10 @@ std::vector<DeclaredKey> read_keys(Connection& connection) {
 Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
   Tables tables;
   const std::string wanted = array_of(std::vector<std::string>(oids.begin(), oids.end()));
+  const auto visible = visible_tables(connection, wanted);
   const auto rows = connection.query(
-      "SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_table_is_visible(c.oid) FROM "
-      "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
-      "c.oid = ANY ($1::oid[])",
+      "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN "
+      "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::oid[])",
       {wanted});
   for (int row = 0; row < rows.count(); ++row) {
     const auto kind = rows.text(row, 3);
@@ -60,7 +75,7 @@ Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
     table.oid = rows.text(row, 0);
     const auto schema = rows.text(row, 1);
     const auto name = rows.text(row, 2);
-    table.name = rows.text(row, 4) == "t" ? name : fmt::format("{}.{}", schema, name);
+    table.name = visible.contains(table.oid) ? name : fmt::format("{}.{}", schema, name);
     table.locked = fmt::format("{}.{}", quoted_name(schema), quoted_name(name));
     table.sql = fmt::format("{}{}", kind == "r" ? "ONLY " : "", table.locked);
     tables.emplace(table.oid, std::move(table));

@@ -163,8 +163,12 @@ class PostgresqlStore : public SessionStore {
     const std::vector<std::string> key{
         std::to_string(lock_class),
         std::to_string(static_cast<std::int32_t>(static_cast<std::uint32_t>(number)))};
-    while (connection_.query("SELECT pg_catalog.pg_try_advisory_lock($1::int4, $2::int4)", key)
-               .text(0, 0) != "t") {
+    while (
+        connection_
+            .query(
+                "SELECT pg_catalog.pg_try_advisory_lock($1::pg_catalog.int4, $2::pg_catalog.int4)",
+                key)
+            .text(0, 0) != "t") {
       if (Clock::now() >= deadline) {
         throw connection_.failure(
             Kind::busy,
@@ -179,7 +183,7 @@ class PostgresqlStore : public SessionStore {
     // The server would only warn.
     const auto may = connection_.query(
         "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c WHERE "
-        "c.oid = $1::oid",
+        "c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid",
         {table.oid});
     if (may.count() == 0 || may.text(0, 0) == "t") return;
     throw connection_.failure(
@@ -193,8 +197,8 @@ class PostgresqlStore : public SessionStore {
     std::uint64_t bytes = 0;
     for (const auto& table : knowledge_.schema.tables) {
       const auto rows = connection_.query(
-          "SELECT sum(pg_catalog.pg_total_relation_size(p.relid)) FROM "
-          "pg_catalog.pg_partition_tree($1::oid) p",
+          "SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(p.relid)) FROM "
+          "pg_catalog.pg_partition_tree($1::pg_catalog.oid) p",
           {table.oid});
       bytes += static_cast<std::uint64_t>(rows.number(0, 0));
     }

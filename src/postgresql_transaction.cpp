@@ -71,10 +71,12 @@ void Transaction::wait_for_sessions(milliseconds wait) {
 
 void Transaction::require_writable() {
   const auto& schema = knowledge_.schema;
-  for (const auto table : knowledge_.counted_tables) {
-    connection_.query(fmt::format("DELETE FROM {} WHERE false", schema.tables[table].sql));
-  }
-  connection_.query(fmt::format("DELETE FROM {} WHERE false", schema.sessions().sql));
+  connection_.on_roles_path([&] {
+    for (const auto table : knowledge_.counted_tables) {
+      connection_.query(fmt::format("DELETE FROM {} WHERE false", schema.tables[table].sql));
+    }
+    return connection_.query(fmt::format("DELETE FROM {} WHERE false", schema.sessions().sql));
+  });
   connection_.query(fmt::format("SELECT 1 FROM {} WHERE false FOR UPDATE", schema.sessions().sql));
 }
 
@@ -100,7 +102,7 @@ std::int64_t Transaction::delete_chosen(RecordCounts& counts) {
   };
   if (!knowledge_.skips_checks ||
       !checks_say_nothing_new(connection_, knowledge_.schema, knowledge_.references)) {
-    return work();
+    return connection_.on_roles_path(work);
   }
   connection_.query("SET LOCAL session_replication_role = replica");
   const auto gone = work();
@@ -141,7 +143,7 @@ bool Transaction::try_lock_sessions() {
 Sealed Transaction::seal() {
   if (std::exchange(sealed_, true)) return Sealed::before;
   // What was put off to the end of the transaction is to fail here, where smaller slices help.
-  connection_.query("SET CONSTRAINTS ALL IMMEDIATE");
+  connection_.on_roles_path([&] { return connection_.query("SET CONSTRAINTS ALL IMMEDIATE"); });
   if (!connection_.is_cockroach() && !try_lock_sessions()) {
     throw connection_.failure(
         Kind::busy, "others keep writing sessions; try again, or wait longer with --lock-wait");

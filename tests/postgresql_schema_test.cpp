@@ -77,3 +77,38 @@ TEST_CASE("whatever else a deletion sets off happens, also where it came while t
   for (const auto& id : app.live()) CHECK(app.is_whole(id));
   CHECK(app.is_gone(app.due().back()));
 }
+
+TEST_CASE("nothing that somebody puts in the way of the server's own names is ever called",
+          "[schema][roles]") {
+  const Backlog app;
+  // With it the server looks at the foreign keys itself.
+  app.execute("CREATE TABLE extra (session_id varchar REFERENCES sessions ON DELETE SET NULL)");
+  const auto settled = app.settled();
+  app.execute(
+      "CREATE SCHEMA trap; CREATE FUNCTION trap.is_equal(varchar, varchar) RETURNS boolean "
+      "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'called'; END $$; CREATE OPERATOR trap.= "
+      "(LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = trap.is_equal)");
+  for (const auto* type : {"text", "oid", "name", "bigint"}) {
+    app.execute(fmt::format(
+        "CREATE FUNCTION trap.is_equal({0}, {0}) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'called'; END $$; CREATE OPERATOR trap.= (LEFTARG = {0}, RIGHTARG = {0}, "
+        "FUNCTION = trap.is_equal)",
+        type));
+  }
+  for (const auto* call : {"count(varchar)", "octet_length(text)", "count(text)"}) {
+    app.execute(fmt::format(
+        "CREATE FUNCTION trap.{} RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
+        "'called'; END $$",
+        call));
+  }
+  const auto path = GENERATE(as<std::string>{}, "trap%2Cpublic", "trap%2Cpublic%2Cpg_catalog");
+  const auto url = app.database_option() + "&options=-csearch_path%3D" + path;
+  const auto dry = run_pass(app, {"--dry-run", "--database", url});
+  INFO(dry.err);
+  CHECK(dry.status == 0);
+  const auto ran = run_pass(app, {"--vacuum", "--database", url});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(difference(state_of(app), settled) == none);
+}
