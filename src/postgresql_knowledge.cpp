@@ -110,11 +110,14 @@ std::set<std::string> standing(Connection& connection, const Schema& schema,
   std::set<std::string> result;
   if (ids.empty()) return result;
   const auto& sessions = schema.sessions();
-  const auto rows =
-      connection.query(fmt::format("SELECT s.id::text FROM {} s WHERE s.id = ANY ($1::{}[])",
-                                   sessions.sql, sessions.type_of("id")),
-                       {array_of(ids)});
-  for (int row = 0; row < rows.count(); ++row) result.insert(rows.text(row, 0));
+  const auto rows = connection.query(
+      fmt::format("SELECT u.n FROM pg_catalog.unnest($1::{}[]) WITH ORDINALITY AS u(k, n) WHERE "
+                  "EXISTS (SELECT 1 FROM {} s WHERE s.id = u.k)",
+                  sessions.type_of("id"), sessions.sql),
+      {array_of(ids)});
+  for (int row = 0; row < rows.count(); ++row) {
+    result.insert(ids[static_cast<std::size_t>(rows.number(row, 0) - 1)]);
+  }
   return result;
 }
 

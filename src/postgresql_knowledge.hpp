@@ -64,7 +64,7 @@ SessionRow session_row(const Connection& connection, const Schema& schema, const
 /// The number for Knowledge::looked_up_to, asked before the look.
 std::optional<std::uint32_t> oldest_transaction(Connection& connection);
 
-/// Which of `ids` are sessions.
+/// Which of `ids` are sessions: what is equal is for the server to say.
 std::set<std::string> standing(Connection& connection, const Schema& schema,
                                const std::vector<std::string>& ids);
 

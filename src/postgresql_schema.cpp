@@ -81,13 +81,16 @@ Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
     tables.emplace(table.oid, std::move(table));
   }
   const auto columns = connection.query(
+      // A domain is compared as what it is made of.
       "SELECT a.attrelid, a.attname, pg_catalog.format('%I.%I', n.nspname, t.typname), "
       "a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', "
-      "pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attribute a JOIN "
-      "pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace n ON n.oid = "
-      "t.typnamespace LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = "
-      "a.attnum WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER "
-      "BY a.attnum",
+      "pg_catalog.pg_get_expr(d.adbin, d.adrelid), n.nspname <> 'pg_catalog' AND t.typtype <> 'e' "
+      "OR NOT coalesce(l.collisdeterministic, true) FROM pg_catalog.pg_attribute a JOIN "
+      "pg_catalog.pg_type o ON o.oid = a.atttypid JOIN pg_catalog.pg_type t ON t.oid = CASE WHEN "
+      "o.typtype = 'd' THEN o.typbasetype ELSE o.oid END JOIN pg_catalog.pg_namespace n ON n.oid = "
+      "t.typnamespace LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation LEFT JOIN "
+      "pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attrelid = "
+      "ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
       {wanted});
   for (int row = 0; row < columns.count(); ++row) {
     const auto table = tables.find(columns.text(row, 0));
@@ -98,6 +101,7 @@ Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
     column.not_null = columns.text(row, 3) == "t";
     column.is_generated = columns.text(row, 4) == "t";
     if (const auto value = columns.get(row, 5)) column.default_value = *value;
+    if (columns.text(row, 6) == "t") table->second.loose.insert(column.name);
     table->second.columns.push_back(std::move(column));
   }
   return tables;
@@ -123,6 +127,33 @@ void refuse_heirs(Connection& connection, const Table& sessions) {
   if (heirs.count() > 0) not_this_apps("other tables inherit from its table sessions");
 }
 
+/// What refers to a column that the app has not, such as "ID", says nothing about sessions.
+void refuse_other_ids(const Table& sessions, const std::vector<DeclaredKey>& keys) {
+  for (const auto& key : keys) {
+    if (key.parent != sessions.name || key.to == std::vector<std::string>{"id"}) continue;
+    not_this_apps(
+        fmt::format("the foreign key of {} to sessions does not refer to the one column "
+                    "id",
+                    key.child));
+  }
+}
+
+/// A type of somebody's own may call anything equal, and so may a collation: a row that hangs on a
+/// live session would then be taken for one that hangs on another, or on none.
+void refuse_loose_keys(const Schema& schema) {
+  const auto check = [&](const Table& table, const std::string& column) {
+    if (!table.loose.contains(column)) return;
+    not_this_apps(
+        fmt::format("{}.{} has a type or a collation in which keys that differ may be equal",
+                    table.name, column));
+  };
+  check(schema.sessions(), "id");
+  for (const auto& key : schema.keys) {
+    for (const auto& column : key.from) check(schema.tables[key.child], column);
+    for (const auto& column : key.to) check(schema.tables[key.parent], column);
+  }
+}
+
 std::string oids_of(const Schema& schema) {
   std::vector<std::string> oids;
   oids.reserve(schema.tables.size());
@@ -144,7 +175,10 @@ std::vector<std::string> read_triggers(Connection& connection, const Schema& sch
 }  // namespace
 
 const std::string& Table::type_of(const std::string& column) const {
-  return find_column(columns, column)->type;
+  // Where two names differ in case only, they are two here.
+  return std::find_if(columns.begin(), columns.end(),
+                      [&](const Column& known) { return known.name == column; })
+      ->type;
 }
 
 Schema read_schema(Connection& connection) {
@@ -174,12 +208,14 @@ Schema read_schema(Connection& connection) {
     key.parent = tables.at(key.parent).name;
     return false;
   });
+  refuse_other_ids(tables.at(sessions), keys);
   auto cascade = cascade_of(
       tables.at(sessions).name, keys,
       [&](const std::string& name) -> const Columns& { return by_name.at(name)->columns; });
   for (const auto& name : cascade.tables) schema.tables.push_back(*by_name.at(name));
   schema.keys = std::move(cascade.keys);
   refuse_heirs(connection, schema.sessions());
+  refuse_loose_keys(schema);
   schema.id_is_text = is_text(connection, schema.sessions(), "id");
   schema.images_dir_is_text =
       schema.has_images_dir && is_text(connection, schema.sessions(), "images_dir");

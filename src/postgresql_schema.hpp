@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct Table {
   std::string sql;
   std::string locked;  ///< as SQL, for LOCK TABLE and VACUUM
   Columns columns;
+  std::set<std::string> loose;  ///< columns in which values that differ may be equal
 
   /// The type of a column, as SQL, by its own name: `character` alone would be one of a single
   /// character. Its array is `…[]`.

@@ -16,13 +16,15 @@ const std::vector<std::string> none;
 
 }  // namespace
 
-TEST_CASE("keys of a fixed length are compared in full", "[schema]") {
+TEST_CASE("keys of a fixed length, or of a domain, are compared in full", "[schema]") {
   const Backlog app;
   // A foreign key that is made anew looks at all rows, and these dangle.
   app.execute(
       "CREATE TABLE aside AS SELECT * FROM calibration_images; TRUNCATE calibration_images, "
       "stereo_calibration_results");
-  app.execute("ALTER TABLE calibration_images ALTER session_id TYPE character(80)");
+  app.execute("CREATE DOMAIN key_text AS varchar CHECK (length(value) <= 80)");
+  app.execute(fmt::format("ALTER TABLE calibration_images ALTER session_id TYPE {}",
+                          GENERATE(as<std::string>{}, "character(80)", "key_text")));
   if (GENERATE(false, true)) app.execute("ALTER TABLE sessions ALTER id TYPE character(36)");
   app.execute("INSERT INTO calibration_images SELECT * FROM aside; DROP TABLE aside");
   const auto settled = app.settled();
@@ -111,4 +113,55 @@ TEST_CASE("nothing that somebody puts in the way of the server's own names is ev
   CHECK(ran.status == 0);
   CHECK(ran.err.empty());
   CHECK(difference(state_of(app), settled) == none);
+}
+
+TEST_CASE("keys that may be equal though they differ are none that the app has made", "[schema]") {
+  const Backlog app;
+  app.execute("TRUNCATE stereo_calibration_results; DELETE FROM calibration_images WHERE " +
+              fmt::format("session_id = '{}'", app.leaked_key()));
+  app.execute(
+      "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+  SECTION("a key that ignores case") {
+    app.execute("ALTER TABLE calibration_images ALTER session_id TYPE varchar COLLATE loose");
+  }
+  SECTION("an id that ignores case") {
+    app.execute("ALTER TABLE sessions ALTER id TYPE varchar COLLATE loose");
+  }
+  SECTION("a key to another column, whose name differs in case alone") {
+    app.execute(
+        "ALTER TABLE sessions ADD \"ID\" varchar UNIQUE; UPDATE sessions SET \"ID\" = "
+        "upper(id); CREATE TABLE other (session_id varchar REFERENCES sessions (\"ID\")); INSERT "
+        "INTO other SELECT \"ID\" FROM sessions");
+  }
+  const auto before = app.fingerprint();
+  for (const auto& words : {std::vector<std::string>{"--dry-run"}, {}}) {
+    const auto ran = run_pass(app, words);
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(is_one_error(ran, {app.database_shown(), "not the calibration app's"}));
+  }
+  CHECK(changes_since(before, app) == none);
+}
+
+TEST_CASE("a column whose name differs from that of another in case alone confuses nobody",
+          "[schema]") {
+  const Backlog app;
+  app.execute(
+      "CREATE TABLE wide (\"ID\" integer, id varchar PRIMARY KEY, images_dir varchar NOT NULL, "
+      "created_at timestamp); INSERT INTO wide SELECT 1, * FROM sessions");
+  for (const auto* table :
+       {"calibration_images", "calibration_results", "calibration_parameters",
+        "stereo_calibration_results", "live_capture_sessions", "calibration_quality_metrics"}) {
+    app.execute(fmt::format(
+        "ALTER TABLE {0} DROP CONSTRAINT {0}_session_id_fkey; ALTER TABLE {0} ADD FOREIGN KEY "
+        "(session_id) REFERENCES wide (id) ON DELETE CASCADE NOT VALID",
+        table));
+  }
+  app.execute("DROP TABLE sessions; ALTER TABLE wide RENAME TO sessions");
+  const auto ran = run_pass(app);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  for (const auto& id : app.due()) CHECK(app.is_gone(id));
+  for (const auto& id : app.live()) CHECK(app.is_whole(id));
 }
