@@ -25,8 +25,8 @@
 //                          _scan, _added_rows, _closure, _transaction
 //     postgresql_store     … on a PostgreSQL server (unfinished, off by default):
 //                          postgresql_url, _library, _connect, _connection, _errors, _rows,
-//                          _schema, _knowledge, _survey, _closure, _choice, _deletion,
-//                          _transaction
+//                          _schema, _guard, _references, _knowledge, _survey, _closure,
+//                          _choice, _deletion, _transaction
 //   upload_dir             the uploads folder: list, stage, restore, purge   (tree, tree_account,
 //                          dir_io, mounts)
 //   report                 what was done, as values: report_text, report_json, report_metrics

@@ -1,12 +1,13 @@
 #include "postgresql_schema.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
+
+#include "postgresql_guard.hpp"
 
 namespace calib::postgresql {
 namespace {
@@ -118,54 +119,11 @@ bool is_text(Connection& connection, const Table& table, const char* column) {
              .text(0, 0) == "t";
 }
 
-/// What only inherits from `sessions` shows among its rows, but no foreign key can refer to it.
-void refuse_heirs(Connection& connection, const Table& sessions) {
-  const auto heirs = connection.query(
-      "SELECT 1 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid "
-      "WHERE i.inhparent = $1::oid AND NOT c.relispartition",
-      {sessions.oid});
-  if (heirs.count() > 0) not_this_apps("other tables inherit from its table sessions");
-}
-
-/// What refers to a column that the app has not, such as "ID", says nothing about sessions.
-void refuse_other_ids(const Table& sessions, const std::vector<DeclaredKey>& keys) {
-  for (const auto& key : keys) {
-    if (key.parent != sessions.name || key.to == std::vector<std::string>{"id"}) continue;
-    not_this_apps(
-        fmt::format("the foreign key of {} to sessions does not refer to the one column "
-                    "id",
-                    key.child));
-  }
-}
-
-/// A type of somebody's own may call anything equal, and so may a collation: a row that hangs on a
-/// live session would then be taken for one that hangs on another, or on none.
-void refuse_loose_keys(const Schema& schema) {
-  const auto check = [&](const Table& table, const std::string& column) {
-    if (!table.loose.contains(column)) return;
-    not_this_apps(
-        fmt::format("{}.{} has a type or a collation in which keys that differ may be equal",
-                    table.name, column));
-  };
-  check(schema.sessions(), "id");
-  for (const auto& key : schema.keys) {
-    for (const auto& column : key.from) check(schema.tables[key.child], column);
-    for (const auto& column : key.to) check(schema.tables[key.parent], column);
-  }
-}
-
-std::string oids_of(const Schema& schema) {
-  std::vector<std::string> oids;
-  oids.reserve(schema.tables.size());
-  for (const auto& table : schema.tables) oids.push_back(table.oid);
-  return array_of(oids);
-}
-
 std::vector<std::string> read_triggers(Connection& connection, const Schema& schema) {
   const auto rows = connection.query(
       "SELECT tgname FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') "
       "AND tgrelid = ANY ($1::oid[]) ORDER BY tgname",
-      {oids_of(schema)});
+      {schema.oids()});
   std::vector<std::string> names;
   names.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) names.push_back(rows.text(row, 0));
@@ -179,6 +137,13 @@ const std::string& Table::type_of(const std::string& column) const {
   return std::find_if(columns.begin(), columns.end(),
                       [&](const Column& known) { return known.name == column; })
       ->type;
+}
+
+std::string Schema::oids() const {
+  std::vector<std::string> oids;
+  oids.reserve(tables.size());
+  for (const auto& table : tables) oids.push_back(table.oid);
+  return array_of(oids);
 }
 
 Schema read_schema(Connection& connection) {
@@ -221,58 +186,6 @@ Schema read_schema(Connection& connection) {
       schema.has_images_dir && is_text(connection, schema.sessions(), "images_dir");
   schema.triggers = read_triggers(connection, schema);
   return schema;
-}
-
-std::string read_references(Connection& connection, const Schema& schema) {
-  return connection
-      .query(
-          "SELECT pg_catalog.string_agg(oid::text, ' ' ORDER BY oid) FROM pg_catalog.pg_constraint "
-          "WHERE contype = 'f' AND confrelid = ANY ($1::oid[])",
-          {oids_of(schema)})
-      .text(0, 0);
-}
-
-bool may_skip_checks(Connection& connection, const Schema& schema) {
-  const bool all_hang_directly =
-      std::all_of(schema.keys.begin(), schema.keys.end(),
-                  [](const ForeignKey& key) { return key.role == Role::hangs && key.parent == 0; });
-  if (!all_hang_directly || connection.is_cockroach()) return false;
-  connection.query("SAVEPOINT calib_cleanup");
-  try {
-    connection.query("SET LOCAL session_replication_role = replica");
-  } catch (const ServerError& error) {
-    if (error.state() != "42501") throw;
-    connection.query("ROLLBACK TO SAVEPOINT calib_cleanup");
-    return false;
-  }
-  connection.query("ROLLBACK TO SAVEPOINT calib_cleanup");
-  return true;
-}
-
-bool checks_say_nothing_new(Connection& connection, const Schema& schema,
-                            const std::string& references) {
-  std::vector<std::string> names;
-  names.reserve(schema.tables.size());
-  for (const auto& table : schema.tables) names.push_back(table.locked);
-  connection.query(fmt::format("LOCK TABLE {} IN ROW EXCLUSIVE MODE", fmt::join(names, ", ")));
-  // Rules and triggers are passed over, or run just then, by what their own settings say.
-  const auto plain = connection.query(
-      "SELECT pg_catalog.count(*) FROM ROWS FROM (pg_catalog.unnest($1::oid[]), "
-      "pg_catalog.unnest($2::text[])) AS u(oid, name) JOIN pg_catalog.pg_class c ON c.oid = u.oid "
-      "WHERE pg_catalog.to_regclass(u.name) = u.oid AND c.relkind = 'r' AND NOT c.relispartition "
-      "AND NOT c.relhassubclass AND NOT c.relhasrules AND NOT EXISTS (SELECT 1 FROM "
-      "pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AND NOT EXISTS (SELECT 1 FROM "
-      "pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND CASE WHEN t.tgisinternal THEN "
-      "t.tgenabled <> 'O' ELSE t.tgenabled <> 'D' END)",
-      {oids_of(schema), array_of(names)});
-  const auto differing = connection.query(
-      "SELECT 1 FROM pg_catalog.pg_constraint con JOIN pg_catalog.pg_attribute f ON f.attrelid = "
-      "con.conrelid AND f.attnum = con.conkey[1] JOIN pg_catalog.pg_attribute t ON t.attrelid = "
-      "con.confrelid AND t.attnum = con.confkey[1] WHERE con.contype = 'f' AND con.confrelid = ANY "
-      "($1::oid[]) AND (f.atttypid <> t.atttypid OR f.attcollation <> t.attcollation)",
-      {oids_of(schema)});
-  return plain.number(0, 0) == static_cast<std::int64_t>(names.size()) && differing.count() == 0 &&
-         read_references(connection, schema) == references;
 }
 
 std::vector<Unindexed> read_unindexed(Connection& connection, const Schema& schema) {

@@ -35,6 +35,8 @@ struct Schema {
   std::vector<ForeignKey> keys;
   std::vector<std::string> triggers;  ///< on one of the tables
 
+  /// Of the tables, as a parameter.
+  [[nodiscard]] std::string oids() const;
   [[nodiscard]] const Table& sessions() const { return tables.front(); }
 };
 
@@ -44,18 +46,6 @@ struct Unindexed {
   std::string create;  ///< the statement that mends it
   std::uint64_t bytes = 0;
 };
-
-/// Every foreign key that refers to one of the tables, in one text: two equal ones mean the same.
-std::string read_references(Connection& connection, const Schema& schema);
-
-/// Whether this role may delete without what foreign keys do, and they are all of the kind for
-/// which that is to be thought of: to `sessions`, whose rows they take along.
-bool may_skip_checks(Connection& connection, const Schema& schema);
-
-/// In a write transaction: whether it makes no difference to do without them, until it ends. Where
-/// somebody has tables locked, StoreError. `references`: as they were read.
-bool checks_say_nothing_new(Connection& connection, const Schema& schema,
-                            const std::string& references);
 
 /// Reads the schema, in a transaction. Throws StoreError: unusable where the database is not this
 /// app's, as the contract defines it.

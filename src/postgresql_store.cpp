@@ -25,6 +25,7 @@
 #include "postgresql_closure.hpp"
 #include "postgresql_connection.hpp"
 #include "postgresql_knowledge.hpp"
+#include "postgresql_references.hpp"
 #include "postgresql_schema.hpp"
 #include "postgresql_survey.hpp"
 #include "postgresql_transaction.hpp"

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "postgresql_deletion.hpp"
+#include "postgresql_references.hpp"
 #include "text.hpp"
 
 namespace calib::postgresql {

@@ -1,0 +1,22 @@
+// What a database on a server may have that would lead a pass astray: it is refused as a whole.
+#pragma once
+
+#include <vector>
+
+#include "postgresql_schema.hpp"
+
+namespace calib::postgresql {
+
+// Each throws StoreError: unusable.
+
+/// What only inherits from `sessions` shows among its rows, but no foreign key can refer to it.
+void refuse_heirs(Connection& connection, const Table& sessions);
+
+/// What refers to a column that the app has not, such as "ID", says nothing about sessions.
+void refuse_other_ids(const Table& sessions, const std::vector<DeclaredKey>& keys);
+
+/// A type of somebody's own may call anything equal, and so may a collation: a row that hangs on a
+/// live session would then be taken for one that hangs on another, or on none.
+void refuse_loose_keys(const Schema& schema);
+
+}  // namespace calib::postgresql

@@ -1,0 +1,23 @@
+// Whether a pass may tell the server not to look for references to what goes: see Transaction.
+#pragma once
+
+#include <string>
+
+#include "postgresql_connection.hpp"
+#include "postgresql_schema.hpp"
+
+namespace calib::postgresql {
+
+/// Every foreign key that refers to one of the tables, in one text: two equal ones mean the same.
+std::string read_references(Connection& connection, const Schema& schema);
+
+/// Whether this role may delete without what foreign keys do, and they are all of the kind for
+/// which that is to be thought of: to `sessions`, whose rows they take along.
+bool may_skip_checks(Connection& connection, const Schema& schema);
+
+/// In a write transaction: whether it makes no difference to do without them, until it ends. Where
+/// somebody has tables locked, StoreError. `references`: as they were read.
+bool checks_say_nothing_new(Connection& connection, const Schema& schema,
+                            const std::string& references);
+
+}  // namespace calib::postgresql
