@@ -12,6 +12,48 @@ void refuse_heirs(Connection& connection, const Table& sessions) {
   if (heirs.count() > 0) not_this_apps("other tables inherit from its table sessions");
 }
 
+void refuse_doubles(Connection& connection, const Table& sessions) {
+  const auto path = connection.on_roles_path([&] {
+    return connection.query(
+        "SELECT source, pg_catalog.current_schemas(false) FROM pg_catalog.pg_settings WHERE name "
+        "OPERATOR(pg_catalog.=) 'search_path'");
+  });
+  if (path.count() == 0) return;
+  const auto source = path.text(0, 0);
+  if (source == "client") return;  // the URL's
+  const bool is_set = source == "user" || source == "database" || source == "database user";
+  const auto doubles = connection.query(
+      "SELECT mine.nspname, n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
+      "n.oid = c.relnamespace, pg_catalog.pg_class s JOIN pg_catalog.pg_namespace mine ON mine.oid "
+      "= s.relnamespace WHERE s.oid = $1::oid AND c.oid <> s.oid AND c.relname = 'sessions' AND "
+      "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND (n.nspname = ANY "
+      "($2::name[]) OR NOT $3::bool) AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute "
+      "a WHERE a.attrelid = c.oid AND a.attname IN ('id', 'created_at')) = 2 AND EXISTS (SELECT 1 "
+      "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class o ON o.oid = a.attrelid WHERE "
+      "(o.oid "
+      "= c.oid AND a.attname = 'images_dir') OR (o.relnamespace = c.relnamespace AND o.relname = "
+      "'calibration_images' AND a.attname = 'session_id')) ORDER BY n.nspname",
+      {sessions.oid, path.text(0, 1), is_set ? "true" : "false"});
+  if (doubles.count() == 0) return;
+  throw StoreError(
+      StoreError::Kind::unusable,
+      fmt::format("the schemas {0} and {1} both have a table sessions that could be the app's; say "
+                  "which is meant with --database, by options=-csearch_path%3D{0} after the ? of "
+                  "the URL",
+                  doubles.text(0, 0), doubles.text(0, 1)));
+}
+
+void refuse_rules(Connection& connection, const Schema& schema) {
+  const auto rules = connection.query(
+      "SELECT r.rulename, c.relname FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON "
+      "c.oid = r.ev_class WHERE c.oid = ANY ($1::oid[]) AND r.ev_type = '4' AND r.ev_enabled <> "
+      "'D' ORDER BY r.rulename",
+      {schema.oids()});
+  if (rules.count() == 0) return;
+  not_this_apps(fmt::format("its table {} has a rule ({}) that makes something else of a DELETE",
+                            rules.text(0, 1), rules.text(0, 0)));
+}
+
 void refuse_other_ids(const Table& sessions, const std::vector<DeclaredKey>& keys) {
   for (const auto& key : keys) {
     if (key.parent != sessions.name || key.to == std::vector<std::string>{"id"}) continue;

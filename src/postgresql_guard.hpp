@@ -12,6 +12,13 @@ namespace calib::postgresql {
 /// What only inherits from `sessions` shows among its rows, but no foreign key can refer to it.
 void refuse_heirs(Connection& connection, const Table& sessions);
 
+/// Where the search path is nobody's choice, whoever may make a schema can put sessions of his own
+/// before the app's: they would say which directories are due, and make orphans of all others.
+void refuse_doubles(Connection& connection, const Table& sessions);
+
+/// What a rule makes of a DELETE leaves rows of sessions whose directories would be gone.
+void refuse_rules(Connection& connection, const Schema& schema);
+
 /// What refers to a column that the app has not, such as "ID", says nothing about sessions.
 void refuse_other_ids(const Table& sessions, const std::vector<DeclaredKey>& keys);
 

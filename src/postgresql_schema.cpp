@@ -179,7 +179,9 @@ Schema read_schema(Connection& connection) {
       [&](const std::string& name) -> const Columns& { return by_name.at(name)->columns; });
   for (const auto& name : cascade.tables) schema.tables.push_back(*by_name.at(name));
   schema.keys = std::move(cascade.keys);
+  refuse_doubles(connection, schema.sessions());
   refuse_heirs(connection, schema.sessions());
+  refuse_rules(connection, schema);
   refuse_loose_keys(schema);
   schema.id_is_text = is_text(connection, schema.sessions(), "id");
   schema.images_dir_is_text =
