@@ -105,6 +105,17 @@ std::optional<std::uint32_t> oldest_transaction(Connection& connection) {
   return static_cast<std::uint32_t>(rows.number(0, 0));
 }
 
+std::string tables_of_sessions(Connection& connection, const Schema& schema) {
+  if (connection.is_cockroach()) return "{}";
+  const auto& sessions = schema.sessions();
+  // To have locked it, as any reading does, keeps its partitions from being detached.
+  return connection
+      .query(fmt::format("SELECT 1 FROM {0} WHERE false; SELECT ARRAY(SELECT relid::oid FROM "
+                         "pg_catalog.pg_partition_tree({1})) || {1}::oid",
+                         sessions.sql, sessions.oid))
+      .text(0, 0);
+}
+
 std::set<std::string> standing(Connection& connection, const Schema& schema,
                                const std::vector<std::string>& ids) {
   std::set<std::string> result;

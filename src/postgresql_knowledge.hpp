@@ -44,6 +44,9 @@ struct Knowledge {
   /// Every transaction below this had ended at the last look at all sessions (32 bits of its
   /// number); nothing: this server does not tell.
   std::optional<std::uint32_t> looked_up_to;
+  /// What `sessions` was made of then, as tables_of_sessions() has it: a table that has been
+  /// attached or renamed since brings rows which are older than that.
+  std::string looked_in;
 
   void learn(Schema read);
   [[nodiscard]] std::string_view key_of(OwnerIndex owner) const {
@@ -63,6 +66,10 @@ SessionRow session_row(const Connection& connection, const Schema& schema, const
 
 /// The number for Knowledge::looked_up_to, asked before the look.
 std::optional<std::uint32_t> oldest_transaction(Connection& connection);
+
+/// The tables (an array of oids) that the rows of `sessions` are in, asked before the look. From
+/// here on none can come or go unnoticed, until the transaction ends.
+std::string tables_of_sessions(Connection& connection, const Schema& schema);
 
 /// Which of `ids` are sessions: what is equal is for the server to say.
 std::set<std::string> standing(Connection& connection, const Schema& schema,

@@ -69,6 +69,7 @@ class PostgresqlStore : public SessionStore {
     connection_.reading([&] {
       const auto& schema = knowledge_.schema;
       knowledge_.looked_up_to = oldest_transaction(connection_);
+      knowledge_.looked_in = tables_of_sessions(connection_, schema);
       keys_ = {};
       connection_.stream(
           fmt::format("SELECT {} FROM {} s", session_columns(schema), schema.sessions().sql), {},

@@ -83,13 +83,15 @@ void Transaction::require_writable() {
 
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
   const auto& schema = knowledge_.schema;
+  looks_in_ = tables_of_sessions(connection_, schema);
   std::string where;
   std::vector<std::string> parameters;
   // A row's xmin is whose transaction wrote it as it stands, by INSERT or UPDATE. Numbers are
   // compared by their distance from now, for they start over.
   if (knowledge_.looked_up_to) {
-    where = " WHERE pg_catalog.age(s.xmin) <= pg_catalog.age($1::xid)";
-    parameters.push_back(std::to_string(*knowledge_.looked_up_to));
+    where =
+        " WHERE pg_catalog.age(s.xmin) <= pg_catalog.age($1::xid) OR s.tableoid <> ALL ($2::oid[])";
+    parameters = {std::to_string(*knowledge_.looked_up_to), knowledge_.looked_in};
   }
   connection_.stream(
       fmt::format("SELECT {} FROM {} s{}", session_columns(schema), schema.sessions().sql, where),
@@ -161,7 +163,10 @@ CommitOutcome Transaction::commit() {
   open_ = false;
   if (!error) {
     // What was visited is known from here on.
-    if (has_looked_) knowledge_.looked_up_to = begun_at_;
+    if (has_looked_) {
+      knowledge_.looked_up_to = begun_at_;
+      knowledge_.looked_in = looks_in_;
+    }
     return CommitOutcome::committed;
   }
   commit_error_ = *error;

@@ -88,6 +88,7 @@ class Transaction : public StoreTransaction {
   OwnersByKey other_keys_;                              ///< leaked and stereo keys of the chosen
   std::vector<std::string> deleted_leaked_;             ///< keys whose records went
   std::optional<std::uint32_t> begun_at_;               ///< for Knowledge::looked_up_to
+  std::string looks_in_;                                ///< for Knowledge::looked_in
   bool has_looked_ = false;                             ///< at the new sessions
   std::optional<StoreError> commit_error_;
 };

@@ -222,3 +222,36 @@ TEST_CASE("a pass from another machine waits for its turn, whose folder locks no
   }
   CHECK(difference(state_of(app), settled) == none);
 }
+
+TEST_CASE("sessions that come with a table, and not with a transaction of their own, are seen",
+          "[race]") {
+  const Backlog app;
+  const auto& due = app.due().front();
+  // Written before the pass begins, and sessions of the app's only while it runs.
+  app.execute(
+      fmt::format("CREATE TABLE late (LIKE sessions INCLUDING ALL); INSERT INTO late VALUES "
+                  "('zz', '/uploads/orphan/{}', '{}')",
+                  due, hours_ago(1)));
+  std::string arrival;
+  SECTION("a partition") {
+    app.execute(
+        "ALTER TABLE sessions RENAME TO early; CREATE TABLE sessions (LIKE early INCLUDING ALL) "
+        "PARTITION BY RANGE (id); ALTER TABLE sessions ATTACH PARTITION early FOR VALUES FROM "
+        "(MINVALUE) TO ('zz')");
+    arrival = "ALTER TABLE sessions ATTACH PARTITION late FOR VALUES FROM ('zz') TO (MAXVALUE)";
+  }
+  SECTION("a table of another name") {
+    app.execute("INSERT INTO late SELECT * FROM sessions");
+    arrival = "ALTER TABLE sessions RENAME TO early; ALTER TABLE late RENAME TO sessions";
+  }
+  Running running(pass_arguments(app), at("send/EXCLUSIVE:1:stop"));
+  REQUIRE(running.wait_until_stopped());
+  app.execute(arrival);
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  CHECK(app.entries().contains("orphan"));
+  CHECK(app.entries().contains(due));
+  CHECK(app.has_session(due));
+  for (const auto& id : app.live()) CHECK(app.is_whole(id));
+}
