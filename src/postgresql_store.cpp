@@ -199,8 +199,10 @@ class PostgresqlStore : public SessionStore {
     std::uint64_t bytes = 0;
     for (const auto& table : knowledge_.schema.tables) {
       const auto rows = connection_.query(
-          "SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(p.relid)) FROM "
-          "pg_catalog.pg_partition_tree($1::pg_catalog.oid) p",
+          // A table that is neither partitioned nor a partition is in no tree.
+          "SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(o)) FROM (SELECT relid FROM "
+          "pg_catalog.pg_partition_tree($1::pg_catalog.oid) UNION SELECT $1::pg_catalog.oid) AS "
+          "p(o)",
           {table.oid});
       bytes += static_cast<std::uint64_t>(rows.number(0, 0));
     }

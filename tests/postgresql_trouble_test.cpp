@@ -238,3 +238,12 @@ TEST_CASE("a signal ends the wait for a lock on a server, with nothing changed",
   CHECK(app.entries() == rows);
   for (const auto& id : app.due()) CHECK(app.is_whole(id));
 }
+
+TEST_CASE("what a vacuum gives back to the server's disk is counted", "[vacuum]") {
+  Backlog app;
+  app.add_image_rows(app.due().front(), 20'000);
+  const auto ran = run_pass(app, {"--vacuum", "--json"});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.json().at("vacuumed_bytes") > 1'000'000);
+}
