@@ -106,6 +106,18 @@ void Connection::prepare_session() {
                   "this is a connection pooler, through which no lock can be held for a whole "
                   "pass; name the PostgreSQL server itself");
   }
+  // As a default of the role or the database it would pass over what a DELETE is to set off.
+  if (query("SELECT pg_catalog.current_setting('session_replication_role')").text(0, 0) ==
+      "replica") {
+    try {
+      query("SET session_replication_role = origin");
+    } catch (const ServerError& error) {
+      if (error.state() != "42501") throw;
+      throw failure(Kind::unusable,
+                    "session_replication_role is set to replica for this role or database, so that "
+                    "no foreign key would be looked at; set it to origin");
+    }
+  }
   // A server that does not notice that this machine is gone would keep its locks for hours. Those
   // of them that this server knows; on a Unix socket they mean nothing.
   query(

@@ -61,6 +61,12 @@ std::vector<DeclaredKey> read_keys(Connection& connection) {
   return keys;
 }
 
+/// A part of a table's name. Names are what tables are told apart by from here on, so that a dot in
+/// one must not look like the one between two.
+std::string shown(const std::string& name) {
+  return name.find_first_of(".\"") == std::string::npos ? name : quoted_name(name);
+}
+
 Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
   Tables tables;
   const std::string wanted = array_of(std::vector<std::string>(oids.begin(), oids.end()));
@@ -76,7 +82,8 @@ Tables read_tables(Connection& connection, const std::set<std::string>& oids) {
     table.oid = rows.text(row, 0);
     const auto schema = rows.text(row, 1);
     const auto name = rows.text(row, 2);
-    table.name = visible.contains(table.oid) ? name : fmt::format("{}.{}", schema, name);
+    table.name = shown(name);
+    if (!visible.contains(table.oid)) table.name = fmt::format("{}.{}", shown(schema), table.name);
     table.locked = fmt::format("{}.{}", quoted_name(schema), quoted_name(name));
     table.sql = fmt::format("{}{}", kind == "r" ? "ONLY " : "", table.locked);
     tables.emplace(table.oid, std::move(table));

@@ -14,7 +14,8 @@ namespace calib::postgresql {
 
 struct Table {
   std::string oid;
-  std::string name;  ///< for people: with its schema where that is not on the search path
+  /// For people, and like no other's: with its schema where that is not on the search path.
+  std::string name;
   /// As SQL, for FROM: tables that only inherit from it are no part of it, partitions are.
   std::string sql;
   std::string locked;  ///< as SQL, for LOCK TABLE and VACUUM

@@ -239,3 +239,42 @@ TEST_CASE("a rule that makes something else of a deletion stops a pass before it
   CHECK(is_one_error(ran, {"sessions", "keep"}));
   CHECK(changes_since(before, app) == none);
 }
+
+TEST_CASE("a database that is set to replicate has its foreign keys looked at all the same",
+          "[schema][roles]") {
+  const Backlog app;
+  app.execute(
+      "CREATE TABLE extra (session_id varchar REFERENCES sessions ON DELETE SET NULL); INSERT INTO "
+      "extra SELECT id FROM sessions");
+  const auto settled = app.settled();
+  app.execute(
+      "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET "
+      "session_replication_role = replica'; END $$");
+  const auto ran = run_pass(app);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(difference(state_of(app), settled) == none);
+  CHECK(app.number("SELECT count(*) FROM extra WHERE session_id IS NULL") == 2);
+}
+
+TEST_CASE("tables whose names read alike with a dot between are told apart", "[schema]") {
+  const Backlog app;
+  const auto make = [&](const std::string& schema, const std::string& table, const char* action) {
+    app.execute(
+        fmt::format("CREATE SCHEMA {0}; CREATE TABLE {0}.{1} (session_id varchar "
+                    "REFERENCES sessions ON DELETE {2}); INSERT INTO {0}.{1} SELECT '{3}'",
+                    schema, table, action, app.due().front()));
+  };
+  make("\"a.b\"", "c", "CASCADE");
+  make("a", "\"b.c\"", "SET NULL");
+  const auto ran = run_pass(app, {"--json"});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.is_gone(app.due().front()));
+  CHECK(app.number("SELECT count(*) FROM \"a.b\".\"c\"") == 0);
+  CHECK(app.number("SELECT count(*) FROM \"a\".\"b.c\" WHERE session_id IS NULL") == 1);
+  const auto document = ran.json();
+  for (const auto& session : document.at("sessions")) {
+    if (session.at("id") == app.due().front()) CHECK(session.at("records").at("\"a.b\".c") == 1);
+  }
+}
