@@ -92,8 +92,7 @@ void Connection::connect() {
       wanted = pq.connectPoll(connection_);
     }
   }
-  cancel_ = pq.getCancel(connection_);
-  if (cancel_ == nullptr || pq.setnonblocking(connection_, 1) != 0) throw std::bad_alloc();
+  if (pq.setnonblocking(connection_, 1) != 0) throw std::bad_alloc();
 }
 
 void Connection::prepare_session() {

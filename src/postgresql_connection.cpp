@@ -23,6 +23,10 @@ constexpr milliseconds grace{600};
 // What lock_timeout can hold: 24 days.
 constexpr milliseconds longest_lock_wait{std::numeric_limits<std::int32_t>::max()};
 
+// Between two statements of a transaction, where directories are moved: some 100 ms on a disk that
+// does its work. Whoever is stopped there, or hangs, has locks that others wait for.
+constexpr std::chrono::minutes longest_pause{1};
+
 // A server that waits for a standby may never answer: then the next pass asks what became of it.
 constexpr std::chrono::minutes longest_commit{1};
 
@@ -46,10 +50,7 @@ Connection::Connection(const DatabaseLocation& location, Access access, millisec
 Connection::~Connection() { close(); }
 
 void Connection::close() noexcept {
-  const auto& pq = library();
-  if (cancel_ != nullptr) pq.freeCancel(cancel_);
-  if (connection_ != nullptr) pq.finish(connection_);
-  cancel_ = nullptr;
+  if (connection_ != nullptr) library().finish(connection_);
   connection_ = nullptr;
 }
 
@@ -94,6 +95,23 @@ void Connection::send(const std::string& sql, const std::vector<std::string>& pa
   if (sent == 0) throw lost();
 }
 
+/// libpq waits until the server has closed the connection by which it is asked, and one that hangs
+/// never does. So a thread does it that nobody waits for; what comes of it shows in the answer.
+void Connection::ask_to_cancel() noexcept {
+  const auto& pq = library();
+  PGcancel* const cancel = pq.getCancel(connection_);
+  if (cancel == nullptr) return;
+  try {
+    std::thread([cancel, &pq] {
+      std::array<char, 256> why{};
+      pq.cancel(cancel, why.data(), static_cast<int>(why.size()));
+      pq.freeCancel(cancel);
+    }).detach();
+  } catch (const std::exception&) {
+    pq.freeCancel(cancel);  // closing the connection will have to do
+  }
+}
+
 void Connection::wait_for_answer(Stoppable stoppable) {
   const auto& pq = library();
   const auto began = Clock::now();
@@ -108,8 +126,7 @@ void Connection::wait_for_answer(Stoppable stoppable) {
     }
     if (stop_.requested()) {
       if (!stopped && stoppable == Stoppable::yes && !cancelled_) {
-        std::array<char, 256> why{};
-        pq.cancel(cancel_, why.data(), static_cast<int>(why.size()));
+        ask_to_cancel();
         cancelled_ = true;
       }
       stopped = stopped.value_or(Clock::now());
@@ -190,9 +207,10 @@ void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
       fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED {}; {}; SET LOCAL row_security = off; "
                   "SET LOCAL client_encoding = 'UTF8'; SET LOCAL datestyle = 'ISO, YMD'; "
                   "SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = 0; "
-                  "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = {}",
+                  "SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL lock_timeout = "
+                  "{}",
                   access == Access::read_only ? "READ ONLY" : "READ WRITE", own_search_path,
-                  lock_wait_.count()));
+                  milliseconds(longest_pause).count(), lock_wait_.count()));
   if (access == Access::read_only || is_cockroach()) return;
   // Files go after the commit, so it has to be on the disk; stronger settings stay.
   query(

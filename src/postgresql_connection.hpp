@@ -127,6 +127,7 @@ class Connection {
   void send(const std::string& sql, const std::vector<std::string>& parameters);
   /// The next part of the answer; nothing after the last one.
   std::optional<Rows> next(Stoppable stoppable);
+  void ask_to_cancel() noexcept;
   void wait_for_answer(Stoppable stoppable);
   void drain() noexcept;
   Rows checked(Rows rows);
@@ -141,7 +142,6 @@ class Connection {
   std::chrono::milliseconds wait_;
   const StopFlag& stop_;
   PGconn* connection_ = nullptr;
-  PGcancel* cancel_ = nullptr;
   StoreError::Kind timed_out_ = StoreError::Kind::busy;
   std::chrono::milliseconds lock_wait_{0};
   bool cancelled_ = false;

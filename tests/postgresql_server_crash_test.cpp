@@ -5,24 +5,32 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 
 #include "backlog.hpp"
 #include "catch.hpp"
+#include "changes.hpp"
+#include "diagnostics.hpp"
 #include "fault_scenario.hpp"
 #include "postgresql_server.hpp"
+#include "postgresql_watch.hpp"
 #include "sampling.hpp"
 
 using namespace calib::test;
 
 namespace {
 
+const std::vector<std::string> none;
+
 enum class Back { at_once, later };
 
 /// A server of this test's own, which the app's databases are made on meanwhile.
 class OwnServer {
  public:
-  OwnServer() { ::setenv("CALIB_TEST_POSTGRESQL", server.folder().c_str(), 1); }
+  explicit OwnServer(const std::vector<std::string>& settings = {}) : server(settings) {
+    ::setenv("CALIB_TEST_POSTGRESQL", server.folder().c_str(), 1);
+  }
   ~OwnServer() { ::setenv("CALIB_TEST_POSTGRESQL", before_.c_str(), 1); }
   OwnServer(const OwnServer&) = delete;
   OwnServer& operator=(const OwnServer&) = delete;
@@ -74,4 +82,39 @@ TEST_CASE("a server that crashes at any message and is back at once costs nobody
 TEST_CASE("a server that crashes with a message and stays away costs nobody anything",
           "[faults][crash]") {
   crash_at_each("stop-after", Back::later, stride, 60);
+}
+
+TEST_CASE("a signal ends a pass also where the server has frozen, and cannot be asked to cancel",
+          "[faults][signals]") {
+  const OwnServer own;
+  const Backlog app;
+  const auto connection = app.its_database().connection_of_the_app();
+  connection->execute("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE");
+  Running running(pass_arguments(app, {"--lock-wait", "100"}), {.seconds = 60});
+  await_blocked(app);
+  const auto backend = static_cast<pid_t>(
+      app.number("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND " + others));
+  pid_t postmaster = 0;
+  std::ifstream(own.server.folder() / "data" / "postmaster.pid") >> postmaster;
+  for (const pid_t pid : {postmaster, backend}) REQUIRE(::kill(pid, SIGSTOP) == 0);
+  running.signal(SIGTERM);
+  const auto ran = running.finish();
+  for (const pid_t pid : {postmaster, backend}) REQUIRE(::kill(pid, SIGCONT) == 0);
+  CHECK(ran.status == 128 + SIGTERM);
+  connection->execute("ROLLBACK");
+  for (const auto& id : app.due()) CHECK(app.is_whole(id));
+}
+
+TEST_CASE("a standby takes a dry run, and no pass", "[roles]") {
+  OwnServer own({"wal_level=replica"});
+  const Backlog app;
+  own.server.crash();
+  std::ofstream(own.server.folder() / "data" / "standby.signal") << "";
+  own.server.start();
+  const auto before = app.fingerprint();
+  CHECK(run_pass(app, {"--dry-run"}).status == 0);
+  const auto ran = run_pass(app);
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(ran, {app.database_shown(), "standby", "primary"}));
+  CHECK(changes_since(before, app) == none);
 }

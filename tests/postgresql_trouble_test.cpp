@@ -247,3 +247,19 @@ TEST_CASE("what a vacuum gives back to the server's disk is counted", "[vacuum]"
   CHECK(ran.status == 0);
   CHECK(ran.json().at("vacuumed_bytes") > 1'000'000);
 }
+
+TEST_CASE("a pass that is stopped in a transaction lets go of what others want in the end",
+          "[.][long][locks]") {
+  const Backlog app;
+  const auto settled = app.settled();
+  const auto& due = app.due().front();
+  Running running(pass_arguments(app), at("renameat2:1:stop"));
+  REQUIRE(running.wait_until_stopped());
+  const auto connection = app.its_database().connection_of_the_app();
+  connection->execute("SET lock_timeout = '100s'");
+  CHECK_NOTHROW(connection->execute("UPDATE sessions SET images_dir = images_dir WHERE id = " +
+                                    sql_text(due)));
+  CHECK(running.finish().status == 1);
+  CHECK(app.is_whole(due));
+  check_next_pass_settles(app, settled);
+}
