@@ -105,6 +105,11 @@ void Connection::prepare_session() {
                   "this is a connection pooler, through which no lock can be held for a whole "
                   "pass; name the PostgreSQL server itself");
   }
+  if (query("SELECT pg_catalog.pg_is_in_recovery()").text(0, 0) == "t") {
+    throw failure(Kind::unusable,
+                  "this server is a standby, which may only be read; name the primary server (a "
+                  "dry run is welcome here)");
+  }
   // As a default of the role or the database it would pass over what a DELETE is to set off.
   if (query("SELECT pg_catalog.current_setting('session_replication_role')").text(0, 0) ==
       "replica") {
