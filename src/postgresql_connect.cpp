@@ -54,8 +54,38 @@ milliseconds Connection::connect_time() const {
   return time;
 }
 
+/// libpq names an option that it does not know, and this may be a piece of a password that has
+/// strayed.
+void Connection::refuse_unknown_keywords() const {
+  PQconninfoOption* const known = library().conninfoParse("", nullptr);
+  if (known == nullptr) throw std::bad_alloc();
+  const bool all_known =
+      std::all_of(parameters_.begin(), parameters_.end(), [known](const auto& parameter) {
+        const auto* option = known;
+        while (option->keyword != nullptr && option->keyword != parameter.first) ++option;
+        return option->keyword != nullptr;
+      });
+  library().conninfoFree(known);
+  if (all_known) return;
+  throw failure(Kind::unusable,
+                "the database URL has an argument after the ? whose name is no keyword of libpq");
+}
+
+/// Passwords that came from elsewhere: the environment, a service file.
+void Connection::learn_secrets() {
+  PQconninfoOption* const options = library().conninfo(connection_);
+  for (const auto* option = options; option != nullptr && option->keyword != nullptr; ++option) {
+    const bool is_secret = std::string_view(option->dispchar) == "*" && option->val != nullptr &&
+                           *option->val != '\0' &&
+                           std::count(secrets_.begin(), secrets_.end(), option->val) == 0;
+    if (is_secret) secrets_.emplace_back(option->val);
+  }
+  library().conninfoFree(options);
+}
+
 void Connection::connect() {
   const auto& pq = library();
+  refuse_unknown_keywords();
   std::vector<const char*> names;
   std::vector<const char*> values;
   for (const auto& [name, value] : network_defaults) {
@@ -70,6 +100,7 @@ void Connection::connect() {
   values.push_back(nullptr);
   connection_ = pq.connectStartParams(names.data(), values.data(), 0);
   if (connection_ == nullptr) throw std::bad_alloc();
+  learn_secrets();
   pq.setNoticeProcessor(connection_, ignore_notice, nullptr);
   const auto fail = [&](const std::string& why) {
     return failure(Kind::unusable, fmt::format("the server cannot be used: {}", why));

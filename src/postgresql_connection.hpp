@@ -121,6 +121,8 @@ class Connection {
   static constexpr const char* own_search_path = "SET LOCAL search_path = pg_catalog, pg_temp";
 
   void connect();
+  void refuse_unknown_keywords() const;
+  void learn_secrets();
   void close() noexcept;
   [[nodiscard]] std::chrono::milliseconds connect_time() const;
   void prepare_session();

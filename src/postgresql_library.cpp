@@ -32,6 +32,8 @@ Library load() {
   find(handle, "PQconnectStartParams", pq.connectStartParams);
   find(handle, "PQconnectPoll", pq.connectPoll);
   find(handle, "PQconninfo", pq.conninfo);
+  find(handle, "PQconninfoParse", pq.conninfoParse);
+  find(handle, "PQconndefaults", pq.conndefaults);
   find(handle, "PQconninfoFree", pq.conninfoFree);
   find(handle, "PQfinish", pq.finish);
   find(handle, "PQstatus", pq.status);

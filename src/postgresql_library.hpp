@@ -12,6 +12,8 @@ struct Library {
   decltype(&::PQconnectStartParams) connectStartParams = nullptr;
   decltype(&::PQconnectPoll) connectPoll = nullptr;
   decltype(&::PQconninfo) conninfo = nullptr;
+  decltype(&::PQconninfoParse) conninfoParse = nullptr;
+  decltype(&::PQconndefaults) conndefaults = nullptr;
   decltype(&::PQconninfoFree) conninfoFree = nullptr;
   decltype(&::PQfinish) finish = nullptr;
   decltype(&::PQstatus) status = nullptr;

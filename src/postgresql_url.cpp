@@ -68,6 +68,11 @@ void add_user(std::string_view& rest, Parameters& parameters) {
     parameters.emplace_back("password", decoded(head.substr(colon + 1), Plus::itself));
   }
   rest.remove_prefix(at + 1);
+  // Most likely one of the password's: what follows the first would be read as a host, a database
+  // or an argument, and be told to everybody.
+  if (rest.find('@') != std::string_view::npos) {
+    fail("has more than one @: write all but the one before the host as %40");
+  }
 }
 
 void add_host(std::string_view& rest, Parameters& parameters) {
@@ -78,10 +83,6 @@ void add_host(std::string_view& rest, Parameters& parameters) {
     rest.remove_prefix(1);
   } else {
     host = take_until(rest, ":/?");
-  }
-  // A second `@` is one of the password's that should have been written as %40.
-  if (host.find('@') != std::string_view::npos) {
-    fail("has more than one @ before the host: write those of the password as %40");
   }
   if (!host.empty()) parameters.emplace_back("host", decoded(host, Plus::itself));
   if (!rest.starts_with(':')) return;
@@ -145,6 +146,18 @@ void add_query(std::string_view rest, Parameters& parameters) {
   add_hosts(hosts, parameters);
 }
 
+/// What is shown of a URL is what stands before its `?`: nothing after it may say otherwise. But a
+/// host there is how many write a socket's folder.
+void refuse_doubles(const Parameters& parameters) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, value] : parameters) {
+    if (std::ranges::count(names, name) > 0) {
+      fail("has an argument after the ? that says again what has been said before: remove one");
+    }
+    if (name != "host" && name != "port") names.push_back(name);
+  }
+}
+
 }  // namespace
 
 Parameters read_url(std::string_view url) {
@@ -161,6 +174,7 @@ Parameters read_url(std::string_view url) {
         "characters in the password as %XX");
   }
   add_query(rest, parameters);
+  refuse_doubles(parameters);
   return parameters;
 }
 

@@ -10,11 +10,11 @@
 
 namespace calib::postgresql {
 
-/// Keywords of libpq and their values, in order; a later one of the same name counts.
+/// Keywords of libpq and their values, in order; of hosts and ports the later one counts.
 using Parameters = std::vector<std::pair<std::string, std::string>>;
 
 /// `url` as database_location has let it pass. User and password are percent-decoded, the query's
-/// names and values too, where they win over the rest; several `host=name:port` are tried in turn.
+/// names and values too; several `host=name:port` there are tried in turn.
 /// asyncpg's `ssl` is libpq's `sslmode`. Throws std::invalid_argument: one line that quotes
 /// nothing which could be a secret.
 Parameters read_url(std::string_view url);

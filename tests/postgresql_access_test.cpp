@@ -223,6 +223,9 @@ TEST_CASE("whatever is wrong with a connection, no password is told", "[password
       fmt::format("postgresql://locked:{}@/{}?host=/nowhere", wrong, name),
       fmt::format("postgresql://locked:{}@localhost:1/{}", wrong, name),
       fmt::format("postgresql://locked:{}@/{}?host={}&no_such_option=s3cret", wrong, name, host),
+      fmt::format("postgresql://locked:more?s3cret=x@/{}?host={}", name, host),
+      fmt::format("postgresql://locked:more?x&s3cret=x&@/{}?host={}", name, host),
+      fmt::format("postgresql://locked@/{}?host={}&s3cret=x", name, host),
       fmt::format("postgresql://locked:{}@/{}?host={}&password=s3cret%ZZ", wrong, name, host),
       fmt::format("postgresql://locked:s3cret@more@/{}?host={}", name, host),
       fmt::format("postgresql://locked:s3cret/more@/{}?host={}", name, host),
@@ -241,6 +244,24 @@ TEST_CASE("whatever is wrong with a connection, no password is told", "[password
     check_secret(ran);
   }
   CHECK(changes_since(before, app) == none);
+}
+
+TEST_CASE(
+    "a password from elsewhere is not told either, where it strays into what libpq complains of",
+    "[passwords]") {
+  const Backlog app;
+  const auto services = app.scratch("services");
+  std::ofstream(services) << "[calib]\npassword=s3cret\nsslmode=s3cret\n";
+  Variables environment{{"PGPASSWORD", "s3cret"}, {"PGSSLMODE", "s3cret"}};
+  if (GENERATE(false, true)) {
+    environment = {{"PGSERVICE", "calib"}, {"PGSERVICEFILE", services.string()}};
+  }
+  const auto ran =
+      run_on(app, {"--database", "postgresql://locked@/calib"}, {.environment = environment});
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(ran, {"sslmode"}));
+  check_secret(ran);
 }
 
 TEST_CASE("a server that lets in and never answers keeps nobody for longer than --lock-wait",
