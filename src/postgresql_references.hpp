@@ -16,8 +16,7 @@ std::string read_references(Connection& connection, const Schema& schema);
 bool may_skip_checks(Connection& connection, const Schema& schema);
 
 /// In a write transaction: whether it makes no difference to do without them, until it ends. Where
-/// somebody has tables locked, StoreError. `references`: as they were read.
-bool checks_say_nothing_new(Connection& connection, const Schema& schema,
-                            const std::string& references);
+/// somebody has tables locked, StoreError.
+bool checks_say_nothing_new(Connection& connection, const Schema& schema);
 
 }  // namespace calib::postgresql

@@ -103,13 +103,20 @@ std::int64_t Transaction::delete_chosen(RecordCounts& counts) {
   const auto work = [&] {
     return delete_rows(connection_, knowledge_, closure_, ids_, other_keys_, counts);
   };
-  if (!knowledge_.skips_checks ||
-      !checks_say_nothing_new(connection_, knowledge_.schema, knowledge_.references)) {
-    return connection_.on_roles_path(work);
+  std::int64_t gone = 0;
+  if (knowledge_.skips_checks && checks_say_nothing_new(connection_, knowledge_.schema)) {
+    connection_.query("SET LOCAL session_replication_role = replica");
+    gone = work();
+    connection_.query("SET LOCAL session_replication_role = origin");
+  } else {
+    gone = connection_.on_roles_path(work);
   }
-  connection_.query("SET LOCAL session_replication_role = replica");
-  const auto gone = work();
-  connection_.query("SET LOCAL session_replication_role = origin");
+  // From here on the statement's own locks keep more of them from being made.
+  if (read_references(connection_, knowledge_.schema) != knowledge_.references) {
+    throw connection_.failure(Kind::unusable,
+                              "the database was changed in its structure while the pass ran; run "
+                              "again");
+  }
   return gone;
 }
 
