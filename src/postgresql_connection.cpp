@@ -185,17 +185,25 @@ void Connection::stream(const std::string& sql, const std::vector<std::string>& 
   check_stop();
   send(sql, parameters);
   library().setSingleRowMode(connection_);
+  std::optional<StoreError> refused;
   try {
     while (auto rows = next(Stoppable::yes)) {
       const auto row = checked(std::move(*rows));
-      if (row.count() > 0) visit(row);
+      if (row.count() == 0 || refused) continue;
+      try {
+        visit(row);
+      } catch (const StoreError& error) {
+        // The rest of the answer has to be read before anything else can be said.
+        refused = error;
+      }
     }
   } catch (const StoreError&) {
     throw;
   } catch (...) {
-    close();  // the rest of the answer would have to be read first
+    close();
     throw;
   }
+  if (refused) throw StoreError(*refused);
 }
 
 void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {

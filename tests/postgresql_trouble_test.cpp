@@ -263,3 +263,21 @@ TEST_CASE("a pass that is stopped in a transaction lets go of what others want i
   CHECK(app.is_whole(due));
   check_next_pass_settles(app, settled);
 }
+
+TEST_CASE("a value that is too large to be read is what is said, not what came of it",
+          "[connection]") {
+  const Backlog app;
+  const auto point = GENERATE(as<std::string>{}, "send/EXCLUSIVE:1:stop", "unlinkat:1:stop");
+  CAPTURE(point);
+  Running running(pass_arguments(app), at(point));
+  REQUIRE(running.wait_until_stopped());
+  app.execute(
+      "INSERT INTO sessions VALUES ('giant', repeat('x', 20000000), NULL); INSERT INTO sessions "
+      "SELECT 'small_' || n, 'x', NULL FROM generate_series(1, 1000) n");
+  const auto ran = running.finish();
+  INFO(ran.err);
+  const auto errors = diagnostics_of(ran).errors;
+  CHECK(!errors.empty());
+  CHECK(lines_with(errors, "larger than 16 MiB") == errors.size());
+  for (const auto& id : app.due()) CHECK(app.is_whole(id));
+}
