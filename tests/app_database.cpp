@@ -27,19 +27,12 @@ std::vector<AppSchema> schemas_with_dates_as_text() {
   return {AppSchema::current, AppSchema::june_2025};
 }
 
-namespace {
-
-/// With the byte before it, which is the message's length: READ COMMITTED is another matter.
-const std::string commit_message = "send/\vCOMMIT";
-
-}  // namespace
-
 std::string at_commit(const std::string& what) {
-  return (on_postgresql() ? commit_message + ":1:" : "fdatasync/calibration.db-:1:") + what;
+  return (on_postgresql() ? "send/slice:1:" : "fdatasync/calibration.db-:1:") + what;
 }
 
 std::string at_every_commit(const std::string& what) {
-  return (on_postgresql() ? commit_message + ":*:" : "fdatasync:*:") + what;
+  return (on_postgresql() ? "send/slice:*:" : "fdatasync:*:") + what;
 }
 
 std::string sql_zeros(std::size_t count) {

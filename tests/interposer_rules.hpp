@@ -10,7 +10,8 @@
 // the call happen first.
 //
 // What goes to a database server counts as a change, and its text is what the call is about: a rule
-// for `send/SKIP` is for a message that holds that word. A connection that fails is gone.
+// for `send/SKIP` is for a message that holds that word; the commit of a slice is about that, and
+// `send/slice` a rule for it. A connection that fails is gone.
 #pragma once
 
 #include <dlfcn.h>

@@ -18,6 +18,19 @@ ssize_t on_connection(int descriptor, ssize_t result) {
   return result;
 }
 
+/// What a message is about: its text. Of the commits, that of a slice is told from those that only
+/// read or wait for the disk by what went before it.
+std::string_view subject_of(std::string_view message) {
+  static bool deletes = false;
+  const auto has = [&](std::string_view text) {
+    return message.find(text) != std::string_view::npos;
+  };
+  if (has("BEGIN")) deletes = false;
+  if (has("DELETE FROM") && has("RETURNING")) deletes = true;
+  // With the byte before it, which is the message's length: READ COMMITTED is another matter.
+  return deletes && has("\vCOMMIT") ? "COMMIT of a slice" : message;
+}
+
 }  // namespace
 
 extern "C" {
@@ -27,9 +40,9 @@ int connect(int descriptor, const struct sockaddr* address, socklen_t size) {
 }
 
 ssize_t send(int descriptor, const void* bytes, size_t size, int flags) {
-  return on_connection(descriptor, through(Kind::change, "send",
-                                           std::string_view(static_cast<const char*>(bytes), size),
-                                           NEXT(send), descriptor, bytes, size, flags));
+  const auto subject = subject_of({static_cast<const char*>(bytes), size});
+  return on_connection(descriptor, through(Kind::change, "send", subject, NEXT(send), descriptor,
+                                           bytes, size, flags));
 }
 
 ssize_t recv(int descriptor, void* bytes, size_t size, int flags) {
