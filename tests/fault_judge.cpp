@@ -166,12 +166,14 @@ std::vector<std::string> FaultScenario::broken_promises(const Ran& ran, const Di
   const auto expect = [&](bool is_so, const std::string& what) {
     if (!is_so) found.push_back(what);
   };
+  const auto database =
+      server_database_ ? server_database_->shown() : (sandbox() / "app/backend").string();
   const auto said = diagnostics_of(ran);
   expect(said.strays.empty(), "it says something that is no error and no warning");
   expect(said.errors.empty() == (ran.status == 0), "status and errors do not agree");
   for (const auto& error : said.errors) {
-    expect(error.find(sandbox().string()) != std::string::npos || error.starts_with("session ") ||
-               error.starts_with("standard output: "),
+    expect(error.find(sandbox().string()) != std::string::npos || error.starts_with(database) ||
+               error.starts_with("session ") || error.starts_with("standard output: "),
            "an error names nothing");
   }
   if (ran.status == 0) {
@@ -183,7 +185,7 @@ std::vector<std::string> FaultScenario::broken_promises(const Ran& ran, const Di
   } else if (ran.status == 1) {
     // What ends the pass is said of the database, the folder, or the program's own output.
     const auto whole = [&](const std::string& error) {
-      return error.starts_with((sandbox() / "app/backend").string()) ||
+      return error.starts_with(database) ||
              error.starts_with((sandbox() / "app/uploads: ").string());
     };
     const bool ended = std::any_of(said.errors.begin(), said.errors.end(), whole);
