@@ -1,4 +1,5 @@
-// References to a session that SQLite takes for equal although they are written in another way.
+// References to a session that SQLite takes for equal although they are written in another way. (On
+// a server the types of both have to be comparable, and its own = says what is equal.)
 #include <fmt/format.h>
 
 #include "app_fixture.hpp"
@@ -31,7 +32,7 @@ class KeyTypes : public App {
 
 }  // namespace
 
-TEST_CASE("a row that names its session in other letters goes one pass later", "[tool]") {
+TEST_CASE("a row that names its session in other letters goes one pass later", "[tool][sqlite]") {
   const auto* const id_type = GENERATE("VARCHAR COLLATE NOCASE", "VARCHAR");
   const auto* const reference_type = GENERATE("VARCHAR COLLATE NOCASE", "VARCHAR");
   CAPTURE(id_type, reference_type);
@@ -54,7 +55,7 @@ TEST_CASE("a row that names its session in other letters goes one pass later", "
   CHECK(app.rows() == "4 5");
 }
 
-TEST_CASE("a reference that is a number goes with the session whose id is its text", "[tool]") {
+TEST_CASE("a reference that is a number goes with the session whose id is its text", "[tool][sqlite]") {
   const std::string reference_type = GENERATE("INTEGER", "NUMERIC", "VARCHAR", "BLOB");
   CAPTURE(reference_type);
   const KeyTypes app("VARCHAR", reference_type, "123", "456");

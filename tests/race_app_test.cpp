@@ -216,9 +216,12 @@ TEST_CASE("a value too large to be read ends the pass once, not each session by 
   SECTION("in a session") {
     pass.app.execute("INSERT INTO sessions VALUES ('giant', " + giant + ", NULL)");
   }
-  SECTION("in a row of images") {
-    pass.app.execute("INSERT INTO calibration_images (session_id, image_path) VALUES (" + giant +
-                     ", 'x')");
+  // On a server only the keys of sessions are looked for in what was added, and none is so large.
+  if (!on_postgresql()) {
+    SECTION("in a row of images") {
+      pass.app.execute("INSERT INTO calibration_images (session_id, image_path) VALUES (" + giant +
+                       ", 'x')");
+    }
   }
   const auto ran = pass.running.finish();
   INFO(ran.err);
