@@ -23,7 +23,7 @@
 //     cascade              what its foreign keys say; session_keys reads what a session_id names
 //     sqlite_store         … in SQLite: sqlite_connection, _schema, _knowledge, _pieces, _anchors,
 //                          _scan, _added_rows, _closure, _transaction
-//     postgresql_store     … on a PostgreSQL server (unfinished, off by default):
+//     postgresql_store     … on a PostgreSQL server:
 //                          postgresql_url, _library, _connect, _connection, _errors, _rows,
 //                          _schema, _guard, _references, _knowledge, _survey, _closure,
 //                          _choice, _deletion, _transaction

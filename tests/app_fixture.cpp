@@ -238,7 +238,7 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
     // The sanitizer wants to be loaded first, but our library only wraps a few calls.
     environment.emplace_back("ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0");
   }
-  std::vector<std::string> words{executable()};
+  std::vector<std::string> words{options.executable.empty() ? executable() : options.executable};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
