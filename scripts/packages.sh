@@ -1,8 +1,11 @@
 # Sourced by the other scripts: what Debian packages they need, and how they get them.
 
 # To build the tool.
-build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libfmt-dev
-  nlohmann-json3-dev libtomlplusplus-dev"
+build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libpq-dev
+  libfmt-dev nlohmann-json3-dev libtomlplusplus-dev"
+
+# To test it on a PostgreSQL server: each run makes a cluster of its own.
+postgresql_packages="postgresql"
 
 # To test the app's adapter. What FastAPI reads forms with has another name since Debian 13, where
 # its old one is another project's.
@@ -33,14 +36,25 @@ need_packages() {
     as_root=(sudo)
   fi
   # A machine's lists may be missing or old, and apt says so on many lines: kept for the failure.
-  local log
+  local log status=0
   log=$(mktemp)
-  if ! { "${as_root[@]}" apt-get update &&
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-      apt-get -o DPkg::Lock::Timeout=60 install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
-    cat "$log" >&2
-    rm -f "$log"
-    return 1
-  fi
+  { "${as_root[@]}" apt-get update && install_packages "${missing[@]}"; } >"$log" 2>&1 || status=$?
+  [ "$status" -eq 0 ] || cat "$log" >&2
   rm -f "$log"
+  return "$status"
+}
+
+# install_packages NAME...: with ${as_root[@]} before what takes root.
+install_packages() {
+  # Debian's postgresql would make a cluster for the machine, and start it at each boot.
+  local without_cluster=/etc/postgresql-common/createcluster.d/without-main.conf
+  local status=0
+  if [[ " $* " = *" postgresql "* ]]; then
+    "${as_root[@]}" install -D -m 644 /dev/stdin "$without_cluster" \
+      <<<"create_main_cluster = false" || return
+  fi
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -o DPkg::Lock::Timeout=60 install -y --no-install-recommends "$@" || status=$?
+  if [[ " $* " = *" postgresql "* ]]; then "${as_root[@]}" rm -f "$without_cluster"; fi
+  return "$status"
 }
