@@ -28,12 +28,12 @@ void check_none(const std::vector<std::string>& found, const std::string& where)
   FAIL_CHECK(text);
 }
 
-/// What each kill of a pass from `from` leaves, looked at and settled. A server does what it was
-/// sent: so there the kill may also come after the call, and before its answer.
+/// What each kill (one in `every`) of a pass from `from` leaves, looked at and settled. A server
+/// does what it was sent: so there the kill may also come after the call, and before its answer.
 States kill_at_each(FaultScenario& scenario, const DiskState& from, int& points,
-                    const std::string& when = "kill") {
+                    const std::string& when = "kill", int every = 1) {
   States left;
-  for (int n = 1;; n += stride) {
+  for (int n = 1;; n += every * stride) {
     const auto ran = scenario.pass(from, fmt::format("change:{}:{}", n, when));
     auto state = scenario.now();
     const auto where = fmt::format("killed at call {}", n);
@@ -76,11 +76,12 @@ void kill_once(const FaultScenario::Setup& setup, const std::string& what, int f
 }
 
 void kill_twice(FaultScenario scenario, const std::string& name, int floor_first, int floor_states,
-                int floor_second) {
+                int floor_second, int every = 1) {
   int first = 0;
-  auto left = kill_at_each(scenario, scenario.start(), first);
+  auto left = kill_at_each(scenario, scenario.start(), first, "kill", every);
   if (on_postgresql()) {
-    for (auto& [hash, state] : kill_at_each(scenario, scenario.start(), first, "kill-after")) {
+    for (auto& [hash, state] :
+         kill_at_each(scenario, scenario.start(), first, "kill-after", every)) {
       left.try_emplace(hash, std::move(state));
     }
   }
@@ -155,7 +156,12 @@ TEST_CASE("with a WAL a pass killed at any call twice is settled by the next one
 
 TEST_CASE("on a server a pass killed at any call twice is settled by the next one",
           "[postgresql][faults][crash]") {
-  kill_twice(FaultScenario(FaultScenario::Setup{}), "PostgreSQL", 150, 15, 1000);
+  kill_twice(FaultScenario(FaultScenario::Setup{}), "PostgreSQL", 50, 10, 700, 4);
+}
+
+TEST_CASE("on a server a pass is killed at every call, and at every call again",
+          "[.][exhaustive_postgresql]") {
+  kill_twice(FaultScenario(FaultScenario::Setup{}), "PostgreSQL", 200, 15, 1500);
 }
 
 TEST_CASE("however often a pass is killed the next one settles it", "[.][exhaustive]") {

@@ -55,7 +55,8 @@ TEST_CASE("a row that names its session in other letters goes one pass later", "
   CHECK(app.rows() == "4 5");
 }
 
-TEST_CASE("a reference that is a number goes with the session whose id is its text", "[tool][sqlite]") {
+TEST_CASE("a reference that is a number goes with the session whose id is its text",
+          "[tool][sqlite]") {
   const std::string reference_type = GENERATE("INTEGER", "NUMERIC", "VARCHAR", "BLOB");
   CAPTURE(reference_type);
   const KeyTypes app("VARCHAR", reference_type, "123", "456");

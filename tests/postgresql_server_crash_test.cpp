@@ -25,6 +25,9 @@ const std::vector<std::string> none;
 
 enum class Back { at_once, later };
 
+/// Of so many messages one is the server's last, but in the long run.
+constexpr int every = 4;
+
 /// A server of this test's own, which the app's databases are made on meanwhile.
 class OwnServer {
  public:
@@ -76,12 +79,19 @@ void crash_at_each(const std::string& when, Back back, int step, int floor) {
 
 TEST_CASE("a server that crashes at any message and is back at once costs nobody anything",
           "[faults][crash]") {
-  crash_at_each("stop", Back::at_once, stride, 60);
+  crash_at_each("stop", Back::at_once, every * stride, 20);
 }
 
 TEST_CASE("a server that crashes with a message and stays away costs nobody anything",
           "[faults][crash]") {
-  crash_at_each("stop-after", Back::later, stride, 60);
+  crash_at_each("stop-after", Back::later, every * stride, 20);
+}
+
+TEST_CASE("a server that crashes before or after any message costs nobody anything",
+          "[.][long][faults][crash]") {
+  const auto back = GENERATE(Back::at_once, Back::later);
+  crash_at_each("stop", back, 1, 90);
+  crash_at_each("stop-after", back, 1, 90);
 }
 
 TEST_CASE("a signal ends a pass also where the server has frozen, and cannot be asked to cancel",
