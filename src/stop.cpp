@@ -48,7 +48,7 @@ void install_signal_handlers(StopFlag& stop) {
   target.store(&stop);
   for (const int signal : std::array{SIGINT, SIGTERM}) set_handler(signal, handle_stop_signal);
   if (!is_ignored(SIGHUP)) set_handler(SIGHUP, handle_stop_signal);
-  set_handler(SIGPIPE, SIG_IGN);
+  for (const int signal : std::array{SIGPIPE, SIGXFSZ}) set_handler(signal, SIG_IGN);
 }
 
 }  // namespace calib

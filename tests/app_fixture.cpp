@@ -266,6 +266,10 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
       const struct rlimit limit { *options.open_files, *options.open_files };
       if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(123);
     }
+    if (options.file_bytes) {
+      const struct rlimit limit { *options.file_bytes, *options.file_bytes };
+      if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(123);
+    }
     if (options.directory && ::chdir(options.directory->c_str()) != 0) ::_exit(120);
     if (options.as == As::nobody && ::geteuid() == 0 &&
         (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) {

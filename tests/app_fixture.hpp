@@ -114,6 +114,7 @@ struct RunOptions {
   std::optional<fs::path> stdout_file = {};  ///< instead of the pipe; "" closes it
   unsigned seconds = 0;  ///< after which SIGALRM ends it, where it hangs; 0: never
   std::optional<unsigned> open_files = {};  ///< RLIMIT_NOFILE
+  std::optional<unsigned> file_bytes = {};  ///< RLIMIT_FSIZE
   std::string executable = {};              ///< instead of the one that is tested
 };
 

@@ -263,3 +263,17 @@ TEST_CASE("a pass with many jobs stays within the files that it may open", "[too
   CHECK(ran.status == 0);
   CHECK(app.entries().empty());
 }
+
+TEST_CASE("files that may not grow are an error that is named, not the end",
+          "[tool][bounded][sqlite]") {
+  App app;
+  const auto expired = app.add_session(48, 3);
+  RunOptions options;
+  options.file_bytes = 4096;  // of which a journal has more
+  const auto ran = run_on(app, {}, options);
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(ran, {app.database().string()}));
+  CHECK(app.is_whole(expired));
+  CHECK(run_on(app, {}).status == 0);
+  CHECK(app.entries().empty());
+}
