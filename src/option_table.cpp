@@ -68,8 +68,9 @@ constexpr std::array table{
     OptionSpec{"app-dir", 0, Takes::text, "DIR", places, "The app's root folder. Default: .",
                [](const Setting& setting, Draft& draft) { draft.options.app_dir = setting.text; }},
     OptionSpec{"database", 0, Takes::text, "PATH|URL", places,
-               "The session database. Default: what the app uses,\n"
-               "from DATABASE_URL, backend/.env or .env; else\n"
+               "The session database: a path, sqlite:///… or\n"
+               "postgresql://… Default: what the app uses, from\n"
+               "DATABASE_URL, backend/.env or .env; else\n"
                "backend/calibration.db in the app's folder",
                [](const Setting& setting, Draft& draft) { draft.database = setting; }},
     OptionSpec{"uploads", 0, Takes::text, "DIR", places,
@@ -116,7 +117,7 @@ constexpr std::array table{
                }},
     OptionSpec{"vacuum", 0, Takes::nothing, "", manner,
                "Afterwards, give the database's free pages back;\n"
-               "locks the database meanwhile",
+               "locks an SQLite database meanwhile",
                [](const Setting& setting, Draft& draft) {
                  draft.options.vacuum = yes_or_no(setting) ? Vacuum::yes : Vacuum::no;
                }},

@@ -35,9 +35,9 @@ set(CPACK_PACKAGE_CONTACT
   "calib-cleanup maintainers <maintainers@calib-cleanup.example>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "delete expired calibration sessions of a web app")
 set(CPACK_PACKAGE_DESCRIPTION
-  "A camera-calibration web app keeps each upload session as rows in an SQLite
-database and as a directory of images. calib-cleanup deletes the sessions
-that have expired, records and directory together or not at all,
+  "A camera-calibration web app keeps each upload session as rows in a database
+(SQLite or PostgreSQL) and as a directory of images. calib-cleanup deletes the
+sessions that have expired, records and directory together or not at all,
 directories that no session claims, and records whose session is gone.
 .
 A systemd timer, switched off until it is told whose folder to clean, runs
@@ -48,6 +48,8 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+# Loaded for a PostgreSQL database alone, so shlibdeps does not see it.
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS libpq5)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(package_files ${PROJECT_SOURCE_DIR}/scripts/package)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
