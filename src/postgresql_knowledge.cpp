@@ -58,7 +58,7 @@ std::string limited(const std::string& value) {
 
 void refuse_large_value(const Connection& connection) {
   throw connection.failure(
-      StoreError::Kind::refused,
+      StoreError::Kind::unusable,
       fmt::format("an id, an images_dir, a created_at or a reference to a session is larger than "
                   "{} MiB; shorten it or delete its row",
                   most_value_bytes >> 20));
@@ -133,7 +133,7 @@ std::set<std::string> standing(Connection& connection, const Schema& schema,
 }
 
 std::set<std::string> not_leaked(Connection& connection, const Schema& schema,
-                                 const std::vector<std::string>& keys) {
+                                 std::span<const std::string> keys) {
   std::vector<std::string> ids;
   for (const auto& key : keys) {
     ids.push_back(key);

@@ -38,7 +38,7 @@ struct Knowledge {
   bool skips_checks = false;  ///< see Transaction
   std::string references;     ///< see read_references()
   std::span<const DoomedKey> doomed;
-  std::vector<std::string> leaked_keys;
+  std::span<const std::string> leaked_keys;  ///< of the survey
   /// `stereo_<a>_<b>` keys by the doomed sessions that they name.
   std::multimap<OwnerIndex, std::string> stereo_keys;
   /// Every transaction below this had ended at the last look at all sessions (32 bits of its
@@ -78,7 +78,7 @@ std::set<std::string> standing(Connection& connection, const Schema& schema,
 /// Those of `keys` that are not leaked (any more): sessions again, or stereo keys whose two
 /// sessions stand.
 std::set<std::string> not_leaked(Connection& connection, const Schema& schema,
-                                 const std::vector<std::string>& keys);
+                                 std::span<const std::string> keys);
 
 /// Throws StoreError: a value is larger than is read.
 [[noreturn]] void refuse_large_value(const Connection& connection);

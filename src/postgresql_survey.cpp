@@ -10,32 +10,44 @@
 namespace calib::postgresql {
 namespace {
 
+// Keys that the server is asked about at once: their text is in memory several times meanwhile.
+constexpr std::size_t keys_at_once = 5000;
+
 class Surveyor {
  public:
   Surveyor(Connection& connection, Knowledge& knowledge, const SessionKeys& keys, Leaked leaked)
       : connection_(connection), knowledge_(knowledge), keys_(keys), leaked_(leaked) {}
 
   Survey run() {
-    knowledge_.leaked_keys.clear();
+    knowledge_.leaked_keys = {};
     knowledge_.stereo_keys.clear();
     for (const auto table : knowledge_.counted_tables) {
       survey_.tables.push_back(knowledge_.schema.tables[table].name);
     }
     survey_.counts = RecordCounts(knowledge_.doomed.size(), survey_.tables.size());
     for (const auto& direct : knowledge_.direct) scan(direct);
-    survey_.leaked_keys = knowledge_.leaked_keys;
-    // The sessions were read before these rows, so an upload may have come in between.
-    const auto back = not_leaked(connection_, knowledge_.schema, knowledge_.leaked_keys);
-    for (std::size_t i = 0; i < survey_.leaked_keys.size(); ++i) {
-      if (!back.contains(survey_.leaked_keys[i])) continue;
-      survey_.refused.push_back(
-          {static_cast<OwnerIndex>(knowledge_.doomed.size() + i), Refusal::Reason::changed, {}});
-    }
+    leaked_owners_.clear();
+    knowledge_.leaked_keys = survey_.leaked_keys;
+    refuse_not_leaked();
     if (knowledge_.needs_closure) add_deeper_rows();
     return std::move(survey_);
   }
 
  private:
+  /// The sessions were read before the rows, so an upload may have come in between.
+  void refuse_not_leaked() {
+    const auto keys = knowledge_.leaked_keys;
+    for (std::size_t first = 0; first < keys.size(); first += keys_at_once) {
+      const auto some = keys.subspan(first, std::min(keys_at_once, keys.size() - first));
+      const auto back = not_leaked(connection_, knowledge_.schema, some);
+      for (std::size_t i = 0; i < some.size() && !back.empty(); ++i) {
+        if (!back.contains(some[i])) continue;
+        const auto owner = static_cast<OwnerIndex>(knowledge_.doomed.size() + first + i);
+        survey_.refused.push_back({owner, Refusal::Reason::changed, {}});
+      }
+    }
+  }
+
   /// The server counts, so that what comes over the network is a row for each session.
   void scan(const DirectTable& direct) {
     std::vector<std::string> values;
@@ -88,10 +100,10 @@ class Surveyor {
   }
 
   OwnerIndex leaked_owner(std::string_view key) {
-    const auto next = knowledge_.doomed.size() + knowledge_.leaked_keys.size();
+    const auto next = knowledge_.doomed.size() + survey_.leaked_keys.size();
     const auto [position, is_new] = leaked_owners_.emplace(key, static_cast<OwnerIndex>(next));
     if (is_new) {
-      knowledge_.leaked_keys.emplace_back(key);
+      survey_.leaked_keys.emplace_back(key);
       survey_.counts.add_owners(1);
     }
     return position->second;
