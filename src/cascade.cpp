@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <unordered_map>
 
 #include "session_store.hpp"
 #include "text.hpp"
@@ -65,6 +67,44 @@ void not_this_apps(const std::string& why) {
   throw StoreError(StoreError::Kind::unusable,
                    "this is not the calibration app's database: " + why +
                        "; name the right one with --database or --app-dir");
+}
+
+std::vector<Refusal> all_held(const std::vector<Hold>& holds) {
+  struct Row {
+    std::set<OwnerIndex> goes_with;
+    std::map<OwnerIndex, std::string> held;
+  };
+  std::unordered_map<std::string, Row> rows;
+  std::unordered_multimap<OwnerIndex, Row*> carried;
+  for (const auto& hold : holds) {
+    auto& row = rows[hold.row];
+    row.held.emplace(hold.held, hold.by);
+    if (hold.goes_with && row.goes_with.insert(*hold.goes_with).second) {
+      carried.emplace(*hold.goes_with, &row);
+    }
+  }
+  std::vector<const Row*> staying;
+  for (const auto& [name, row] : rows) {
+    if (row.goes_with.empty()) staying.push_back(&row);
+  }
+  std::map<OwnerIndex, std::string> found;
+  while (!staying.empty()) {
+    const Row& row = *staying.back();
+    staying.pop_back();
+    for (const auto& [owner, by] : row.held) {
+      if (!found.emplace(owner, by).second) continue;
+      const auto [first, last] = carried.equal_range(owner);
+      for (auto entry = first; entry != last; ++entry) {
+        auto& its = *entry->second;
+        its.goes_with.erase(owner);
+        if (its.goes_with.empty()) staying.push_back(&its);
+      }
+    }
+  }
+  std::vector<Refusal> refusals;
+  refusals.reserve(found.size());
+  for (auto& [owner, by] : found) refusals.push_back({owner, Refusal::Reason::held, by});
+  return refusals;
 }
 
 bool check_app_tables(const Columns* sessions, const Columns* calibration_images) {

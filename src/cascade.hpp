@@ -70,16 +70,27 @@ bool depends_on_nothing_else(const std::vector<ForeignKey>& keys, std::size_t ta
 std::vector<std::size_t> direct_keys(const std::vector<ForeignKey>& keys, std::size_t table,
                                      std::size_t sessions);
 
-/// Takes out of a closure whom a row that stays refers to, and says why. Whoever is taken out may
-/// have carried a row that now stays and holds somebody else.
+/// A row that refers to an owner, who so cannot go before it.
+struct Hold {
+  OwnerIndex held = 0;
+  std::string by;                       ///< the table and column, as `table.column`
+  std::string row;                      ///< a name for it, which no other row has
+  std::optional<OwnerIndex> goes_with;  ///< one who takes the row along; nothing: it stays
+};
+
+/// Whom rows that stay refer to, and why. Whoever stays for that keeps the rows that would have
+/// gone with nobody else, and those may hold somebody in turn. `holds` has each row once for each
+/// owner that it holds and each that it goes with.
+std::vector<Refusal> all_held(const std::vector<Hold>& holds);
+
+/// Takes out of a closure whom all_held() names, and says why.
 template <typename Closure>
 std::vector<Refusal> take_held_out(Closure& closure) {
-  std::vector<Refusal> all;
-  for (auto held = closure.held(); !held.empty(); held = closure.held()) {
-    closure.withdraw(owners_of(held));
-    all.insert(all.end(), held.begin(), held.end());
-  }
-  return all;
+  // Nearly always there is nobody, and then the rows that go need not be read.
+  if (!closure.any_held()) return {};
+  auto held = all_held(closure.holds());
+  closure.withdraw(owners_of(held));
+  return held;
 }
 
 /// Throws StoreError (unusable) unless these are the columns of this app's tables (nothing: there

@@ -127,29 +127,44 @@ void Closure::find(const std::vector<Start>& starts) {
   }
 }
 
-bool Closure::is_going(std::size_t table, const Child& child) const {
-  if (table != 0) return going_[table].contains(child.place);
+std::set<OwnerIndex> Closure::owners_of_row(std::size_t table, const Child& child) const {
+  if (table != 0) {
+    const auto row = going_[table].find(child.place);
+    return row == going_[table].end() ? std::set<OwnerIndex>{} : row->second.owners;
+  }
   const auto id = child.values.find("id");
-  return id != child.values.end() && id->second && sessions_.contains(*id->second);
+  if (id == child.values.end() || !id->second) return {};
+  const auto session = sessions_.find(*id->second);
+  if (session == sessions_.end()) return {};
+  return {session->second};
 }
 
-std::vector<Refusal> Closure::held() {
-  std::vector<Refusal> refusals;
-  std::set<OwnerIndex> seen;
+bool Closure::any_held() {
+  return std::any_of(schema_.keys.begin(), schema_.keys.end(), [&](const ForeignKey& key) {
+    if (key.role != Role::holds) return false;
+    const auto found = children(key, referred_by(key, Keys::sessions), Lock::nothing);
+    return std::any_of(found.begin(), found.end(),
+                       [&](const Child& child) { return owners_of_row(key.child, child).empty(); });
+  });
+}
+
+std::vector<Hold> Closure::holds() {
+  std::vector<Hold> result;
   for (const auto& key : schema_.keys) {
     if (key.role != Role::holds) continue;
+    const auto by = fmt::format("{}.{}", schema_.tables[key.child].name, fmt::join(key.from, ", "));
     const auto referred = referred_by(key, Keys::sessions);
     for (const auto& child : children(key, referred, Lock::nothing)) {
-      if (is_going(key.child, child)) continue;
-      for (const auto owner : referred.owners[child.referred]) {
-        if (!seen.insert(owner).second) continue;
-        refusals.push_back(
-            {owner, Refusal::Reason::held,
-             fmt::format("{}.{}", schema_.tables[key.child].name, fmt::join(key.from, ", "))});
+      const auto owners = owners_of_row(key.child, child);
+      const auto row = child.place.relation + " " + child.place.ctid;
+      for (const auto held : referred.owners[child.referred]) {
+        if (owners.contains(held)) continue;
+        if (owners.empty()) result.push_back({held, by, row, std::nullopt});
+        for (const auto owner : owners) result.push_back({held, by, row, owner});
       }
     }
   }
-  return refusals;
+  return result;
 }
 
 void Closure::withdraw(std::span<const OwnerIndex> owners) {

@@ -40,8 +40,11 @@ class Closure {
   /// Forgets everything, starts with these, and finds every row that goes with them.
   void find(const std::vector<Start>& starts);
 
-  /// The owners that a row which stays refers to. None of them is taken out.
-  std::vector<Refusal> held();
+  /// Whether a row that stays refers to an owner.
+  bool any_held();
+
+  /// The rows that refer to owners, but for those that go with the owner they hold.
+  std::vector<Hold> holds();
 
   /// Takes these owners out, and the rows that went with nobody else.
   void withdraw(std::span<const OwnerIndex> owners);
@@ -81,7 +84,8 @@ class Closure {
   [[nodiscard]] Referred referred_by(const ForeignKey& key, Keys keys) const;
   std::vector<Child> children(const ForeignKey& key, const Referred& referred, Lock lock);
   bool follow(const ForeignKey& key);
-  [[nodiscard]] bool is_going(std::size_t table, const Child& child) const;
+  /// Whom it goes with.
+  [[nodiscard]] std::set<OwnerIndex> owners_of_row(std::size_t table, const Child& child) const;
 
   Connection& connection_;
   const Schema& schema_;

@@ -35,6 +35,8 @@ void Slices::run(std::vector<Unit> units) {
     held_failures_.clear();
     run_once(units);
     units = std::exchange(held_, {});
+    // In a chain of rows that hold each other, whoever can go first may stand last.
+    std::reverse(units.begin(), units.end());
   }
   for (auto& failure : held_failures_) c_.report.errors.push_back(std::move(failure));
 }

@@ -12,6 +12,9 @@
 namespace calib::sqlite {
 namespace {
 
+// Whose numbers stand in one statement.
+constexpr std::size_t owners_at_once = 5000;
+
 std::string join_and(const std::vector<std::string>& parts) {
   return fmt::format("{}", fmt::join(parts, " AND "));
 }
@@ -187,52 +190,16 @@ std::vector<std::string> Closure::spread_statements(const ForeignKey& key) const
   return statements;
 }
 
-std::string Closure::going_row_exists(std::size_t table, const std::string& alias) const {
-  if (table == schema_.sessions) {
-    return fmt::format("EXISTS (SELECT 1 FROM {} o WHERE o.key = {}.id AND o.is_session)",
-                       owner_table, alias);
-  }
-  if (!covers(table)) return "0";
-  std::vector<std::string> same;
-  const auto& identity = schema_.tables[table].identity;
-  for (std::size_t i = 0; i < identity.size(); ++i) {
-    same.push_back(fmt::format("r.c{} = {}.{}", i, alias, quoted_name(identity[i])));
-  }
-  return fmt::format("EXISTS (SELECT 1 FROM {} r WHERE {})", going_[table], join_and(same));
-}
-
-std::vector<Refusal> Closure::held() {
-  std::vector<Refusal> refusals;
-  std::set<OwnerIndex> seen;
-  for (const auto& key : schema_.keys) {
-    if (key.role != Role::holds) continue;
-    const auto& child = schema_.tables[key.child];
-    SQLite::Statement rows(
-        connection_.database(),
-        fmt::format("SELECT DISTINCT g.owner FROM {} c {} WHERE NOT {}", main_table(child),
-                    parent_join(key), going_row_exists(key.child, "c")));
-    while (rows.executeStep()) {
-      const auto owner = static_cast<OwnerIndex>(rows.getColumn(0).getInt64());
-      if (!seen.insert(owner).second) continue;
-      refusals.push_back({owner, Refusal::Reason::held,
-                          fmt::format("{}.{}", child.name, fmt::join(key.from, ", "))});
-    }
-  }
-  return refusals;
-}
-
 void Closure::withdraw(std::span<const OwnerIndex> owners) {
   std::vector<std::string> tables{std::string(owner_table)};
   for (const auto& table : going_) {
     if (!table.empty()) tables.push_back(table);
   }
-  for (const auto& table : tables) {
-    SQLite::Statement remove(connection_.database(),
-                             fmt::format("DELETE FROM {} WHERE owner = ?1", table));
-    for (const auto owner : owners) {
-      remove.bind(1, static_cast<std::int64_t>(owner));
-      remove.exec();
-      remove.reset();
+  // Many at once: each statement reads the whole table.
+  for (std::size_t first = 0; first < owners.size(); first += owners_at_once) {
+    const auto some = owners.subspan(first, std::min(owners_at_once, owners.size() - first));
+    for (const auto& table : tables) {
+      run(fmt::format("DELETE FROM {} WHERE owner IN ({})", table, fmt::join(some, ", ")));
     }
   }
 }

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cascade.hpp"
 #include "sqlite_connection.hpp"
 #include "sqlite_scan.hpp"
 #include "sqlite_schema.hpp"
@@ -41,8 +43,11 @@ class Closure {
   /// which cannot be seeded, are read whole.
   void spread();
 
-  /// The owners that a row which stays refers to. None of them is taken out.
-  std::vector<Refusal> held();
+  /// Whether a row that stays refers to an owner.
+  bool any_held();
+
+  /// The rows that refer to owners, but for those that go with the owner they hold.
+  std::vector<Hold> holds();
 
   /// Takes these owners out, and the rows that went with nobody else.
   void withdraw(std::span<const OwnerIndex> owners);
@@ -59,10 +64,16 @@ class Closure {
   [[nodiscard]] bool covers(std::size_t table) const { return !going_[table].empty(); }
 
  private:
+  /// As SQL: where the rows of a table that go stand, and which of them are the row `alias`.
+  struct GoingRow {
+    std::string from;
+    std::string same;
+  };
   [[nodiscard]] bool is_seeded(const ForeignKey& key) const;
   std::vector<std::string> spread_statements(const ForeignKey& key) const;
   void set_references(const ForeignKey& key);
-  [[nodiscard]] std::string going_row_exists(std::size_t table, const std::string& alias) const;
+  [[nodiscard]] std::optional<GoingRow> going_row(std::size_t table, const std::string& row,
+                                                  const std::string& alias) const;
   [[nodiscard]] std::string parent_join(const ForeignKey& key) const;
   std::int64_t run(const std::string& sql);
 

@@ -103,3 +103,36 @@ TEST_CASE("a session that a row of another one holds goes, in whichever slice th
     CHECK(rows_left(app) == 15);
   }
 }
+
+TEST_CASE("a chain of rows, each of which holds the one before, takes no round for each",
+          "[tool][cascade]") {
+  App app;
+  add_backlog(app);
+  app.execute(
+      "CREATE TABLE notes (owner VARCHAR REFERENCES sessions ON DELETE CASCADE, holds VARCHAR "
+      "REFERENCES sessions)");
+  std::string rows;
+  for (int i = 1; i < backlog; ++i) {
+    rows +=
+        fmt::format("{}({}, {})", i == 1 ? "" : ", ", sql_text(id_of(i)), sql_text(id_of(i - 1)));
+  }
+  app.execute("INSERT INTO notes VALUES " + rows);
+  RunOptions options;
+  options.seconds = 60;  // it took minutes where a round freed no more than one slice
+  SECTION("where all go") {
+    const auto ran = run_on(app, {}, options);
+    CHECK(ran.status == 0);
+    CHECK(ran.err.empty());
+    CHECK(rows_left(app) == 0);
+    CHECK(app.entries().empty());
+  }
+  SECTION("and where the one at the end stays, and so all of them") {
+    app.execute(fmt::format("UPDATE sessions SET created_at = {} WHERE id = {}",
+                            sql_text(hours_ago(1)), sql_text(id_of(backlog - 1))));
+    const auto before = rows_left(app);
+    const auto ran = run_on(app, {}, options);
+    CHECK(ran.status == 1);
+    CHECK(lines_with(diagnostics_of(ran).errors, "notes.holds") == backlog - 1);
+    CHECK(rows_left(app) == before);
+  }
+}

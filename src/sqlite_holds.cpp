@@ -1,0 +1,80 @@
+// Which rows refer to owners, who so cannot go before them.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sqlite_closure.hpp"
+#include "sqlite_pieces.hpp"
+
+namespace calib::sqlite {
+
+std::optional<Closure::GoingRow> Closure::going_row(std::size_t table, const std::string& row,
+                                                    const std::string& alias) const {
+  if (table == schema_.sessions) {
+    return GoingRow{std::string(owner_table),
+                    fmt::format("{0}.key = {1}.id AND {0}.is_session", row, alias)};
+  }
+  if (!covers(table)) return std::nullopt;
+  std::vector<std::string> same;
+  const auto& identity = schema_.tables[table].identity;
+  for (std::size_t i = 0; i < identity.size(); ++i) {
+    same.push_back(fmt::format("{}.c{} = {}.{}", row, i, alias, quoted_name(identity[i])));
+  }
+  return GoingRow{going_[table], fmt::format("{}", fmt::join(same, " AND "))};
+}
+
+bool Closure::any_held() {
+  return std::any_of(schema_.keys.begin(), schema_.keys.end(), [&](const ForeignKey& key) {
+    if (key.role != Role::holds) return false;
+    const auto going = going_row(key.child, "r", "c");
+    const auto stays = going ? fmt::format(" WHERE NOT EXISTS (SELECT 1 FROM {} r WHERE {})",
+                                           going->from, going->same)
+                             : "";
+    SQLite::Statement row(connection_.database(), fmt::format("SELECT 1 FROM {} c {}{} LIMIT 1",
+                                                              main_table(schema_.tables[key.child]),
+                                                              parent_join(key), stays));
+    return row.executeStep();
+  });
+}
+
+std::vector<Hold> Closure::holds() {
+  std::vector<Hold> result;
+  for (const auto& key : schema_.keys) {
+    if (key.role != Role::holds) continue;
+    const auto& child = schema_.tables[key.child];
+    // As literals: no two values look alike.
+    std::vector<std::string> name;
+    for (const auto& column : child.identity) {
+      name.push_back(fmt::format("quote(c.{})", quoted_name(column)));
+    }
+    std::string owner = "NULL";
+    std::string join;
+    if (const auto going = going_row(key.child, "r", "c")) {
+      owner = "r.owner";
+      join = fmt::format(
+          " LEFT JOIN {0} r ON {1} WHERE NOT EXISTS (SELECT 1 FROM {0} o WHERE {2} AND o.owner = "
+          "g.owner)",
+          going->from, going->same, going_row(key.child, "o", "c")->same);
+    }
+    SQLite::Statement rows(
+        connection_.database(),
+        fmt::format("SELECT g.owner, {}, {} FROM {} c {}{}", owner, fmt::join(name, " || ',' || "),
+                    main_table(child), parent_join(key), join));
+    const auto by = fmt::format("{}.{}", child.name, fmt::join(key.from, ", "));
+    while (rows.executeStep()) {
+      Hold hold;
+      hold.held = static_cast<OwnerIndex>(rows.getColumn(0).getInt64());
+      hold.by = by;
+      hold.row = fmt::format("{} {}", key.child, text_of(rows, 2));
+      if (!rows.isColumnNull(1)) {
+        hold.goes_with = static_cast<OwnerIndex>(rows.getColumn(1).getInt64());
+      }
+      result.push_back(std::move(hold));
+    }
+  }
+  return result;
+}
+
+}  // namespace calib::sqlite
