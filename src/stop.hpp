@@ -22,8 +22,8 @@ class StopFlag {
 
 /// Makes the first SIGINT, SIGTERM or SIGHUP set `stop`, and a second one end the process at once
 /// with status 128+n. A SIGHUP that was ignored when the process began (nohup) stays ignored, and
-/// SIGPIPE and SIGXFSZ are ignored: a closed stdout and a file that may not grow are errors of their
-/// own, never the silent end of a pass. `stop` must outlive the process.
+/// SIGPIPE and SIGXFSZ are ignored: a closed stdout and a file that may not grow are errors of
+/// their own, never the silent end of a pass. `stop` must outlive the process.
 void install_signal_handlers(StopFlag& stop);
 
 }  // namespace calib
