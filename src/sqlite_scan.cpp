@@ -32,6 +32,7 @@ class TableScan {
         table_(schema.tables[direct.table]),
         first_key_(static_cast<int>(table_.identity.size())),
         last_owner_(direct.keys.size()),
+        known_(direct.keys.size()),
         texts_(direct.keys.size()) {}
 
   void run() {
@@ -56,7 +57,7 @@ class TableScan {
     std::optional<OwnerIndex> counted;
     for (std::size_t i = 0; i < direct_.keys.size(); ++i) {
       const auto text = text_of(row, first_key_ + static_cast<int>(i));
-      const auto match = match_of(i, text);
+      const auto& match = match_of(i, text);
       auto owner = match.first;
       if (match.leaked && leaked_ != nullptr && !counted) owner = leaked_owner(text);
       if (owner && table_.has_rowid) {
@@ -72,7 +73,14 @@ class TableScan {
     if (counted && direct_.plain) ++counts_.at(*counted, column_);
   }
 
-  [[nodiscard]] SessionKeys::Match match_of(std::size_t i, std::string_view text) const {
+  /// Most rows name the session that the row before them named.
+  const SessionKeys::Match& match_of(std::size_t i, std::string_view text) {
+    auto& known = known_[i];
+    if (known.text != text) known = {std::string(text), match(i, text)};
+    return known.match;
+  }
+
+  [[nodiscard]] SessionKeys::Match match(std::size_t i, std::string_view text) const {
     if (text.empty()) return {};
     if (schema_.keys[direct_.keys[i]].is_session_id) return keys_.match_session_id(text);
     return {keys_.doomed(text), std::nullopt, false};
@@ -94,6 +102,11 @@ class TableScan {
     }
   }
 
+  struct Known {
+    std::string text;
+    SessionKeys::Match match;
+  };
+
   Connection& connection_;
   const Schema& schema_;
   const SessionKeys& keys_;
@@ -104,6 +117,7 @@ class TableScan {
   const Table& table_;
   int first_key_;
   std::vector<std::optional<OwnerIndex>> last_owner_;
+  std::vector<Known> known_;             ///< of the row before, for each key
   std::vector<std::string_view> texts_;  ///< of the row, for each key
 };
 
