@@ -153,9 +153,11 @@ void PostgresqlServer::start() {
   }
   std::vector<std::string> arguments{"-D", data().string(), "-k", folder().string()};
   std::vector<std::string> settings{
-      "listen_addresses=",   "fsync=off",         "full_page_writes=off",
-      "shared_buffers=32MB", "max_wal_senders=0", "wal_level=minimal",
-      "max_connections=40",  "autovacuum=off",    "jit=off"};
+      "listen_addresses=", "fsync=off", "full_page_writes=off", "shared_buffers=32MB",
+      "max_wal_senders=0", "wal_level=minimal", "max_connections=40", "autovacuum=off", "jit=off",
+      // A server that is to die has been seen to wait that long (a minute, by default) for somebody
+      // who has connected and says nothing.
+      "authentication_timeout=2s"};
   settings.insert(settings.end(), settings_.begin(), settings_.end());
   for (const auto& setting : settings) arguments.insert(arguments.end(), {"-c", setting});
   pid_ = start_program("postgres", arguments, folder() / "log", folder());
