@@ -20,14 +20,16 @@ need_packages $build_packages $postgresql_packages $app_packages catch2 coreutil
 
 title() { printf '\n== %s\n' "$*"; }
 
-# test_preset NAME [TARGET [TESTS THAT ARE LEFT OUT]]
-test_preset() {
-  title "$1: build"
-  cmake --preset "$1" >build/"$1".log 2>&1 || { cat build/"$1".log; return 1; }
-  cmake --build --preset "$1" --target "${2-all}" >build/"$1".log 2>&1 ||
+# build_preset NAME [TARGET]
+build_preset() {
+  { cmake --preset "$1" && cmake --build --preset "$1" --target "${2-all}"; } >build/"$1".log 2>&1 ||
     { cat build/"$1".log; return 1; }
+}
+
+# run_preset NAME [TESTS THAT ARE LEFT OUT]
+run_preset() {
   title "$1: tests"
-  ctest --preset "$1" --progress ${3:+--exclude-regex "$3"}
+  ctest --preset "$1" --progress ${2:+--exclude-regex "$2"}
   [ "$1" = dev ] && return
   # What drives the executable is not built again: an instrumented executable gets the same tests,
   # but those on PostgreSQL that repeat what they did on SQLite.
@@ -70,13 +72,25 @@ check_manual() {
 
 mkdir -p build
 if [ "$#" -gt 0 ]; then
-  for preset in "$@"; do test_preset "$preset"; done
+  for preset in "$@"; do
+    title "$preset: build"
+    build_preset "$preset"
+    run_preset "$preset"
+  done
   exit
 fi
+title "dev: build"
+build_preset dev executable_tests
+# Tests wait for much, so what the next ones take is built meanwhile.
+{ renice -n 19 "$BASHPID" && build_preset asan && build_preset tsan; } >build/meanwhile.log 2>&1 &
+meanwhile=$!
+trap wait EXIT
 # The modules' own tests run where they find the most: in the sanitizers' presets.
-test_preset dev executable_tests '^(unit|fuzz)'
-test_preset asan
-test_preset tsan
+run_preset dev '^(unit|fuzz)'
+title "asan, tsan: build"
+wait "$meanwhile" || { cat build/meanwhile.log; exit 1; }
+run_preset asan
+run_preset tsan
 test_app
 check_format
 check_tidy
