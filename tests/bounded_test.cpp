@@ -6,10 +6,10 @@
 #include <fstream>
 #include <functional>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
 #include "scale.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 
@@ -27,6 +27,12 @@ bool is_within(const Ran& ran, std::uint64_t bound) {
   CHECK(ran.peak_bytes > mib);
   CHECK((!memory_is_its_own || ran.peak_bytes <= bound));
   return ran.peak_bytes > mib && (!memory_is_its_own || ran.peak_bytes <= bound);
+}
+
+Ran measured_run(const App& app, std::vector<std::string> arguments) {
+  RunOptions options;
+  options.measures_memory = true;
+  return run_on(app, std::move(arguments), options);
 }
 
 /// Many rows at a time, for as few statements.
@@ -70,17 +76,17 @@ void add_sessions(const App& app, int count) {
 void check_memory_of_sessions(int count, std::uint64_t bound) {
   const App app;
   add_sessions(app, count);
-  const auto dry = run_on(app, {"--dry-run"});
+  const auto dry = measured_run(app, {"--dry-run"});
   INFO(dry.err);
   CHECK(dry.status == 0);
   CHECK(has_line(dry.out, fmt::format("Cleanup dry run: Would delete {} old sessions", count / 2)));
   CHECK(is_within(dry, bound));
-  const auto document = run_on(app, {"--dry-run", "--json"});
+  const auto document = measured_run(app, {"--dry-run", "--json"});
   CHECK(document.status == 0);
   CHECK(document.out.find(fmt::format("\"deleted_sessions\": {},", count / 2)) < 200);
   CHECK(is_within(document, bound));
 
-  const auto ran = run_on(app, {});
+  const auto ran = measured_run(app, {});
   INFO(ran.err);
   CHECK(ran.status == 0);
   CHECK(is_within(ran, bound));
@@ -93,12 +99,12 @@ void check_memory_of_leaked_keys(int count, std::uint64_t bound) {
   app.add_session(1);
   insert(app, "calibration_images (session_id, image_path)", count,
          [](unsigned i) { return fmt::format("'{0:08x}-0000-4000-8000-{0:012x}', 'x'", i); });
-  const auto dry = run_on(app, {"--dry-run"});
+  const auto dry = measured_run(app, {"--dry-run"});
   CHECK(dry.status == 0);
   CHECK(has_line(dry.out, fmt::format("Would delete {} orphaned records", count)));
   CHECK(is_within(dry, bound));
 
-  const auto ran = run_on(app, {});
+  const auto ran = measured_run(app, {});
   CHECK(ran.status == 0);
   CHECK(is_within(ran, bound));
   CHECK(app.number("SELECT count(*) FROM calibration_images") == 3);
@@ -130,7 +136,7 @@ TEST_CASE("orphans take a bounded amount of memory each", "[.][tool][bounded][lo
   App app;
   app.add_session(1);
   for (int i = 0; i < count; ++i) fs::create_directory(app.uploads() / fmt::format("orphan-{}", i));
-  const auto ran = run_on(app, {"--dry-run"});
+  const auto ran = measured_run(app, {"--dry-run"});
   CHECK(ran.status == 0);
   CHECK(has_line(ran.out,
                  fmt::format("Orphaned file cleanup dry run: Would delete {} directories", count)));
@@ -144,7 +150,7 @@ TEST_CASE("sessions that share one directory are looked at once each", "[tool][b
   insert(app, "sessions", count, [&](unsigned i) {
     return fmt::format("'s{}', 'uploads/{}', '{}'", i, living, hours_ago(48));
   });
-  const auto ran = run_on(app, {"--dry-run"});
+  const auto ran = measured_run(app, {"--dry-run"});
   CHECK(ran.status == 1);
   CHECK(lines_of(ran.err).size() == static_cast<std::size_t>(count));
   // For each pair of them, it would be gigabytes.
@@ -171,7 +177,7 @@ TEST_CASE("a value that is larger than any of the app's is refused, and not read
   const auto before = app.fingerprint();
   for (const auto& arguments :
        {std::vector<std::string>{"--dry-run"}, std::vector<std::string>{}}) {
-    const auto ran = run_on(app, arguments);
+    const auto ran = measured_run(app, arguments);
     INFO(ran.err);
     CHECK(ran.status == 3);
     CHECK(is_one_error(ran, {app.database_shown(), "larger than 16 MiB"}));
@@ -189,7 +195,7 @@ TEST_CASE("a giant value beside what is read goes with its row, and is not read"
   const auto id = app.add_session(48);
   app.execute(fmt::format("UPDATE calibration_images SET image_path = {} WHERE session_id = {}",
                           sql_zeros(size), sql_text(id)));
-  const auto ran = run_on(app, {});
+  const auto ran = measured_run(app, {});
   INFO(ran.err);
   CHECK(ran.status == 0);
   CHECK(app.is_gone(id));
@@ -223,7 +229,7 @@ TEST_CASE("an images_dir of millions of components claims them all in bounded me
   app.add_directory("claimed");
   app.execute("INSERT INTO sessions VALUES ('many', replace(" + sql_zeros(8'000'000) +
               ", '00', 'a/') || '/Claimed', NULL)");
-  const auto ran = run_on(app, {});
+  const auto ran = measured_run(app, {});
   INFO(ran.err.substr(0, 2000));
   CHECK(ran.status == 0);
   CHECK(fs::exists(app.uploads() / "claimed"));

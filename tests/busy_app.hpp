@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "app_fixture.hpp"
 #include "child_process.hpp"
+#include "tool_run.hpp"
 
 namespace calib::test {
 

@@ -2,9 +2,9 @@
 // slices decides nothing.
 #include <fmt/format.h>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 

@@ -10,8 +10,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
 constexpr std::int64_t hour = 3600;
 constexpr std::int64_t year = 8766 * hour;
 

@@ -10,8 +10,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
 constexpr int uploaders = 3;
 constexpr double long_ago = 48;
 

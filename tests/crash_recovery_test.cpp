@@ -13,8 +13,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
 void write(const fs::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }

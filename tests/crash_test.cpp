@@ -9,8 +9,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
 /// What a crash has left in `app` is looked at in a copy: looking rolls a hot journal back, which
 /// the next pass has to do itself.
 std::vector<std::string> faults_after_crash(const Backlog& backlog, const App& app) {

@@ -12,8 +12,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
 /// A backlog that keeps a pass busy for a while.
 class Crowded : public Backlog {
  public:

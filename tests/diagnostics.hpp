@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "app_fixture.hpp"
+#include "tool_run.hpp"
 
 namespace calib::test {
 

@@ -4,8 +4,8 @@
 #include <set>
 #include <sstream>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 

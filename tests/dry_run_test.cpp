@@ -5,17 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 using Words = std::vector<std::string>;
 
 namespace {
-
-const std::vector<std::string> none;
 
 /// Something of everything that goes, and of what stays.
 class FullApp : public App {

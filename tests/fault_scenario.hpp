@@ -12,8 +12,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "app_fixture.hpp"
 #include "disk_state.hpp"
+#include "tool_run.hpp"
 
 namespace calib::test {
 
@@ -48,12 +48,12 @@ class FaultScenario {
   /// What the passes delete: expired sessions and orphans; orphans; one of the expired sessions.
   enum class Rule { expired, orphans_only, named };
   /// `all`: they also vacuum, write metrics, and print JSON.
-  enum class Extras { none, all };
+  enum class Extras { no, all };
   struct Setup {
     Journal journal = Journal::rollback;
     Size size = Size::small;
     Rule rule = Rule::expired;
-    Extras extras = Extras::none;
+    Extras extras = Extras::no;
     int jobs = 1;
   };
   explicit FaultScenario(const Setup& setup);

@@ -10,12 +10,6 @@
 
 using namespace calib::test;
 
-namespace {
-
-const std::vector<std::string> none;
-
-}  // namespace
-
 TEST_CASE("a directory that cannot be moved aside keeps its session whole, the others go",
           "[tool][faults]") {
   const Backlog backlog(GENERATE(from_range(journals())));

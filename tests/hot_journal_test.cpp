@@ -5,16 +5,14 @@
 
 #include <fstream>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 
 namespace {
-
-const std::vector<std::string> none;
 
 /// Kills a writer that has already put a part of its transaction into the database file: one that
 /// deletes all sessions and a good deal of their rows.

@@ -1,8 +1,8 @@
 // What the app itself needs stays, wherever the uploads folder is said to be.
 #include <sys/stat.h>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 using Catch::Matchers::ContainsSubstring;

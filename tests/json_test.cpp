@@ -6,10 +6,10 @@
 
 #include <fstream>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 using Json = nlohmann::json;
@@ -18,7 +18,6 @@ using Words = std::vector<std::string>;
 namespace {
 
 const std::string all_done = "Cleanup completed successfully";
-const std::vector<std::string> none;
 
 bool is_count(const Json& value) { return value.is_number_unsigned(); }
 

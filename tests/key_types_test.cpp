@@ -2,8 +2,8 @@
 // a server the types of both have to be comparable, and its own = says what is equal.)
 #include <fmt/format.h>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 

@@ -14,14 +14,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
-RunOptions at(const std::string& point) {
-  RunOptions options;
-  options.interpose = point;
-  return options;
-}
-
 constexpr auto reads = "BEGIN; SELECT count(*) FROM sessions";
 
 }  // namespace

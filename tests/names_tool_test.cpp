@@ -5,9 +5,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 

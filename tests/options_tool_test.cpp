@@ -3,18 +3,16 @@
 
 #include <fstream>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 using Words = std::vector<std::string>;
 using Variables = std::map<std::string, std::string>;
 
 namespace {
-
-const std::vector<std::string> none;
 
 fs::path write(const fs::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <fstream>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 using Catch::Matchers::ContainsSubstring;

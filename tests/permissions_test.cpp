@@ -6,9 +6,9 @@
 
 #include <fstream>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 
@@ -40,7 +40,7 @@ bool can_give_away() {
 
 /// What nothing may change. SQLite makes and removes files beside a WAL database even when it only
 /// reads, so the time of that folder says nothing.
-std::string state_of(const App& app) {
+std::string seen_by_root(const App& app) {
   std::string state;
   const auto folder = app.database().parent_path().string() + ": ";
   for (const auto& line : lines_of(app.fingerprint())) {
@@ -51,13 +51,13 @@ std::string state_of(const App& app) {
 
 /// Status 3, one line with these parts, nothing changed.
 void check_refused(const App& app, const std::vector<std::string>& parts) {
-  const auto before = state_of(app);
+  const auto before = seen_by_root(app);
   const auto ran = run_on(app, {}, as_nobody());
   INFO(ran.err);
   CHECK(ran.status == 3);
   CHECK(ran.out.empty());
   CHECK(is_one_error(ran, parts));
-  CHECK(state_of(app) == before);
+  CHECK(seen_by_root(app) == before);
 }
 
 }  // namespace

@@ -2,10 +2,10 @@
 // says what is missing, and nothing else in its place.
 #include <fstream>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 

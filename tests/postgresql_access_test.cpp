@@ -22,8 +22,6 @@ using Variables = std::map<std::string, std::string>;
 
 namespace {
 
-const std::vector<std::string> none;
-
 const std::string password = "s3cret/of:the@app";
 const std::string password_in_url = "s3cret%2Fof%3Athe%40app";
 

@@ -16,15 +16,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
-RunOptions at(const std::string& point) {
-  RunOptions options;
-  options.interpose = point;
-  options.seconds = 120;
-  return options;
-}
-
 /// Somebody else has the row of a session that is due.
 constexpr auto second_look_at_rows = "send/SKIP:2:stop";
 

@@ -10,12 +10,6 @@
 
 using namespace calib::test;
 
-namespace {
-
-const std::vector<std::string> none;
-
-}  // namespace
-
 TEST_CASE("keys of a fixed length, or of a domain, are compared in full", "[schema]") {
   const Backlog app;
   // A foreign key that is made anew looks at all rows, and these dangle.

@@ -21,8 +21,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
 enum class Back { at_once, later };
 
 /// Of so many messages one is the server's last, but in the long run.

@@ -16,15 +16,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
-RunOptions at(const std::string& point) {
-  RunOptions options;
-  options.interpose = point;
-  options.seconds = 120;
-  return options;
-}
-
 void check_next_pass_settles(const Backlog& app, const std::string& settled) {
   const auto next = run_pass(app);
   CHECK(next.status == 0);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "app_fixture.hpp"
+#include "tool_run.hpp"
 
 namespace calib::test {
 

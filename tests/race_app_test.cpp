@@ -10,14 +10,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
-RunOptions at(const std::string& point) {
-  RunOptions options;
-  options.interpose = point;
-  return options;
-}
-
 /// The plan is made, the database is free, and no session has been touched yet.
 constexpr auto between_plan_and_transaction = "unlinkat/image_:1:stop";
 /// All directories are aside, and nothing is committed.

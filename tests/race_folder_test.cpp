@@ -10,14 +10,6 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> none;
-
-RunOptions at(const std::string& point) {
-  RunOptions options;
-  options.interpose = point;
-  return options;
-}
-
 /// What the app's own clean-up does hourly, and at each start: every directory that it does not
 /// know goes, hidden ones included.
 void run_cleanup_of_the_app(const Backlog& app, const std::set<std::string>& known) {

@@ -5,16 +5,14 @@
 #include <cctype>
 #include <chrono>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 
 namespace {
-
-const std::vector<std::string> none;
 
 const std::string all_done = "Cleanup completed successfully";
 

@@ -14,8 +14,6 @@ using Words = std::vector<std::string>;
 
 namespace {
 
-const std::vector<std::string> none;
-
 /// The points of a pass over a Backlog, in order.
 constexpr auto before_it_looks = "flock:1:stop";
 constexpr auto in_the_orphan = "unlinkat/image_:1:stop";
@@ -24,12 +22,6 @@ constexpr auto before_the_second_move = "renameat2:2:stop";
 const std::string in_the_commit = at_commit("stop");
 constexpr auto after_the_commit = "unlinkat/image_:3:stop";
 constexpr auto in_the_purge = "unlinkat/image_:4:stop";
-
-RunOptions at(const std::string& point) {
-  RunOptions options;
-  options.interpose = point;
-  return options;
-}
 
 std::string name_of(int signal) {
   return signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGHUP";

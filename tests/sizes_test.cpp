@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <fstream>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 using Json = nlohmann::json;

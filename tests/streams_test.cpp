@@ -15,9 +15,9 @@
 #include <iterator>
 #include <optional>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "scale.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 using Catch::Matchers::ContainsSubstring;

@@ -6,11 +6,11 @@
 #include <fstream>
 #include <memory>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
 #include "scale.hpp"
 #include "swap.hpp"
+#include "tool_run.hpp"
 #include "watch.hpp"
 
 using namespace calib::test;

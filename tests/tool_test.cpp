@@ -1,6 +1,6 @@
 // The executable on a real app folder: what everybody uses first.
-#include "app_fixture.hpp"
 #include "catch.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 

@@ -6,10 +6,10 @@
 
 #include <fstream>
 
-#include "app_fixture.hpp"
 #include "app_schemas.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 

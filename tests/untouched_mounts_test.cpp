@@ -6,9 +6,9 @@
 #include <fstream>
 #include <thread>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 

@@ -5,17 +5,15 @@
 
 #include <thread>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
-
-const std::vector<std::string> none;
 
 /// An app whose expired session fills most of the database.
 struct LargeApp : App {

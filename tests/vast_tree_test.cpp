@@ -12,9 +12,9 @@
 #include <string>
 #include <system_error>
 
-#include "app_fixture.hpp"
 #include "catch.hpp"
 #include "scale.hpp"
+#include "tool_run.hpp"
 
 using namespace calib::test;
 
