@@ -67,10 +67,14 @@ std::string stereo_condition(const std::string& key, const std::string& owner) {
       key, owner);
 }
 
+std::string equal_condition(const ForeignKey& key, const std::string& owner) {
+  return fmt::format("c.{} = {}", quoted_name(key.from.front()), owner);
+}
+
 std::string owned_condition(const ForeignKey& key, const std::string& owner) {
-  const auto column = "c." + quoted_name(key.from.front());
-  auto same = fmt::format("{} = {}", column, owner);
+  const auto same = equal_condition(key, owner);
   if (!key.is_session_id) return same;
+  const auto column = "c." + quoted_name(key.from.front());
   return fmt::format("({} OR ({}))", same, stereo_condition(column, owner));
 }
 

@@ -87,7 +87,10 @@ class Closure {
 /// SQL expression) is a or b.
 std::string stereo_condition(const std::string& key, const std::string& owner);
 
-/// SQL that is true where a row of the table aliased `c` names `owner` in its column of `key`.
+/// SQL that is true where a row of the table aliased `c` has just `owner` in its column of `key`.
+std::string equal_condition(const ForeignKey& key, const std::string& owner);
+
+/// SQL that is true where it names `owner` there, in whatever way.
 std::string owned_condition(const ForeignKey& key, const std::string& owner);
 
 /// The temporary table of the owners that are chosen: key, owner, is_session.

@@ -23,6 +23,10 @@ struct Run {
   std::int64_t first = 0;
   std::int64_t last = 0;
   OwnerIndex owner = 0;
+  /// Whether there may be more rows in it than these.
+  [[nodiscard]] bool exceeds(std::uint64_t rows) const {
+    return static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first) >= rows;
+  }
 };
 
 /// One table whose rows hang directly on sessions.

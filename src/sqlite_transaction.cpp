@@ -170,13 +170,22 @@ void Transaction::delete_records(RecordCounts& counts) {
       if (!direct.plain) continue;
       const auto& table = knowledge_.schema.tables[direct.table];
       for (std::size_t position = 0; position < direct.keys.size(); ++position) {
-        RunStatement remove(
-            connection_, knowledge_,
-            fmt::format("DELETE FROM {} AS c WHERE c.{} BETWEEN ?1 AND ?2 AND {}",
-                        main_table(table), quoted_name(table.identity.front()),
-                        owned_condition(knowledge_.schema.keys[direct.keys[position]], "?3")));
+        const auto& key = knowledge_.schema.keys[direct.keys[position]];
+        const auto statement = [&](const std::string& condition) {
+          return RunStatement(
+              connection_, knowledge_,
+              fmt::format("DELETE FROM {} AS c WHERE c.{} BETWEEN ?1 AND ?2 AND {}",
+                          main_table(table), quoted_name(table.identity.front()), condition));
+        };
+        // Where a condition asks another table, SQLite first collects the rows that meet it, which
+        // takes half as long again.
+        auto remove_own = statement(equal_condition(key, "?3"));
+        auto remove_all = statement(owned_condition(key, "?3"));
         added_rows_.for_each_run(i, position, chosen_, [&](const Run& run) {
-          counts.at(run.owner, knowledge_.column_of(direct.table)) += remove.execute(run);
+          auto& count = counts.at(run.owner, knowledge_.column_of(direct.table));
+          const auto own = remove_own.execute(run);
+          count += own;
+          if (key.is_session_id && run.exceeds(own)) count += remove_all.execute(run);
         });
       }
     }
