@@ -13,6 +13,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,11 @@ def join(number, sources, folder, command):
     return {**command, "file": str(joined), "command": compile_it}
 
 
+def without_precompiled(command):
+    """GCC's precompiled header says nothing to clang."""
+    return {**command, "command": re.sub(r" -include \S*cmake_pch\.hxx", "", command["command"])}
+
+
 def complaints(folder, source):
     done = subprocess.run(["clang-tidy", "-p", folder, "--quiet", source], check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -51,7 +57,7 @@ def complaints(folder, source):
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
-    commands = {pathlib.Path(entry["file"]): entry
+    commands = {pathlib.Path(entry["file"]): without_precompiled(entry)
                 for entry in json.loads((build / "compile_commands.json").read_text())}
     sources = sorted(path for path in commands if path.parent == SOURCES)
     if not sources:
@@ -63,7 +69,8 @@ def main():
     shutil.copy(SOURCES.parent / ".clang-tidy", folder)
     parts = groups(sources)
     joined = [join(number, sources, folder, command) for number, sources in enumerate(parts)]
-    (folder / "compile_commands.json").write_text(json.dumps(joined))
+    (folder / "compile_commands.json").write_text(
+        json.dumps(joined + [commands[source] for source in sources]))
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         heard = pool.map(lambda entry: complaints(folder, entry["file"]), joined)
@@ -73,7 +80,7 @@ def main():
                 print(f"to be looked at one by one, {sources[0].name} to {sources[-1].name}: "
                       f"{said.splitlines()[0]}", file=sys.stderr)
                 again += sources
-        said = "".join(pool.map(lambda source: complaints(build, source), again))
+        said = "".join(pool.map(lambda source: complaints(folder, source), again))
     print(said, end="")
     return 1 if said else 0
 
