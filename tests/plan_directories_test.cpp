@@ -15,8 +15,6 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-std::string staged(const std::string& name) { return std::string(staged_prefix).append(name); }
-
 /// Two sessions whose directories stand: the folder is this database's.
 Situation proven() {
   Situation situation;

@@ -19,6 +19,11 @@ inline constexpr const char* cutoff_text = "2025-10-13 12:00:00.000000";
 inline constexpr const char* one_uuid = "0d1f6d0e-1111-4000-8000-00000000000a";
 inline constexpr const char* another_uuid = "0d1f6d0e-2222-4000-8000-00000000000b";
 
+/// What an interrupted pass leaves of `name`.
+inline std::string staged(const std::string& name) {
+  return std::string(staged_prefix).append(name);
+}
+
 struct PlannedSession {
   std::string id;
   std::optional<std::string> created_at = expired;

@@ -9,12 +9,6 @@ using namespace calib;
 using namespace calib::test;
 using Catch::Matchers::ContainsSubstring;
 
-namespace {
-
-std::string staged(const std::string& name) { return std::string(staged_prefix).append(name); }
-
-}  // namespace
-
 TEST_CASE("orphans in a folder where no session's directory stands are listed and left",
           "[plan][proof]") {
   Situation situation;

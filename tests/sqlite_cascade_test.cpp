@@ -4,21 +4,10 @@
 #include "cascade_check.hpp"
 #include "catch.hpp"
 #include "store_fixture.hpp"
+#include "store_shapes.hpp"
 
 using namespace calib;
 using namespace calib::test;
-
-namespace {
-
-/// Sessions a and b, which will go, and keep.
-SessionDb three_sessions(const std::string& tables, const std::string& before = {}) {
-  return SessionDb(fmt::format(
-      "{0} {1} INSERT INTO sessions VALUES ('a', 'uploads/a', '{2}'), ('b', 'uploads/b', '{2}'), "
-      "('keep', 'uploads/keep', '{2}'); {3}",
-      before, only_sessions, old_date, tables));
-}
-
-}  // namespace
 
 TEST_CASE("rows go however many levels of CASCADE lie between them and the session",
           "[store][cascade]") {

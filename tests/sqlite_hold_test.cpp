@@ -4,18 +4,12 @@
 #include "cascade_check.hpp"
 #include "catch.hpp"
 #include "store_fixture.hpp"
+#include "store_shapes.hpp"
 
 using namespace calib;
 using namespace calib::test;
 
 namespace {
-
-SessionDb three_sessions(const std::string& tables) {
-  return SessionDb(fmt::format(
-      "{0} INSERT INTO sessions VALUES ('a', 'uploads/a', '{1}'), ('b', 'uploads/b', '{1}'), "
-      "('keep', 'uploads/keep', '{1}'); {2}",
-      only_sessions, old_date, tables));
-}
 
 /// Sessions that may refer to another one.
 SessionDb related_sessions(const std::string& on_delete, const std::string& pairs) {
@@ -26,11 +20,6 @@ SessionDb related_sessions(const std::string& on_delete, const std::string& pair
       "INSERT INTO sessions (id, of) VALUES {};"
       "INSERT INTO x SELECT id FROM sessions;",
       on_delete, pairs));
-}
-
-std::string ids(const SessionDb& database) {
-  return database.text(
-      "SELECT coalesce(group_concat(id), '') FROM (SELECT id FROM sessions ORDER BY id)");
 }
 
 }  // namespace

@@ -8,20 +8,10 @@
 #include "cascade_check.hpp"
 #include "catch.hpp"
 #include "store_fixture.hpp"
+#include "store_shapes.hpp"
 
 using namespace calib;
 using namespace calib::test;
-
-namespace {
-
-SessionDb three_sessions(const std::string& tables) {
-  return SessionDb(fmt::format(
-      "{} {} INSERT INTO sessions VALUES ('a', 'uploads/a', '{}'), ('b', 'uploads/b', '{}'), "
-      "('keep', 'uploads/keep', '{}');",
-      only_sessions, tables, old_date, old_date, old_date));
-}
-
-}  // namespace
 
 TEST_CASE("in each schema that stands on disks, every table's rows of a session go and are counted",
           "[store][schema]") {

@@ -30,7 +30,7 @@ std::size_t files_beside(const fs::path& path) {
   return count;
 }
 
-constexpr const char* images =
+constexpr const char* images_table =
     "CREATE TABLE images (n INTEGER PRIMARY KEY, session_id VARCHAR REFERENCES sessions);";
 constexpr const char* deep =
     "CREATE TABLE corners (n INTEGER PRIMARY KEY, image INTEGER REFERENCES images ON DELETE "
@@ -38,7 +38,7 @@ constexpr const char* deep =
 
 /// Sessions 0 to 99 with i images each, and more where `deeper` is.
 SessionDb many(bool deeper) {
-  SessionDb database(fmt::format("{}{}{}", only_sessions, images, deeper ? deep : ""));
+  SessionDb database(fmt::format("{}{}{}", only_sessions, images_table, deeper ? deep : ""));
   std::vector<std::string> ids;
   for (unsigned i = 0; i < 100; ++i) ids.push_back(uuid(i));
   database.add(ids);

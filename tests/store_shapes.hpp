@@ -31,6 +31,15 @@ inline SessionDb with_rows(Shape shape) {
   return database;
 }
 
+/// Sessions a and b, which will go, and keep; what `before` and `tables` (SQL) make before and
+/// after them.
+inline SessionDb three_sessions(const std::string& tables, const std::string& before = {}) {
+  return SessionDb(fmt::format(
+      "{0} {1} INSERT INTO sessions VALUES ('a', 'uploads/a', '{2}'), ('b', 'uploads/b', '{2}'), "
+      "('keep', 'uploads/keep', '{2}'); {3}",
+      before, only_sessions, old_date, tables));
+}
+
 inline Shape any_shape() { return GENERATE(Shape::plain, Shape::deep, Shape::without_rowid); }
 
 inline std::string images(const SessionDb& database) {
