@@ -6,19 +6,29 @@
 
 namespace calib {
 
-std::vector<std::uint64_t> Claims::of(const SessionRow& row) {
-  std::vector<std::uint64_t> hashes{folded_hash(row.id)};
-  if (!row.id_as_text.empty()) hashes.push_back(folded_hash(row.id_as_text));
+namespace {
+
+template <typename Visitor>
+void visit_claims(const SessionRow& row, const Visitor& visit) {
+  visit(folded_hash(row.id));
+  if (!row.id_as_text.empty()) visit(folded_hash(row.id_as_text));
   // Whatever its type: a value that names no directory may still claim one. A NUL ends a name in
   // the eyes of the file system, so what stands on either side of it claims, too.
-  constexpr std::string_view ends("/\0", 2);
-  for (auto rest : {row.claimed, row.claimed_as_text}) {
-    while (!rest.empty()) {
-      const auto end = std::min(rest.find_first_of(ends), rest.size());
-      if (end > 0) hashes.push_back(folded_hash(rest.substr(0, end)));
-      rest.remove_prefix(std::min(end + 1, rest.size()));
+  const auto is_end = [](char c) { return c == '/' || c == '\0'; };
+  for (const auto claimed : {row.claimed, row.claimed_as_text}) {
+    for (auto begin = claimed.begin(); begin != claimed.end();) {
+      const auto end = std::find_if(begin, claimed.end(), is_end);
+      if (end != begin) visit(folded_hash({begin, end}));
+      begin = end == claimed.end() ? end : end + 1;
     }
   }
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> Claims::of(const SessionRow& row) {
+  std::vector<std::uint64_t> hashes;
+  visit_claims(row, [&](std::uint64_t hash) { hashes.push_back(hash); });
   std::sort(hashes.begin(), hashes.end());
   hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
   return hashes;
@@ -41,7 +51,7 @@ void Claims::add(std::uint64_t hash) {
 }
 
 void Claims::add(const SessionRow& row) {
-  for (const auto hash : of(row)) add(hash);
+  visit_claims(row, [this](std::uint64_t hash) { add(hash); });
 }
 
 bool Claims::contain(std::string_view name) const { return contain(folded_hash(name)); }

@@ -23,6 +23,7 @@ bool same(const std::vector<std::string>& a, const std::vector<std::string_view>
 
 std::vector<std::string_view> path_components(std::string_view path) {
   std::vector<std::string_view> components;
+  components.reserve(4);
   while (!path.empty()) {
     const auto end = std::min(path.find('/'), path.size());
     const auto component = path.substr(0, end);

@@ -48,10 +48,10 @@ class SessionKeys {
   std::vector<Doomed> doomed_;  ///< by hash, then by id
 };
 
-/// 64-bit FNV-1a of `bytes`, ASCII capitals taken as small.
+/// 64 bits that tell `bytes` apart, ASCII capitals taken as small. For this process alone.
 std::uint64_t folded_hash(std::string_view bytes);
 
-/// 64-bit FNV-1a of `bytes` as they are.
+/// The same of `bytes` as they are.
 std::uint64_t exact_hash(std::string_view bytes);
 
 }  // namespace calib

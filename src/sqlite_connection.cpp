@@ -62,7 +62,9 @@ std::string checked(const std::filesystem::path& path) {
 }
 
 SQLite::Database open_file(const std::string& path, Access access) {
-  const int flags = access == Access::read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE;
+  // One thread uses a connection, and each look at a column would take a mutex.
+  const int flags = SQLite::OPEN_NOMUTEX |
+                    (access == Access::read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE);
   try {
     return {path, flags};
   } catch (const SQLite::Exception& error) {

@@ -26,35 +26,36 @@ std::string session_columns(const Schema& schema) {
 }
 
 SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema) {
+  struct Raw {
+    std::string_view bytes;
+    bool is_text;
+  };
   std::uint64_t fingerprint = 0;
   const auto raw = [&](int column) {
     const auto value = row.getColumn(column);
-    const auto type = static_cast<std::uint64_t>(value.getType());
+    // The type first: reading a number as bytes turns it into text.
+    const int type = value.getType();
     // As text where it is text: a database in UTF-16 would hand out other bytes as a blob.
-    const auto* bytes =
-        value.isText() ? value.getText() : static_cast<const char*>(value.getBlob());
+    const bool is_text = type == SQLite::TEXT;
+    const auto* bytes = is_text ? value.getText() : static_cast<const char*>(value.getBlob());
     const auto size = static_cast<std::size_t>(value.getBytes());
     const std::string_view view(bytes == nullptr ? "" : bytes, bytes == nullptr ? 0 : size);
-    fingerprint = fingerprint * 31 + exact_hash(view) + type + size;
-    return view;
+    fingerprint = fingerprint * 31 + exact_hash(view) + static_cast<std::uint64_t>(type) + size;
+    return Raw{view, is_text};
   };
-  const auto is_text = [&](int column) { return row.getColumn(column).isText(); };
   const auto whole = [](std::string_view value) {
     return value.find('\0') == std::string_view::npos;
   };
   SessionRow result;
   result.has_images_dir = schema.has_images_dir;
-  // The types first: reading a number as bytes turns it into text.
-  result.id_is_text = is_text(first);
-  const bool created_is_text = is_text(first + 1);
-  const bool directory_is_text = schema.has_images_dir && is_text(first + 2);
-  result.id = raw(first);
-  result.id_is_text = result.id_is_text && !result.id.empty() && whole(result.id);
-  if (const auto created = raw(first + 1); created_is_text) result.created_at = created;
+  const auto id = raw(first);
+  result.id = id.bytes;
+  result.id_is_text = id.is_text && !id.bytes.empty() && whole(id.bytes);
+  if (const auto created = raw(first + 1); created.is_text) result.created_at = created.bytes;
   if (schema.has_images_dir) {
     const auto directory = raw(first + 2);
-    result.claimed = directory;
-    if (directory_is_text && whole(directory)) result.images_dir = directory;
+    result.claimed = directory.bytes;
+    if (directory.is_text && whole(directory.bytes)) result.images_dir = directory.bytes;
   }
   if (schema.is_utf16) {
     const int next = first + (schema.has_images_dir ? 3 : 2);

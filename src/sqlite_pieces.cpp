@@ -53,7 +53,8 @@ void bind_value(SQLite::Statement& statement, int index, const Value& value) {
 
 std::string_view text_of(SQLite::Statement& row, int index) {
   const auto column = row.getColumn(index);
-  if (column.isNull() || column.isBlob()) return {};
+  const int type = column.getType();
+  if (type == SQLITE_NULL || type == SQLITE_BLOB) return {};
   const char* text = column.getText();
   return {text, static_cast<std::size_t>(column.getBytes())};
 }

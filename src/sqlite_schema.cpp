@@ -27,10 +27,8 @@ std::vector<std::string> primary_key(const Table& table) {
   return names;
 }
 
-void read_columns(SQLite::Database& database, Table& table) {
-  SQLite::Statement columns(database,
-                            "SELECT name, \"notnull\", pk, dflt_value, type, hidden FROM "
-                            "pragma_table_xinfo(?1, 'main') ORDER BY cid");
+void read_columns(SQLite::Statement& columns, Table& table) {
+  columns.reset();
   columns.bind(1, table.name);
   while (columns.executeStep()) {
     Column column;
@@ -69,10 +67,13 @@ Tables read_tables(SQLite::Database& database) {
   SQLite::Statement list(database,
                          "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND "
                          "type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
+  SQLite::Statement columns(database,
+                            "SELECT name, \"notnull\", pk, dflt_value, type, hidden FROM "
+                            "pragma_table_xinfo(?1, 'main') ORDER BY cid");
   while (list.executeStep()) {
     Table table;
     table.name = list.getColumn(0).getString();
-    read_columns(database, table);
+    read_columns(columns, table);
     choose_identity(table, list.getColumn(1).getInt() != 0);
     tables.emplace(ascii_lowered(table.name), std::move(table));
   }
@@ -91,10 +92,11 @@ std::vector<std::string> parent_columns(const DeclaredKey& key, const Table& par
 
 std::vector<DeclaredKey> read_keys(SQLite::Database& database, const Tables& tables) {
   std::vector<DeclaredKey> keys;
+  SQLite::Statement list(database,
+                         "SELECT id, \"table\", \"from\", \"to\", on_delete FROM "
+                         "pragma_foreign_key_list(?1, 'main') ORDER BY id, seq");
   for (const auto& [lowered, table] : tables) {
-    SQLite::Statement list(database,
-                           "SELECT id, \"table\", \"from\", \"to\", on_delete FROM "
-                           "pragma_foreign_key_list(?1, 'main') ORDER BY id, seq");
+    list.reset();
     list.bind(1, table.name);
     std::optional<int> last;
     while (list.executeStep()) {
@@ -139,13 +141,14 @@ Schema read_schema(SQLite::Database& database) {
   for (const auto& lowered : cascade.tables) schema.tables.push_back(tables.at(lowered));
   schema.keys = std::move(cascade.keys);
 
+  SQLite::Statement triggers(database,
+                             "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND "
+                             "tbl_name = ?1 COLLATE NOCASE");
   for (const auto& table : schema.tables) {
     if (table.identity.empty()) {
       not_this_apps(fmt::format("the rows of its table {} cannot be told apart", table.name));
     }
-    SQLite::Statement triggers(database,
-                               "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND "
-                               "tbl_name = ?1 COLLATE NOCASE");
+    triggers.reset();
     triggers.bind(1, table.name);
     while (triggers.executeStep()) schema.triggers.push_back(triggers.getColumn(0).getString());
   }
