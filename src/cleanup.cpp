@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "agenda.hpp"
@@ -32,8 +34,7 @@ class Pass {
         stop_(stop),
         progress_(progress),
         began_(Clock::now()),
-        jobs_(jobs_that_fit(options.jobs)),
-        removers_(jobs_, stop) {
+        jobs_(jobs_that_fit(options.jobs)) {
     report_.dry_run = options.dry_run;
     report_.mode = options.mode;
     report_.hours = options.hours;
@@ -91,6 +92,8 @@ class Pass {
       throw StoreError(StoreError::Kind::unusable, *options_.database_error);
     }
     uploads_ = std::make_unique<UploadDir>(open_uploads(options_.uploads));
+    removers_.emplace(jobs_, stop_,
+                      first_removers(uploads_->file_system(), std::thread::hardware_concurrency()));
     if (!is_dry()) lock();
     store_ = open_store(options_.database, is_dry() ? Access::read_only : Access::read_write,
                         options_.lock_wait, stop_);
@@ -139,7 +142,7 @@ class Pass {
     check_stop();
     report_.texts = agenda_.plan.texts;
     Slices({*store_, *uploads_, agenda_.plan.sessions, agenda_.survey, claims, links_, stop_,
-            progress_, removers_, options_.lock_wait, report_, changed_, restored_})
+            progress_, *removers_, options_.lock_wait, report_, changed_, restored_})
         .run(std::move(agenda_.units));
     if (options_.vacuum == Vacuum::yes && !agenda_.over_limit) vacuum();
     finish();
@@ -190,7 +193,7 @@ class Pass {
   void remove(const std::vector<std::string>& entries,
               const std::function<void(std::size_t, const Usage&)>& gone) {
     if (!entries.empty()) changed_ = true;
-    remove_entries(entries, {*uploads_, links_, stop_, progress_, removers_, ErrorKind::orphan},
+    remove_entries(entries, {*uploads_, links_, stop_, progress_, *removers_, ErrorKind::orphan},
                    report_, gone);
   }
 
@@ -225,7 +228,7 @@ class Pass {
   Progress& progress_;
   Clock::time_point began_;
   unsigned jobs_;  ///< 0: as many as the rate says
-  Workers removers_;
+  std::optional<Workers> removers_;
   Report report_;
   bool changed_ = false;
   bool restored_ = false;  ///< directories that were aside

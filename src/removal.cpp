@@ -1,6 +1,7 @@
 #include "removal.hpp"
 
 #include <fmt/format.h>
+#include <linux/magic.h>
 
 #include <mutex>
 #include <optional>
@@ -119,6 +120,10 @@ void sync_restored(const UploadDir& uploads, Report& report) {
                                        "a power loss: {}; the next pass looks again",
                                        error.message()),
                            ErrorKind::directory});
+}
+
+unsigned first_removers(std::uint64_t file_system, unsigned processors) {
+  return file_system != BTRFS_SUPER_MAGIC && processors > 1 ? 2 : 1;
 }
 
 void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,

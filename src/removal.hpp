@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -36,6 +37,10 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
 /// Sees to it that what was given back is not aside again after a power loss: whoever reads that a
 /// session is whole shall find it so. An error is in `report`.
 void sync_restored(const UploadDir& uploads, Report& report);
+
+/// How many threads begin to remove, before a rate is known: one for each of two processors, but
+/// one alone on Btrfs, where two are slower than one. `file_system` as UploadDir::file_system().
+unsigned first_removers(std::uint64_t file_system, unsigned processors);
 
 struct Removal {
   const UploadDir& uploads;

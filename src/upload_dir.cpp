@@ -1,6 +1,7 @@
 #include "upload_dir.hpp"
 
 #include <dirent.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -207,6 +208,11 @@ std::vector<PathError> UploadDir::restore(const std::string& name) const {
   if (error) return {{path, error}};
 
   return merge(fd_.get(), staged, staged_path, from.get(), to.get());
+}
+
+std::uint64_t UploadDir::file_system() const {
+  struct statfs status {};
+  return ::fstatfs(fd_.get(), &status) == 0 ? static_cast<std::uint64_t>(status.f_type) : 0;
 }
 
 std::error_code UploadDir::sync() const { return sync_directory(fd_.get()); }

@@ -96,6 +96,9 @@ class UploadDir {
   /// reported with EEXIST. Empty when all is back.
   [[nodiscard]] std::vector<PathError> restore(const std::string& name) const;
 
+  /// What kind of file system it is on, as in linux/magic.h; 0 where that is not told.
+  [[nodiscard]] std::uint64_t file_system() const;
+
   /// Makes sure that what was renamed directly in the folder is so after a power loss, too.
   [[nodiscard]] std::error_code sync() const;
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <limits>
@@ -9,6 +10,7 @@
 
 #include "catch.hpp"
 #include "dir_fixture.hpp"
+#include "temp_dir.hpp"
 
 using namespace calib;
 using namespace calib::test;
@@ -40,6 +42,13 @@ std::map<std::string, EntryKind> kinds(const UploadDir& folder) {
 }
 
 }  // namespace
+
+TEST_CASE("the folder tells what file system it is on", "[upload_dir]") {
+  const TempDir temp;
+  struct statfs status {};
+  REQUIRE(::statfs(temp.path().c_str(), &status) == 0);
+  CHECK(UploadDir(temp.path()).file_system() == static_cast<std::uint64_t>(status.f_type));
+}
 
 TEST_CASE("upload_dir: opening the folder") {
   const Sandbox box;

@@ -1,6 +1,8 @@
 // A fixed list of work for a few threads: each piece once, and the end is the end.
 #include "workers.hpp"
 
+#include <linux/magic.h>
+
 #include <array>
 #include <atomic>
 #include <csignal>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "removal.hpp"
 
 using namespace calib;
 
@@ -55,6 +58,14 @@ TEST_CASE("as many pieces as are asked for are under way before a rate is known"
     return ++done;
   });
   CHECK(done == first);
+}
+
+TEST_CASE("a purge begins with two threads, but with one on Btrfs", "[workers]") {
+  CHECK(first_removers(EXT4_SUPER_MAGIC, 2) == 2);
+  CHECK(first_removers(TMPFS_MAGIC, 64) == 2);
+  CHECK(first_removers(0, 2) == 2);
+  CHECK(first_removers(EXT4_SUPER_MAGIC, 1) == 1);
+  CHECK(first_removers(BTRFS_SUPER_MAGIC, 64) == 1);
 }
 
 TEST_CASE("the first exception ends the rest and reaches the caller", "[workers]") {
