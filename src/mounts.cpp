@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -29,30 +30,58 @@ std::string unescaped(const std::string& field) {
   return text;
 }
 
-/// The mount point in a line of mountinfo.
-std::string mount_point(const std::string& line) {
+/// The first fields of a line of mountinfo.
+struct Mount {
+  std::string id;
+  std::string device;
+  std::string root;   ///< what is mounted, in its file system
+  std::string point;  ///< where
+};
+
+Mount mount_in(const std::string& line) {
   std::istringstream fields(line);
-  std::string field;
-  for (int number = 1; number <= 5; ++number) std::getline(fields, field, ' ');
-  return unescaped(field);
+  Mount mount;
+  std::string parent;
+  fields >> mount.id >> parent >> mount.device >> mount.root >> mount.point;
+  mount.root = unescaped(mount.root);
+  mount.point = unescaped(mount.point);
+  return mount;
+}
+
+std::string with_slash(std::string path) { return path.ends_with('/') ? path : path + '/'; }
+
+/// The first component of `path` below `folder`, which ends with a slash; empty where it is not.
+std::string entry_below(const std::string& folder, const std::string& path) {
+  if (!path.starts_with(folder)) return {};
+  return path.substr(folder.size(), path.find('/', folder.size()) - folder.size());
 }
 
 }  // namespace
 
-std::vector<std::string> entries_with_mounts(int directory) {
+std::vector<std::string> entries_with_mounts(int directory, std::uint64_t mount_id) {
   std::error_code error;
   const auto real =
       std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(directory), error);
   std::vector<std::string> names;
   if (error) return names;
-  const auto below = real.string().ends_with('/') ? real.string() : real.string() + '/';
-  std::ifstream mounts("/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) {
-    const auto point = mount_point(line);
-    if (!point.starts_with(below)) continue;
-    auto name = point.substr(below.size(), point.find('/', below.size()) - below.size());
-    if (!name.empty()) names.push_back(std::move(name));
+  const auto below = with_slash(real.string());
+  std::vector<Mount> mounts;
+  std::ifstream file("/proc/self/mountinfo");
+  for (std::string line; std::getline(file, line);) mounts.push_back(mount_in(line));
+  const auto own = std::find_if(mounts.begin(), mounts.end(), [&](const Mount& mount) {
+    return mount.id == std::to_string(mount_id);
+  });
+  std::string inside;  // the folder, in its file system
+  if (own != mounts.end() && below.starts_with(with_slash(own->point))) {
+    inside = with_slash(own->root) + below.substr(with_slash(own->point).size());
   }
+  for (const auto& mount : mounts) {
+    names.push_back(entry_below(below, mount.point));
+    if (!inside.empty() && mount.device == own->device) {
+      names.push_back(entry_below(inside, mount.root));
+    }
+  }
+  std::erase(names, "");
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;

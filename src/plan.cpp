@@ -78,7 +78,7 @@ std::optional<Failure> Planner::obstacle(const SessionRow& row,
     return left(in_folder(*name), "the database or the app itself is in it");
   }
   if (mounts_.contains(*name)) {
-    return left(in_folder(*name), "something is mounted there, unmount it");
+    return left(in_folder(*name), "something is mounted there, or from there; unmount it");
   }
   const auto* entry = entries_.find(*name);
   if (entry == nullptr || entry->kind == EntryKind::directory) return std::nullopt;
@@ -175,8 +175,9 @@ void Planner::choose_directories(Plan& plan) {
       continue;
     }
     if (mounts_.contains(entry)) {
-      plan.failures.push_back(
-          {in_folder(entry), "something is mounted there; unmount it", ErrorKind::orphan});
+      plan.failures.push_back({in_folder(entry),
+                               "something is mounted there, or from there; unmount it",
+                               ErrorKind::orphan});
     } else if (may_remove(name)) {
       (staged ? plan.leftovers : plan.orphans).push_back(name);
     } else {

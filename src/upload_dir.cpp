@@ -133,7 +133,7 @@ std::vector<Entry> UploadDir::list() const {
 }
 
 std::vector<std::string> UploadDir::names_with_mounts() const {
-  return entries_with_mounts(fd_.get());
+  return entries_with_mounts(fd_.get(), mount_);
 }
 
 std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& status) const {

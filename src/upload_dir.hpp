@@ -77,7 +77,8 @@ class UploadDir {
   /// std::system_error: an unreadable folder is never an empty one.
   [[nodiscard]] std::vector<Entry> list() const;
 
-  /// Names directly in the folder at or below which something is mounted, as /proc/self/mountinfo
+  /// Names directly in the folder at or below which something is mounted, or is mounted somewhere
+  /// else, as /proc/self/mountinfo
   /// tells; empty where that cannot be read (the walk has a check of its own).
   [[nodiscard]] std::vector<std::string> names_with_mounts() const;
 

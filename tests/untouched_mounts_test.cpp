@@ -113,6 +113,51 @@ TEST_CASE("an orphan or a leftover that is a mount point, or holds one, stays",
   CHECK_FALSE(app.entries().contains("plain"));
 }
 
+TEST_CASE("where a live session's directory is mounted from stays", "[tool][untouched]") {
+  MountApp app;
+  const auto id = app.add_session(2);
+  app.add_session(2);
+  app.add_directory("plain");
+  const auto store = app.add_directory("store");
+  fs::create_directory(store / "inner");
+  fs::rename(app.uploads() / id, store / "inner" / id);
+  fs::create_directory(app.uploads() / id);
+
+  const auto ran = run_with_mounts(app, {{store / "inner" / id, app.uploads() / id}});
+
+  if (!ran) return;
+  INFO(ran->err);
+  CHECK(ran->status == 1);
+  CHECK(is_one_error(*ran, {store.string(), "mounted there, or from there"}));
+  CHECK(fs::exists(store / "inner" / id / "image_002.png"));
+  CHECK(fs::exists(store / "image_001.png"));
+  CHECK_FALSE(app.entries().contains("plain"));
+}
+
+TEST_CASE("where the database is mounted from stays", "[tool][untouched][sqlite]") {
+  const bool whole_folder = GENERATE(true, false);
+  MountApp app;
+  app.add_session(2);
+  app.add_directory("plain");
+  const auto store = app.add_directory("store");
+  const auto real = store / "calibration.db";
+  fs::rename(app.database(), real);
+  auto mount = Mount{store, app.root() / "backend"};
+  if (!whole_folder) {
+    std::ofstream(app.database()).flush();
+    mount = {real, app.database()};
+  }
+
+  const auto ran = run_with_mounts(app, {mount});
+
+  if (!ran) return;
+  INFO(ran->err);
+  CHECK(ran->status == 1);
+  CHECK(is_one_error(*ran, {store.string(), "mounted there, or from there"}));
+  CHECK(fs::exists(real));
+  CHECK_FALSE(app.entries().contains("plain"));
+}
+
 TEST_CASE("the uploads folder itself may be a mount point", "[tool]") {
   MountApp app;
   const auto id = app.add_session(48);
