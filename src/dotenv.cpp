@@ -123,15 +123,14 @@ class Reader {
   }
 
   bool read_value(std::optional<std::string>& value) {
-    const std::size_t before_blanks = position_;
     skip_blanks();
     const char first = peek();
     if (first == '\'' || first == '"') return read_quoted(first, value);
     const std::size_t end = std::min(text_.find('\n', position_), text_.size());
     std::string_view raw = text_.substr(position_, end - position_);
-    const bool after_blank = position_ > before_blanks;
-    for (std::size_t i = 0; i < raw.size(); ++i) {
-      if (raw[i] != '#' || !(i == 0 ? after_blank : is_space(raw[i - 1]))) continue;
+    // The blanks after the equals sign are its own: right behind them a # begins no comment.
+    for (std::size_t i = 1; i < raw.size(); ++i) {
+      if (raw[i] != '#' || !is_space(raw[i - 1])) continue;
       raw = raw.substr(0, i);
       break;
     }
