@@ -72,7 +72,7 @@ std::string equal_condition(const ForeignKey& key, const std::string& owner) {
 }
 
 std::string owned_condition(const ForeignKey& key, const std::string& owner) {
-  const auto same = equal_condition(key, owner);
+  auto same = equal_condition(key, owner);
   if (!key.is_session_id) return same;
   const auto column = "c." + quoted_name(key.from.front());
   return fmt::format("({} OR ({}))", same, stereo_condition(column, owner));
