@@ -24,6 +24,11 @@ using Clock = std::chrono::steady_clock;
 // How often a dry run begins, where writers disturb it.
 constexpr int most_tries = 5;
 
+// How long orphans are removed between two looks at whether somebody claims them by now, and how
+// many before that is known.
+constexpr std::chrono::duration<double> orphans_between_looks{1.0};
+constexpr std::size_t first_orphans = 64;
+
 enum class Repeat { allowed, refused };
 
 class Pass {
@@ -57,6 +62,7 @@ class Pass {
       end_with(StoreError::Kind::unusable, "", error.what());
     }
     if (restored_) sync_restored(*uploads_, report_);
+    if (!is_dry() && !finished_ && uploads_) count_kept();
     if (stop_.requested()) end_with(StoreError::Kind::stopped, "", "");
     if (!is_dry()) {
       report_.freed_bytes += links_.freed_bytes();
@@ -138,7 +144,7 @@ class Pass {
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
     if (any) ask_again(claims);
     remove_leftovers();
-    remove_orphans();
+    remove_orphans(claims);
     check_stop();
     report_.texts = agenda_.plan.texts;
     Slices({*store_, *uploads_, agenda_.plan.sessions, agenda_.survey, claims, links_, stop_,
@@ -148,14 +154,20 @@ class Pass {
     finish();
   }
 
-  /// Before anything is gone: whether the database can be written, and whether anybody claims by
-  /// now what no session claimed.
-  void ask_again(NewClaims& claims) {
-    progress_.begin("waiting for the database", 0);
+  /// Takes the orphans that anybody claims by now off the list.
+  std::unique_ptr<StoreTransaction> look_for_claims(NewClaims& claims) {
     auto transaction = claims.begin(*store_, options_.lock_wait);
     claims.look(*transaction);
     std::erase_if(agenda_.orphans,
                   [&](const OrphanLine& orphan) { return claims.contain(orphan.name); });
+    return transaction;
+  }
+
+  /// Before anything is gone: whether the database can be written, and whether anybody claims by
+  /// now what no session claimed.
+  void ask_again(NewClaims& claims) {
+    progress_.begin("waiting for the database", 0);
+    auto transaction = look_for_claims(claims);
     std::erase_if(agenda_.plan.leftovers,
                   [&](const std::string& name) { return claims.contain(name); });
     // No room on the disk is no reason to stop here: removing the orphans makes some.
@@ -179,15 +191,30 @@ class Pass {
     remove(entries, [&](std::size_t, const Usage&) { ++report_.recovery.purged; });
   }
 
-  void remove_orphans() {
+  /// Some at a time: a restore of the database may bring back whose they are, or of the images,
+  /// what is younger than the grace.
+  void remove_orphans(NewClaims& claims) {
     progress_.begin("removing orphaned directories", agenda_.orphans.size());
-    std::vector<std::string> entries;
-    entries.reserve(agenda_.orphans.size());
-    for (const auto& orphan : agenda_.orphans) entries.push_back(orphan.name);
-    remove(entries, [&](std::size_t i, const Usage& usage) {
-      agenda_.orphans[i].usage = usage;
-      report_.orphans.push_back(agenda_.orphans[i]);
-    });
+    std::size_t most = first_orphans;
+    while (!agenda_.orphans.empty() && !stop_.requested()) {
+      const auto began = Clock::now();
+      const auto first = agenda_.orphans.begin();
+      const auto end = first + static_cast<std::ptrdiff_t>(std::min(most, agenda_.orphans.size()));
+      std::vector<OrphanLine> orphans(first, end);
+      agenda_.orphans.erase(first, end);
+      drop_changed_orphans(*uploads_, options_.orphan_grace, orphans, report_);
+      std::vector<std::string> entries;
+      entries.reserve(orphans.size());
+      for (const auto& orphan : orphans) entries.push_back(orphan.name);
+      remove(entries, [&](std::size_t i, const Usage& usage) {
+        orphans[i].usage = usage;
+        report_.orphans.push_back(orphans[i]);
+      });
+      if (!agenda_.orphans.empty()) look_for_claims(claims);
+      const std::chrono::duration<double> took = Clock::now() - began;
+      if (took < orphans_between_looks / 2) most *= 2;
+      if (took > 2 * orphans_between_looks) most = std::max<std::size_t>(1, most / 2);
+    }
   }
 
   void remove(const std::vector<std::string>& entries,
@@ -204,15 +231,17 @@ class Pass {
       report_.vacuumed_bytes = store_->vacuum();
       changed_ = true;
     } catch (const StoreError& error) {
-      const bool for_another_day =
-          error.kind() == StoreError::Kind::full || error.kind() == StoreError::Kind::busy;
-      if (!for_another_day) throw;
-      report_.warnings.emplace_back(error.what());
+      using Kind = StoreError::Kind;
+      const bool vacuumed = error.kind() == Kind::disturbed;
+      if (!vacuumed && error.kind() != Kind::full && error.kind() != Kind::busy) throw;
+      report_.warnings.push_back(error.path() + (vacuumed ? ": " : ": not vacuumed: ") +
+                                 error.text());
     }
   }
 
   /// What stays, for those who ask for it: counting is cheap, measuring walks all of it.
   void finish() {
+    finished_ = true;
     const auto listing = changed_ ? uploads_->list() : std::move(agenda_.listing);
     report_.kept.directories = count_directories(listing);
     if (options_.format != Format::json && !options_.metrics) return;
@@ -220,6 +249,17 @@ class Pass {
     report_.kept.allocated_bytes =
         measure_folder(*uploads_, listing, jobs_, stop_, progress_, report_);
     report_.total_bytes = report_.kept.allocated_bytes;
+  }
+
+  /// The same where the pass has ended before: as far as the folder can still be read.
+  void count_kept() {
+    try {
+      report_.kept.directories = count_directories(uploads_->list());
+    } catch (const std::system_error& error) {
+      // Where the pass could not run, what it failed by is said already.
+      if (report_.outcome == Outcome::failed) return;
+      report_.errors.push_back({"", error.what(), ErrorKind::directory});
+    }
   }
 
   const Options& options_;
@@ -232,6 +272,7 @@ class Pass {
   Report report_;
   bool changed_ = false;
   bool restored_ = false;  ///< directories that were aside
+  bool finished_ = false;  ///< what stays is in the report
   std::unique_ptr<UploadDir> uploads_;
   std::unique_ptr<SessionStore> store_;
   Agenda agenda_;

@@ -122,6 +122,24 @@ void sync_restored(const UploadDir& uploads, Report& report) {
                            ErrorKind::directory});
 }
 
+void drop_changed_orphans(const UploadDir& uploads, std::chrono::microseconds grace,
+                          std::vector<OrphanLine>& orphans, Report& report) {
+  if (grace.count() == 0) return;
+  std::erase_if(orphans, [&](const OrphanLine& orphan) {
+    DirectoryStatus status;
+    const auto error = uploads.status_of(orphan.name, status);
+    if (error == std::errc::no_such_file_or_directory) return true;
+    if (error) {
+      report.errors.push_back(
+          {uploads.path() + "/" + orphan.name,
+           fmt::format("it could not be looked at again: {}; it is left for the next pass",
+                       error.message()),
+           ErrorKind::orphan});
+    }
+    return error || status.changed != orphan.changed;
+  });
+}
+
 unsigned first_removers(std::uint64_t file_system, unsigned processors) {
   return file_system != BTRFS_SUPER_MAGIC && processors > 1 ? 2 : 1;
 }

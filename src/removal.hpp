@@ -38,6 +38,11 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
 /// session is whole shall find it so. An error is in `report`.
 void sync_restored(const UploadDir& uploads, Report& report);
 
+/// Takes those out that have changed since they were looked at, where a grace is wanted: they are
+/// younger now. What cannot be looked at stays, and is in `report`.
+void drop_changed_orphans(const UploadDir& uploads, std::chrono::microseconds grace,
+                          std::vector<OrphanLine>& orphans, Report& report);
+
 /// How many threads begin to remove, before a rate is known: one for each of two processors, but
 /// one alone on Btrfs, where two are slower than one. `file_system` as UploadDir::file_system().
 unsigned first_removers(std::uint64_t file_system, unsigned processors);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "removal.hpp"
@@ -16,21 +17,22 @@ std::string Slices::in_folder(const std::string& name) const {
 void Slices::stage(StoreTransaction& transaction, Slice& slice, std::size_t first) {
   for (auto unit = first; unit < slice.taken; ++unit) {
     if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
-    if (slice.dropped[unit] || stage_unit(slice, unit)) continue;
+    if (slice.dropped[unit]) continue;
+    const auto staging = stage_unit(slice, unit);
+    if (staging == Staging::done) continue;
     drop(transaction, slice, unit);
-    for (const auto owner : slice.units[unit].owners) {
-      if (slice.units[unit].owners.size() == 1) break;
-      slice.failures.push_back(
-          {name_of(owner),
-           "it goes together with a session that is left whole, so it is left, "
-           "too",
-           ErrorKind::session});
+    const auto& owners = slice.units[unit].owners;
+    auto& failures = staging == Staging::no_room ? slice.held_failures : slice.failures;
+    for (const auto owner : owners) {
+      if (owners.size() > 1) failures.push_back(goes_along_failure(name_of(owner)));
     }
+    // Those that do go make room.
+    if (staging == Staging::no_room) slice.held.push_back(slice.units[unit]);
   }
 }
 
-/// False where a directory cannot be moved: then the unit keeps everything.
-bool Slices::stage_unit(Slice& slice, std::size_t unit) {
+/// Where a directory cannot be moved the unit keeps everything.
+Slices::Staging Slices::stage_unit(Slice& slice, std::size_t unit) {
   // No sync of the folder is needed before the commit: a rename that is lost with the power leaves
   // the directory of a session that is gone, which the next pass takes for the orphan that it is.
   for (const auto owner : slice.units[unit].owners) {
@@ -44,14 +46,17 @@ bool Slices::stage_unit(Slice& slice, std::size_t unit) {
       const auto* remedy = error == std::errc::file_exists
                                ? "something is staged under its name already, look into it"
                                : "it cannot be moved aside";
-      slice.failures.push_back(
-          {in_folder(error == std::errc::file_exists ? std::string(staged_prefix) + name : name),
-           fmt::format("{}: {}; {} is left whole", remedy, error.message(), name_of(owner)),
-           ErrorKind::directory});
-      return false;
+      const bool no_room = error == std::errc::no_space_on_device || error.value() == EDQUOT;
+      (no_room ? slice.held_failures : slice.failures)
+          .push_back(
+              {in_folder(error == std::errc::file_exists ? std::string(staged_prefix) + name
+                                                         : name),
+               fmt::format("{}: {}; {} is left whole", remedy, error.message(), name_of(owner)),
+               ErrorKind::directory});
+      return no_room ? Staging::no_room : Staging::refused;
     }
   }
-  return true;
+  return Staging::done;
 }
 
 void Slices::restore_unit(Slice& slice, std::size_t unit) {

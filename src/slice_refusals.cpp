@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "slices.hpp"
 
@@ -11,14 +12,21 @@ void Slices::drop_refused(StoreTransaction& transaction, Slice& slice,
                           std::vector<Refusal> refusals) {
   while (!refusals.empty()) {
     std::vector<OwnerIndex> along;
+    std::set<OwnerIndex> refused;
+    for (const auto& refusal : refusals) refused.insert(refusal.owner);
     for (const auto& refusal : refusals) {
       const auto unit = slice.unit_of.at(refusal.owner);
       note(refusal, slice, unit);
       if (slice.dropped[unit]) continue;
       slice.dropped[unit] = true;
       restore_unit(slice, unit);
-      if (refusal.reason == Refusal::Reason::held) slice.held.push_back(slice.units[unit]);
-      for (const auto owner : slice.units[unit].owners) along.push_back(owner);
+      const bool held = refusal.reason == Refusal::Reason::held;
+      if (held) slice.held.push_back(slice.units[unit]);
+      for (const auto owner : slice.units[unit].owners) {
+        along.push_back(owner);
+        if (!held || refused.contains(owner)) continue;
+        slice.held_failures.push_back(goes_along_failure(name_of(owner)));
+      }
     }
     refusals = transaction.withdraw(along);
   }

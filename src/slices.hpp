@@ -49,6 +49,7 @@ class Slices {
 
  private:
   enum class Result { committed, busy, disturbed, too_much };
+  enum class Staging { done, refused, no_room };
 
   using Clock = std::chrono::steady_clock;
 
@@ -80,7 +81,7 @@ class Slices {
   void drop(StoreTransaction& transaction, Slice& slice, std::size_t unit);
   void protect_new_sessions(StoreTransaction& transaction, Slice& slice, std::size_t first);
   void stage(StoreTransaction& transaction, Slice& slice, std::size_t first);
-  bool stage_unit(Slice& slice, std::size_t unit);
+  Staging stage_unit(Slice& slice, std::size_t unit);
   void restore_unit(Slice& slice, std::size_t unit);
   void restore_all(Slice& slice);
   Result settle_unknown(Slice& slice);

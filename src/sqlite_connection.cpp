@@ -21,6 +21,9 @@ constexpr int steps_between_looks = 20'000;
 
 constexpr std::chrono::milliseconds poll_interval{5};
 
+constexpr const char* replaced =
+    "the database was replaced or moved away while the pass ran; run again";
+
 /// A FIFO would hang open(), a directory or a device is no database; this looks without opening.
 std::string checked(const std::filesystem::path& path) {
   std::error_code error;
@@ -48,6 +51,13 @@ std::string checked(const std::filesystem::path& path) {
                                  "user",
                                  error.message()));
   }
+  // Whoever writes by another name keeps the journal beside that one
+  // (https://www.sqlite.org/howtocorrupt.html, "Multiple links to the same file").
+  if (std::filesystem::hard_link_count(real, error) > 1 && !error) {
+    throw StoreError(Kind::unusable, path.string(),
+                     "the database file has other names, too (hard links), and part of it may be "
+                     "in a journal beside one of them; remove them or make them copies");
+  }
   for (const auto* suffix : {"-journal", "-wal", "-shm"}) {
     const auto beside = real.string() + suffix;
     const auto kind = std::filesystem::status(beside, error).type();
@@ -72,6 +82,10 @@ SQLite::Database open_file(const std::string& path, Access access) {
         Kind::unusable, path,
         fmt::format("the database cannot be opened: {}; run as the app's user", error.what()));
   }
+}
+
+StoreError no_room(const std::string& path, const std::string& why) {
+  return {Kind::full, path, "there is no room on the disk (" + why + "); free some and run again"};
 }
 
 /// Syncs a file or directory, where it is there.
@@ -134,6 +148,13 @@ void Connection::set_up() {
   }
 }
 
+void Connection::require_in_place() {
+  int moved = 0;
+  const int result =
+      sqlite3_file_control(database_.getHandle(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (result != SQLITE_OK || moved != 0) throw StoreError(Kind::unusable, path_, replaced);
+}
+
 void Connection::make_durable() const {
   // Whoever commits has synced the database itself before its journal goes, and a checkpoint before
   // a log is used again. The log and the folder are not in SQLite's locks, unlike the database.
@@ -193,16 +214,22 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
       return says(Kind::unusable,
                   "the database is in WAL mode, and its -shm file cannot be used by this user; "
                   "start the app, or run as the app's user");
+    case SQLITE_READONLY_DBMOVED:
+      return says(Kind::unusable, replaced);
     default:
       break;
+  }
+  if (error.getErrorCode() == SQLITE_CANTOPEN || error.getErrorCode() == SQLITE_IOERR) {
+    // A journal or a -shm file for which there is no room, or no inode.
+    const int number = sqlite3_system_errno(database_.getHandle());
+    if (number == ENOSPC || number == EDQUOT) return no_room(path_, why);
   }
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return still_locked(path_, policy_.waited);
     case SQLITE_FULL:
-      return says(Kind::full,
-                  "there is no room on the disk (" + why + "); free some and run again");
+      return no_room(path_, why);
     case SQLITE_TOOBIG:
       return says(
           Kind::refused,

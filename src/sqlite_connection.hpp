@@ -39,6 +39,10 @@ class Connection {
   /// which a rollback journal was removed. Throws StoreError.
   void make_durable() const;
 
+  /// Throws StoreError where the database is not the file at its path any more: what is read and
+  /// written is then somebody's past.
+  void require_in_place();
+
   /// Runs `work`, and turns what SQLite throws into StoreError.
   template <typename Work>
   auto translated(Work&& work) -> decltype(work()) {

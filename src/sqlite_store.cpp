@@ -138,14 +138,24 @@ class SqliteStore : public SessionStore {
       const auto space =
           std::filesystem::space(std::filesystem::path(connection_.path()).parent_path(), error);
       if (error || space.available < needed) {
-        throw StoreError(
-            StoreError::Kind::full, connection_.path(),
-            fmt::format("not vacuumed: that takes {} of free disk space", size_text(needed)));
+        throw StoreError(StoreError::Kind::full, connection_.path(),
+                         fmt::format("that takes {} of free disk space", size_text(needed)));
       }
       // Its copy belongs on the disk; in memory, where our own tables are, it may not fit.
       closure_.reset();
       database.exec("PRAGMA temp_store=FILE");
       database.exec("VACUUM main");
+      if (connection_.is_wal()) {
+        // The file shrinks when the log goes into it, for which nobody may still read the old
+        // state.
+        SQLite::Statement checkpoint(database, "PRAGMA main.wal_checkpoint(TRUNCATE)");
+        if (checkpoint.executeStep() && checkpoint.getColumn(0).getInt() != 0) {
+          throw StoreError(
+              StoreError::Kind::disturbed, connection_.path(),
+              "it is vacuumed, but its file keeps its size until nobody reads what was "
+              "before; where that lasts, restart the app");
+        }
+      }
       return given_back;
     });
   }

@@ -30,6 +30,7 @@ Transaction::Transaction(Connection& connection, Knowledge& knowledge, Closure& 
     connection_.database().exec("BEGIN IMMEDIATE");
     open_ = true;
     connection_.wait_at_most(usual_wait_);
+    connection_.require_in_place();
   });
 }
 
@@ -209,6 +210,7 @@ void Transaction::delete_records(RecordCounts& counts) {
 
 CommitOutcome Transaction::commit() {
   auto& database = connection_.database();
+  connection_.require_in_place();
   connection_.wait_at_most(longest_commit_wait);
   const int result = database.tryExec("COMMIT");
   const auto extended = sqlite3_extended_errcode(database.getHandle());

@@ -34,6 +34,11 @@ Failure held_failure(const Refusal& refusal, const std::string& owner_name) {
       ErrorKind::session};
 }
 
+Failure goes_along_failure(const std::string& owner_name) {
+  return {owner_name, "it goes together with a session that is left whole, so it is left, too",
+          ErrorKind::session};
+}
+
 std::vector<Unit> units_of(const std::vector<DoomedSession>& sessions, std::size_t leaked_keys,
                            const std::set<OwnerIndex>& refused) {
   std::vector<Unit> units;

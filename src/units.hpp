@@ -60,6 +60,9 @@ std::vector<Unit> units_of(const std::vector<DoomedSession>& sessions, std::size
 /// The failure of an owner that a row which stays refers to.
 Failure held_failure(const Refusal& refusal, const std::string& owner_name);
 
+/// The failure of one that shares a directory with a session that is left whole.
+Failure goes_along_failure(const std::string& owner_name);
+
 /// What the report says of this session, but for its files and records.
 SessionLine line_of(const DoomedSession& session);
 

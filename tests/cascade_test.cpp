@@ -99,6 +99,30 @@ TEST_CASE("a row that holds its session keeps it whole, is named, and stops nobo
   CHECK(app.number("SELECT count(*) FROM corners") == 3);
 }
 
+TEST_CASE("who shares a directory with a session that a row holds stays, too, and is named",
+          "[tool][cascade]") {
+  App app;
+  const auto held = app.add_session(48);
+  const auto other = app.add_session(72);
+  app.execute(fmt::format("UPDATE sessions SET images_dir = 'uploads/{}' WHERE id = {}", held,
+                          sql_text(other)));
+  app.execute(fmt::format(
+      "CREATE TABLE reports (about VARCHAR REFERENCES sessions); INSERT INTO reports VALUES ({})",
+      sql_text(held)));
+  const std::vector<std::string> dry{"--dry-run"};
+  for (const auto& arguments : {dry, none}) {
+    const auto ran = run_on(app, arguments);
+    INFO(ran.err);
+    CHECK(ran.status == 1);
+    const auto errors = diagnostics_of(ran).errors;
+    CHECK(errors.size() == 2);
+    CHECK(lines_with(errors, "session " + held + ": a row that stays refers to it") == 1);
+    CHECK(lines_with(errors, "session " + other + ": it goes together with") == 1);
+  }
+  CHECK(app.session_ids().size() == 2);
+  CHECK(fs::exists(app.uploads() / held / "image_002.png"));
+}
+
 TEST_CASE("a trigger on a table of sessions does not run, and a warning says so",
           "[tool][cascade][sqlite]") {
   App app;

@@ -13,7 +13,7 @@ using namespace calib::test;
 TEST_CASE("a directory that cannot be moved aside keeps its session whole, the others go",
           "[tool][faults]") {
   const Backlog backlog(GENERATE(from_range(journals())));
-  const int error = GENERATE(EBUSY, EXDEV, EPERM, EACCES, EIO, ENOSPC);
+  const int error = GENERATE(EBUSY, EXDEV, EPERM, EACCES, EIO);
   CAPTURE(error);
   const auto stuck = backlog.due().front();
   const auto other = backlog.due().back();
@@ -30,6 +30,27 @@ TEST_CASE("a directory that cannot be moved aside keeps its session whole, the o
   CHECK(backlog.entries() == backlog.session_ids());
   CHECK(run_pass(backlog).status == 0);
   CHECK(backlog.is_gone(stuck));
+}
+
+TEST_CASE("a directory for whose move there is no room goes when others have made some",
+          "[tool][faults]") {
+  const Backlog backlog(GENERATE(from_range(journals())));
+  const int error = GENERATE(ENOSPC, EDQUOT);
+  const auto settled = backlog.settled();
+  const auto& stuck = backlog.due().front();
+  const auto ran = run_pass(backlog, {}, fmt::format("renameat2/{}:1:{}", stuck, error));
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(difference(state_of(backlog), settled) == none);
+}
+
+TEST_CASE("where there is no room to move any directory, every session stays whole",
+          "[tool][faults]") {
+  const Backlog backlog;
+  const auto ran = run_pass(backlog, {}, fmt::format("renameat2:*:{}", ENOSPC));
+  CHECK(ran.status == 1);
+  CHECK(diagnostics_of(ran).errors.size() == 2);
+  for (const auto& id : backlog.due()) CHECK(backlog.is_whole(id));
 }
 
 TEST_CASE("where no directory can be moved, every session stays whole", "[tool][faults]") {

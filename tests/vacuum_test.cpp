@@ -95,6 +95,24 @@ TEST_CASE("a reader keeps the database from being vacuumed, not from being well"
   CHECK(app.is_whole(app.young));
 }
 
+TEST_CASE("a reader of a WAL database keeps the file from shrinking, and that is said",
+          "[tool][vacuum][locks][sqlite]") {
+  const LargeApp app(Journal::wal);
+  REQUIRE(run_on(app, {}).status == 0);
+  const auto full = app.size();
+  {
+    const auto reader = app.user("BEGIN; SELECT count(*) FROM sessions");
+    const auto ran = run_on(app, {"--vacuum", "--lock-wait", "0.1"});
+    CHECK(ran.status == 0);
+    REQUIRE(diagnostics_of(ran).warnings.size() == 1);
+    CHECK_THAT(diagnostics_of(ran).warnings[0], ContainsSubstring("keeps its size"));
+    CHECK_THAT(ran.out, !ContainsSubstring("Vacuum"));
+    CHECK(app.size() == full);
+  }
+  app.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  CHECK(app.size() < full / 4);
+}
+
 TEST_CASE("where the disk has no room for it, the vacuum is skipped with a warning",
           "[tool][vacuum][sqlite]") {
   const LargeApp app;

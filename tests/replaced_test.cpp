@@ -1,0 +1,112 @@
+// A pass under which the database, or whose the orphans are, changes as in a restore.
+#include <fmt/format.h>
+
+#include "backlog.hpp"
+#include "catch.hpp"
+#include "diagnostics.hpp"
+
+using namespace calib::test;
+
+namespace {
+
+// Above what is removed before the first look at who claims the others.
+constexpr int many = 200;
+constexpr auto first_removal = "unlinkat/image_:1:stop";
+
+std::string orphan(int number) { return fmt::format("orphan-{}", number); }
+
+/// An app with many orphans.
+struct OrphanApp : App {
+  OrphanApp() {
+    add_session(2);
+    for (int i = 0; i < many; ++i) add_directory(orphan(i), 1);
+  }
+  [[nodiscard]] int orphans_left() const {
+    int left = 0;
+    for (int i = 0; i < many; ++i) left += fs::exists(uploads() / orphan(i) / "image_000.png");
+    return left;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("orphans that sessions come to claim while others are removed stay", "[tool][race]") {
+  const OrphanApp app;
+  Running running(pass_arguments(app), at(first_removal));
+  REQUIRE(running.wait_until_stopped());
+  std::string rows;
+  for (int i = 0; i < many; ++i) {
+    rows += fmt::format("{}('{}', 'uploads/{}', '{}')", rows.empty() ? "" : ", ", orphan(i),
+                        orphan(i), hours_ago(1));
+  }
+  app.execute("INSERT INTO sessions (id, images_dir, created_at) VALUES " + rows);
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.orphans_left() >= many / 2);
+}
+
+TEST_CASE("orphans that change while others are removed are younger than the grace, and stay",
+          "[tool][race]") {
+  const OrphanApp app;
+  // One microsecond.
+  Running running(pass_arguments(app, {"--orphan-grace", "0.00000002"}), at(first_removal));
+  REQUIRE(running.wait_until_stopped());
+  for (int i = 0; i < many; ++i) app.add_directory(orphan(i) + "/restored", 1);
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.orphans_left() >= many / 2);
+}
+
+TEST_CASE("where the database is replaced while a pass runs, the pass ends there",
+          "[tool][race][sqlite]") {
+  const auto journal = GENERATE(from_range(journals()));
+  const bool before_all = GENERATE(true, false);
+  const bool only_removed = GENERATE(false, true);
+  const Backlog app(journal);
+  app.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  const auto backup = app.scratch("backup.db");
+  fs::copy_file(app.database(), backup);
+  Running running(pass_arguments(app, {"--json"}),
+                  at(before_all ? "getdents:2:stop-after" : first_removal));
+  REQUIRE(running.wait_until_stopped());
+
+  for (const auto* suffix : {"", "-wal", "-shm"}) fs::remove(app.database().string() + suffix);
+  if (!only_removed) fs::rename(backup, app.database());
+  const auto ran = running.finish();
+
+  INFO(ran.err);
+  CHECK(ran.status == (before_all ? 3 : 1));
+  CHECK(is_one_error(ran, {app.database().string(), "replaced or moved away"}));
+  CHECK(ran.json().at("kept").at("directories") == app.entries().size());
+  if (only_removed) fs::rename(backup, app.database());
+  for (const auto& id : app.due()) CHECK(app.is_whole(id));
+  for (const auto& id : app.live()) CHECK(app.is_whole(id));
+}
+
+TEST_CASE("a database file with two names is refused", "[tool][untouched][sqlite]") {
+  App app;
+  const auto id = app.add_session(48);
+  fs::create_hard_link(app.database(), app.scratch("link.db"));
+  const auto before = app.fingerprint();
+  const std::vector<std::string> dry{"--dry-run"};
+  for (const auto& arguments : {none, dry}) {
+    const auto ran = run_on(app, arguments);
+    CHECK(ran.status == 3);
+    CHECK(is_one_error(ran, {app.database().string(), "hard links"}));
+  }
+  CHECK(app.fingerprint() == before);
+  CHECK(app.is_whole(id));
+}
+
+TEST_CASE("where a journal finds no room, orphans go first and make some",
+          "[tool][faults][sqlite]") {
+  const Backlog app;
+  const auto ran = run_pass(app, {}, "open/-journal:*:28");
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {app.database().string(), "no room on the disk"}));
+  CHECK(app.entries() == app.session_ids());
+  for (const auto& id : app.due()) CHECK(app.is_whole(id));
+}
