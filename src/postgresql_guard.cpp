@@ -15,25 +15,22 @@ void refuse_heirs(Connection& connection, const Table& sessions) {
 void refuse_doubles(Connection& connection, const Table& sessions) {
   const auto path = connection.on_roles_path([&] {
     return connection.query(
-        "SELECT source, pg_catalog.current_schemas(false) FROM pg_catalog.pg_settings WHERE name "
-        "OPERATOR(pg_catalog.=) 'search_path'");
+        "SELECT source FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) "
+        "'search_path'");
   });
-  if (path.count() == 0) return;
-  const auto source = path.text(0, 0);
-  if (source == "client") return;  // the URL's
-  const bool is_set = source == "user" || source == "database" || source == "database user";
+  if (path.count() > 0 && path.text(0, 0) == "client") return;  // the URL's
+  // Also where the role may not look, and where its path does not lead: the app's own role may have
+  // another path.
   const auto doubles = connection.query(
       "SELECT mine.nspname, n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
       "n.oid = c.relnamespace, pg_catalog.pg_class s JOIN pg_catalog.pg_namespace mine ON mine.oid "
       "= s.relnamespace WHERE s.oid = $1::oid AND c.oid <> s.oid AND c.relname = 'sessions' AND "
-      "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND (n.nspname = ANY "
-      "($2::name[]) OR NOT $3::bool) AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute "
-      "a WHERE a.attrelid = c.oid AND a.attname IN ('id', 'created_at')) = 2 AND EXISTS (SELECT 1 "
-      "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class o ON o.oid = a.attrelid WHERE "
-      "(o.oid "
-      "= c.oid AND a.attname = 'images_dir') OR (o.relnamespace = c.relnamespace AND o.relname = "
-      "'calibration_images' AND a.attname = 'session_id')) ORDER BY n.nspname",
-      {sessions.oid, path.text(0, 1), is_set ? "true" : "false"});
+      "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_catalog.left(n.nspname::text, 3) <> 'pg_' AND "
+      "n.nspname <> 'information_schema' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i "
+      "WHERE i.inhrelid = c.oid AND i.inhparent = s.oid) AND (SELECT pg_catalog.count(*) FROM "
+      "pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname IN ('id', 'created_at')) = "
+      "2 ORDER BY n.nspname",
+      {sessions.oid});
   if (doubles.count() == 0) return;
   throw StoreError(
       StoreError::Kind::unusable,

@@ -12,8 +12,9 @@ namespace calib::postgresql {
 /// What only inherits from `sessions` shows among its rows, but no foreign key can refer to it.
 void refuse_heirs(Connection& connection, const Table& sessions);
 
-/// Where the search path is nobody's choice, whoever may make a schema can put sessions of his own
-/// before the app's: they would say which directories are due, and make orphans of all others.
+/// Which of two tables is the app's only its own search path says, and that may be another than
+/// this role's. The wrong one would say which directories are due, and make orphans of all others.
+/// So the URL has to say it.
 void refuse_doubles(Connection& connection, const Table& sessions);
 
 /// What a rule makes of a DELETE leaves rows of sessions whose directories would be gone.

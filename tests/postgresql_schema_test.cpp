@@ -158,66 +158,6 @@ TEST_CASE("a column whose name differs from that of another in case alone confus
   for (const auto& id : app.live()) CHECK(app.is_whole(id));
 }
 
-TEST_CASE("sessions that somebody else puts before the app's are not taken for them",
-          "[schema][roles]") {
-  const Backlog app;
-  const auto& live = app.live().front();
-  const auto make = [&](const std::string& schema) {
-    app.execute(fmt::format(
-        "CREATE SCHEMA {0}; CREATE TABLE {0}.sessions (id varchar, images_dir varchar, created_at "
-        "timestamp); INSERT INTO {0}.sessions VALUES ('{1}', 'uploads/{1}', '{2}')",
-        schema, live, hours_ago(48)));
-  };
-  // The server looks for a schema of the role's own name first.
-  const std::string before_the_apps = "tester";
-  const auto set_path = [&](const std::string& path) {
-    app.execute(
-        "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET search_path "
-        "= " +
-        path + "'; END $$");
-  };
-  std::vector<std::string> arguments;
-  int status = 3;
-  SECTION("before them") { make(before_the_apps); }
-  SECTION("elsewhere, where they would be with another role") { make("other"); }
-  SECTION("on a path that is set") {
-    make("other");
-    set_path("other, public");
-  }
-  SECTION("but elsewhere they do not matter where the path is set") {
-    make("other");
-    set_path("public");
-    status = 0;
-  }
-  SECTION("and the URL says which are meant") {
-    make(before_the_apps);
-    arguments = {"--database", app.database_option() + "&options=-csearch_path%3Dpublic"};
-    status = 0;
-  }
-  SECTION("and what has no images is another thing") {
-    make("other");
-    app.execute("ALTER TABLE other.sessions DROP images_dir");
-    status = 0;
-  }
-  const auto before = app.fingerprint();
-  const auto dry = run_pass(app, [&] {
-    auto words = arguments;
-    words.emplace_back("--dry-run");
-    return words;
-  }());
-  INFO(dry.err);
-  CHECK(dry.status == status);
-  CHECK(changes_since(before, app) == none);
-  const auto ran = run_pass(app, arguments);
-  INFO(ran.err);
-  CHECK(ran.status == status);
-  if (status == 3) {
-    CHECK(is_one_error(ran, {app.database_shown(), "options=-csearch_path%3D"}));
-    CHECK(changes_since(before, app) == none);
-  }
-  CHECK(app.is_whole(live));
-}
-
 TEST_CASE("a rule that makes something else of a deletion stops a pass before it begins",
           "[schema]") {
   const Backlog app;
