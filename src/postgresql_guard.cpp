@@ -40,6 +40,29 @@ void refuse_doubles(Connection& connection, const Table& sessions) {
                   doubles.text(0, 0), doubles.text(0, 1)));
 }
 
+void refuse_keys_of_partitions(Connection& connection, const Schema& schema) {
+  if (connection.is_cockroach()) return;  // its partitions are no tables
+  const auto whole = connection.query(
+      "SELECT p.relname FROM pg_catalog.pg_class s JOIN pg_catalog.pg_inherits i ON i.inhrelid = "
+      "s.oid JOIN pg_catalog.pg_class p ON p.oid = i.inhparent WHERE s.oid = $1::oid AND "
+      "s.relispartition",
+      {schema.sessions().oid});
+  if (whole.count() > 0) {
+    not_this_apps(fmt::format("its table sessions is only a partition of {}", whole.text(0, 0)));
+  }
+  const auto keys = connection.query(
+      "SELECT con.conname, c.relname, p.relname FROM pg_catalog.pg_constraint con JOIN "
+      "pg_catalog.pg_class c ON c.oid = con.conrelid JOIN pg_catalog.pg_class p ON p.oid = "
+      "con.confrelid WHERE con.contype = 'f' AND con.conparentid = 0 AND (c.relispartition OR "
+      "p.relispartition) AND coalesce(pg_catalog.pg_partition_root(p.oid)::oid, p.oid) = ANY "
+      "($1::oid[]) ORDER BY con.conname",
+      {schema.oids()});
+  if (keys.count() == 0) return;
+  not_this_apps(
+      fmt::format("its foreign key {} from {} to {} is a partition's alone, and not its table's",
+                  keys.text(0, 0), keys.text(0, 1), keys.text(0, 2)));
+}
+
 void refuse_rules(Connection& connection, const Schema& schema) {
   const auto rules = connection.query(
       "SELECT r.rulename, c.relname FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON "

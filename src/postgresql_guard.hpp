@@ -17,6 +17,10 @@ void refuse_heirs(Connection& connection, const Table& sessions);
 /// So the URL has to say it.
 void refuse_doubles(Connection& connection, const Table& sessions);
 
+/// A key that only a partition has, or that refers to one alone, says something of a part of the
+/// rows: followed as if it were the whole table's, it would take others along.
+void refuse_keys_of_partitions(Connection& connection, const Schema& schema);
+
 /// What a rule makes of a DELETE leaves rows of sessions whose directories would be gone.
 void refuse_rules(Connection& connection, const Schema& schema);
 

@@ -38,7 +38,8 @@ std::set<std::string> visible_tables(Connection& connection, const std::string& 
 }
 
 std::vector<DeclaredKey> read_keys(Connection& connection) {
-  // Those of partitions stand for their parent's, which is there itself.
+  // Those of partitions stand for their parent's, which is there itself; what a partition has alone
+  // is for refuse_keys_of_partitions().
   const auto rows = connection.query(
       "SELECT con.oid, con.conrelid, con.confrelid, CASE con.confdeltype WHEN 'c' THEN 'CASCADE' "
       "WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' WHEN 'r' THEN 'RESTRICT' ELSE "
@@ -46,8 +47,10 @@ std::vector<DeclaredKey> read_keys(Connection& connection) {
       "ROWS FROM (pg_catalog.unnest(con.conkey), pg_catalog.unnest(con.confkey)) WITH ORDINALITY "
       "AS k(child, parent, position) JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid "
       "AND a.attnum = k.child JOIN pg_catalog.pg_attribute b ON b.attrelid = con.confrelid AND "
-      "b.attnum = k.parent WHERE con.contype = 'f' AND con.conparentid = 0 "
-      "ORDER BY con.conname, con.oid, k.position");
+      "b.attnum = k.parent WHERE con.contype = 'f' AND con.conparentid = 0 AND NOT EXISTS (SELECT "
+      "1 "
+      "FROM pg_catalog.pg_class c WHERE c.oid IN (con.conrelid, con.confrelid) AND "
+      "c.relispartition) ORDER BY con.conname, con.oid, k.position");
   std::vector<DeclaredKey> keys;
   std::string last;
   for (int row = 0; row < rows.count(); ++row) {
@@ -188,6 +191,7 @@ Schema read_schema(Connection& connection) {
   schema.keys = std::move(cascade.keys);
   refuse_doubles(connection, schema.sessions());
   refuse_heirs(connection, schema.sessions());
+  refuse_keys_of_partitions(connection, schema);
   refuse_rules(connection, schema);
   refuse_loose_keys(schema);
   schema.id_is_text = is_text(connection, schema.sessions(), "id");

@@ -96,3 +96,63 @@ TEST_CASE(
   CHECK(app.is_whole(live));
   for (const auto& id : app.due()) CHECK(app.is_gone(id));
 }
+
+TEST_CASE("a foreign key that only a partition has stops a pass before it begins", "[schema]") {
+  const Backlog app;
+  std::string table = "notes_1";
+  SECTION("from a partition") {
+    app.execute(
+        "CREATE TABLE notes (n integer, session_id varchar) PARTITION BY RANGE (n); CREATE TABLE "
+        "notes_1 PARTITION OF notes FOR VALUES FROM (0) TO (10); ALTER TABLE notes_1 ADD "
+        "CONSTRAINT of_one FOREIGN KEY (session_id) REFERENCES sessions ON DELETE CASCADE");
+  }
+  SECTION("to a partition of sessions") {
+    table = "extra";
+    app.execute(
+        "ALTER TABLE sessions RENAME TO early; CREATE TABLE sessions (LIKE early INCLUDING ALL) "
+        "PARTITION BY RANGE (id); ALTER TABLE sessions ATTACH PARTITION early DEFAULT");
+    for (const auto* child :
+         {"calibration_images", "calibration_results", "calibration_parameters",
+          "stereo_calibration_results", "live_capture_sessions", "calibration_quality_metrics"}) {
+      app.execute(fmt::format("ALTER TABLE {0} DROP CONSTRAINT {0}_session_id_fkey", child));
+    }
+    app.execute(
+        "CREATE TABLE extra (session_id varchar CONSTRAINT of_one REFERENCES early ON DELETE "
+        "CASCADE); INSERT INTO extra SELECT id FROM sessions");
+  }
+  SECTION("to a partition of what hangs on sessions") {
+    table = "extra";
+    app.execute(
+        "CREATE TABLE notes (n integer PRIMARY KEY, session_id varchar REFERENCES sessions ON "
+        "DELETE CASCADE) PARTITION BY RANGE (n); CREATE TABLE notes_1 PARTITION OF notes FOR "
+        "VALUES FROM (0) TO (10); CREATE TABLE extra (note integer CONSTRAINT of_one REFERENCES "
+        "notes_1 ON DELETE CASCADE)");
+  }
+  check_refused(app, {"of_one", table});
+}
+
+TEST_CASE("sessions that are one partition of more of them are not taken for all", "[schema]") {
+  const Backlog app;
+  app.execute(
+      "CREATE TABLE every_session (LIKE sessions INCLUDING ALL) PARTITION BY RANGE (id); ALTER "
+      "TABLE every_session ATTACH PARTITION sessions DEFAULT");
+  check_refused(app, {"partition", "every_session"});
+}
+
+TEST_CASE("keys of partitioned tables as such are obeyed", "[schema]") {
+  const Backlog app;
+  app.execute(
+      "CREATE TABLE notes (n integer PRIMARY KEY, session_id varchar REFERENCES sessions ON "
+      "DELETE CASCADE) PARTITION BY RANGE (n); CREATE TABLE notes_1 PARTITION OF notes FOR "
+      "VALUES FROM (0) TO (10); CREATE TABLE extra (note integer REFERENCES notes ON DELETE "
+      "CASCADE); INSERT INTO notes SELECT row_number() OVER (), id FROM sessions; INSERT INTO "
+      "extra SELECT n FROM notes; CREATE TABLE other (n integer PRIMARY KEY) PARTITION BY RANGE "
+      "(n); CREATE TABLE other_1 PARTITION OF other FOR VALUES FROM (0) TO (10); CREATE TABLE "
+      "nobodys (n integer REFERENCES other_1)");
+  const auto ran = run_pass(app);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.number("SELECT count(*) FROM notes") == 2);
+  CHECK(app.number("SELECT count(*) FROM extra JOIN notes ON n = note") == 2);
+  CHECK(app.number("SELECT count(*) FROM extra") == 2);
+}

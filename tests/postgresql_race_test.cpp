@@ -229,6 +229,15 @@ TEST_CASE("sessions that come with a table, and not with a transaction of their 
         "ALTER TABLE sessions RENAME TO early; CREATE TABLE sessions (LIKE early INCLUDING ALL) "
         "PARTITION BY RANGE (id); ALTER TABLE sessions ATTACH PARTITION early FOR VALUES FROM "
         "(MINVALUE) TO ('zz')");
+    // A key to a partition alone is refused.
+    for (const auto* child :
+         {"calibration_images", "calibration_results", "calibration_parameters",
+          "stereo_calibration_results", "live_capture_sessions", "calibration_quality_metrics"}) {
+      app.execute(fmt::format(
+          "ALTER TABLE {0} DROP CONSTRAINT {0}_session_id_fkey; ALTER TABLE {0} ADD FOREIGN KEY "
+          "(session_id) REFERENCES sessions ON DELETE CASCADE NOT VALID",
+          child));
+    }
     arrival = "ALTER TABLE sessions ATTACH PARTITION late FOR VALUES FROM ('zz') TO (MAXVALUE)";
   }
   SECTION("a table of another name") {
