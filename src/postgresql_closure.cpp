@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 namespace calib::postgresql {
@@ -188,6 +189,11 @@ void Closure::count(RecordCounts& counts,
       ++counts.at(*row.owners.begin(), column_of(table));
     }
   }
+}
+
+std::size_t Closure::size() const {
+  return std::accumulate(going_.begin(), going_.end(), std::size_t{0},
+                         [](std::size_t sum, const auto& table) { return sum + table.size(); });
 }
 
 std::vector<std::string> Closure::deletions(

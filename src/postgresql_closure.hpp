@@ -52,6 +52,9 @@ class Closure {
   /// Adds the rows found to `counts`, each for the first of its owners.
   void count(RecordCounts& counts, const std::function<std::size_t(std::size_t)>& column_of) const;
 
+  /// How many rows were found.
+  [[nodiscard]] std::size_t size() const;
+
   /// A DELETE (with RETURNING 1) of all rows found, for each table and partition.
   /// `parameter` takes a value and gives its `$n`.
   [[nodiscard]] std::vector<std::string> deletions(

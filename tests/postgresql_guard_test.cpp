@@ -156,3 +156,50 @@ TEST_CASE("keys of partitioned tables as such are obeyed", "[schema]") {
   CHECK(app.number("SELECT count(*) FROM extra JOIN notes ON n = note") == 2);
   CHECK(app.number("SELECT count(*) FROM extra") == 2);
 }
+
+TEST_CASE("a session whose rows a trigger keeps is left whole and named, and hinders nobody",
+          "[schema]") {
+  const Backlog app;
+  const auto& kept = app.due().front();
+  app.execute(
+      "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$");
+  SECTION("of its own") {
+    app.execute(
+        fmt::format("CREATE TRIGGER keep BEFORE DELETE ON calibration_images FOR EACH ROW WHEN "
+                    "(old.session_id = '{}') EXECUTE FUNCTION keep()",
+                    kept));
+  }
+  SECTION("of a partition of its own") {
+    app.execute(fmt::format(
+        "CREATE TABLE notes (n integer, owner varchar REFERENCES sessions ON DELETE CASCADE) "
+        "PARTITION BY RANGE (n); CREATE TABLE notes_1 PARTITION OF notes DEFAULT; INSERT INTO "
+        "notes SELECT 1, id FROM sessions; CREATE TRIGGER keep BEFORE DELETE ON notes_1 FOR EACH "
+        "ROW WHEN (old.owner = '{}') EXECUTE FUNCTION keep()",
+        kept));
+  }
+  SECTION("further down") {
+    app.execute(fmt::format(
+        "CREATE TABLE notes (n integer PRIMARY KEY, owner varchar REFERENCES sessions ON "
+        "DELETE CASCADE); CREATE TABLE extra (note integer REFERENCES notes ON DELETE CASCADE); "
+        "INSERT INTO notes SELECT CASE WHEN id = '{}' THEN 0 ELSE row_number() OVER () END, id "
+        "FROM sessions; INSERT INTO extra SELECT n FROM notes; CREATE TRIGGER keep BEFORE DELETE "
+        "ON extra FOR EACH ROW WHEN (old.note = 0) EXECUTE FUNCTION keep()",
+        kept));
+  }
+  SECTION("the row of the session") {
+    app.execute(
+        fmt::format("CREATE TRIGGER keep BEFORE DELETE ON sessions FOR EACH ROW WHEN (old.id = "
+                    "'{}') EXECUTE FUNCTION keep()",
+                    kept));
+  }
+  const auto ran = run_pass(app);
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  const auto errors = diagnostics_of(ran).errors;
+  CHECK(errors.size() == 1);
+  CHECK(lines_with(errors, kept) == 1);
+  CHECK(lines_with(errors, "left whole") == 1);
+  CHECK(app.is_whole(kept));
+  CHECK(app.is_gone(app.due().back()));
+  for (const auto& id : app.live()) CHECK(app.is_whole(id));
+}
