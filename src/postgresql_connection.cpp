@@ -210,11 +210,14 @@ void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
   timed_out_ = timed_out;
   lock_wait_ = std::min<milliseconds>(lock_wait, longest_lock_wait);
   // row_security: a policy that hides sessions would make orphans of their directories; so the
-  // server is to refuse what it would have to filter.
+  // server is to refuse what it would have to filter. Keys travel as text, so it has to be exact:
+  // floating-point numbers are in full from 1 on since PostgreSQL 12, and with 3 before.
   query(
       fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED {}; {}; SET LOCAL row_security = off; "
                   "SET LOCAL client_encoding = 'UTF8'; SET LOCAL datestyle = 'ISO, YMD'; "
-                  "SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = 0; "
+                  "SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; "
+                  "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3; "
+                  "SET LOCAL statement_timeout = 0; "
                   "SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL lock_timeout = "
                   "{}",
                   access == Access::read_only ? "READ ONLY" : "READ WRITE", own_search_path,
