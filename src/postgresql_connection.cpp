@@ -223,9 +223,10 @@ void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
                   access == Access::read_only ? "READ ONLY" : "READ WRITE", own_search_path,
                   milliseconds(longest_pause).count(), lock_wait_.count()));
   if (access == Access::read_only || is_cockroach()) return;
-  // Files go after the commit, so it has to be on the disk; stronger settings stay.
+  // Files go after the commit, so it has to be on the disk; stronger settings stay. Not on a
+  // standby's: whoever has switched it off does not wait for one, which may be away.
   query(
-      "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE "
+      "SELECT pg_catalog.set_config('synchronous_commit', 'local', true) WHERE "
       "pg_catalog.current_setting('synchronous_commit') = 'off'");
 }
 

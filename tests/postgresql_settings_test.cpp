@@ -39,3 +39,21 @@ TEST_CASE("keys that travel as text are exact, whatever is set about how they re
   CHECK(app.text("SELECT string_agg(k::text, ' ') FROM parts") == "1");
   CHECK(app.text("SELECT string_agg(k::text, ' ') FROM bits") == "1");
 }
+
+TEST_CASE("a commit waits for the server's disk, and for another server only where that is set",
+          "[schema]") {
+  const Backlog app;
+  const auto [set, used] = GENERATE(table<std::string, std::string>(
+      {{"off", "local"}, {"local", "local"}, {"on", "on"}, {"remote_apply", "remote_apply"}}));
+  CAPTURE(set);
+  app.execute(
+      "CREATE TABLE seen (setting varchar); CREATE FUNCTION note() RETURNS trigger LANGUAGE "
+      "plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); "
+      "RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER note AFTER DELETE ON calibration_results "
+      "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note()");
+  set_for_all(app, "synchronous_commit = " + set);
+  const auto ran = run_pass(app);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.text("SELECT string_agg(DISTINCT setting, ' ') FROM seen") == used);
+}
