@@ -27,15 +27,24 @@ std::string lock_statement(const Schema& schema) {
   return fmt::format("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", schema.sessions().locked);
 }
 
+/// What a DELETE takes of the tables whose rows go; sessions last, for nobody is to wait there for
+/// the others.
+std::string lock_statements(const Knowledge& knowledge) {
+  std::string statements;
+  for (const auto table : knowledge.counted_tables) {
+    statements +=
+        fmt::format("LOCK TABLE {} IN ROW EXCLUSIVE MODE; ", knowledge.schema.tables[table].locked);
+  }
+  return statements + lock_statement(knowledge.schema);
+}
+
 }  // namespace
 
 Transaction::Transaction(Connection& connection, Knowledge& knowledge, milliseconds wait)
     : connection_(connection),
       knowledge_(knowledge),
       closure_(connection, knowledge.schema, knowledge.covered, Closure::Lock::rows) {
-  wait_for_sessions(wait);
-  connection_.begin(Access::read_write, lock_wait, Kind::disturbed);
-  open_ = true;
+  begin(wait);
   // Asked here and not before each look, which may come while others wait: an older number means
   // some sessions more.
   begun_at_ = oldest_transaction(connection_);
@@ -45,25 +54,32 @@ Transaction::~Transaction() {
   if (open_) connection_.roll_back();
 }
 
-bool Transaction::sessions_are_free() {
+void Transaction::begin(milliseconds wait) {
+  wait_for_tables(wait);
+  connection_.begin(Access::read_write, lock_wait, Kind::disturbed);
+  open_ = true;
+}
+
+bool Transaction::tables_are_free() {
   connection_.begin(Access::read_write, table_lock_wait, Kind::busy);
   try {
-    connection_.query(lock_statement(knowledge_.schema));
+    connection_.query(lock_statements(knowledge_));
   } catch (const ServerError& error) {
     connection_.roll_back();
-    if (error.kind() != Kind::busy) throw;
+    if (error.kind() != Kind::busy && error.kind() != Kind::disturbed) throw;
     return false;
   }
   connection_.roll_back();
   return true;
 }
 
-/// Whoever has written to `sessions` and is in no hurry to commit would stop the pass at its end:
-/// better to know it before anything is moved.
-void Transaction::wait_for_sessions(milliseconds wait) {
+/// Whoever has written to `sessions` and is in no hurry to commit would stop the pass at its end,
+/// and whoever has locked another table, to make an index, say, at its beginning: better to know it
+/// before anything is moved. Between the tries nobody waits for the pass.
+void Transaction::wait_for_tables(milliseconds wait) {
   if (connection_.is_cockroach()) return;
   const auto began = Clock::now();
-  while (!sessions_are_free()) {
+  while (!tables_are_free()) {
     const auto waited = Clock::now() - began;
     if (waited >= wait) throw still_locked(connection_.path(), waited);
     connection_.pause(between_tries);
@@ -71,6 +87,22 @@ void Transaction::wait_for_sessions(milliseconds wait) {
 }
 
 void Transaction::require_writable() {
+  for (const auto began = Clock::now();;) {
+    try {
+      write_nothing();
+      return;
+    } catch (const StoreError& error) {
+      const auto left = connection_.wait() - (Clock::now() - began);
+      if (error.kind() != Kind::disturbed || left.count() <= 0) throw;
+      // Nobody waits for what this transaction has while it waits itself.
+      connection_.roll_back();
+      open_ = false;
+      begin(std::chrono::duration_cast<milliseconds>(left));
+    }
+  }
+}
+
+void Transaction::write_nothing() {
   const auto& schema = knowledge_.schema;
   connection_.on_roles_path([&] {
     for (const auto table : knowledge_.counted_tables) {

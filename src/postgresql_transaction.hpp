@@ -42,7 +42,8 @@ namespace calib::postgresql {
 
 class Transaction : public StoreTransaction {
  public:
-  /// Waits until sessions could be locked, `wait` at most, and begins.
+  /// Waits until sessions could be locked, and rows of the other tables deleted, `wait` at most,
+  /// and begins.
   Transaction(Connection& connection, Knowledge& knowledge, std::chrono::milliseconds wait);
   ~Transaction() override;
   Transaction(const Transaction&) = delete;
@@ -60,8 +61,10 @@ class Transaction : public StoreTransaction {
   [[nodiscard]] StoreError commit_error() const override { return *commit_error_; }
 
  private:
-  bool sessions_are_free();
-  void wait_for_sessions(std::chrono::milliseconds wait);
+  void begin(std::chrono::milliseconds wait);
+  void write_nothing();
+  bool tables_are_free();
+  void wait_for_tables(std::chrono::milliseconds wait);
   bool try_lock_sessions();
   std::vector<Refusal> recheck_sessions(const std::vector<OwnerIndex>& owners);
   std::set<OwnerIndex> lock_rows(const std::vector<OwnerIndex>& owners,

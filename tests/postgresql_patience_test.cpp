@@ -1,0 +1,50 @@
+// What a pass waits for, what it goes on without, and who waits for it.
+#include <signal.h>
+
+#include "backlog.hpp"
+#include "catch.hpp"
+#include "changes.hpp"
+#include "diagnostics.hpp"
+#include "postgresql_watch.hpp"
+
+using namespace calib::test;
+
+TEST_CASE("a table of sessions' rows that is locked is waited for, for as long as --lock-wait says",
+          "[locks]") {
+  const Backlog app;
+  const auto settled = app.settled();
+  const auto before = app.fingerprint();
+  const auto connection = app.its_database().connection_of_the_app();
+  const std::string lock = "BEGIN; LOCK TABLE calibration_images IN SHARE MODE";
+  SECTION("until it is free") {
+    const bool comes_late = GENERATE(false, true);
+    if (!comes_late) connection->execute(lock);
+    Running running(pass_arguments(app, {"--lock-wait", "60"}),
+                    at(comes_late ? "send/DELETE:1:stop sleep:5:stop" : "sleep:5:stop"));
+    REQUIRE(running.wait_until_stopped());
+    if (comes_late) {
+      connection->execute(lock);
+      running.signal(SIGCONT);
+      REQUIRE(running.wait_until_stopped());
+    }
+    // Nobody waits for the pass meanwhile.
+    CHECK(table_locks(app).size() == 1);
+    CHECK(changes_since(before, app) == none);
+    connection->execute("ROLLBACK");
+    const auto ran = running.finish();
+    INFO(ran.err);
+    CHECK(ran.status == 0);
+    CHECK(ran.err.empty());
+  }
+  SECTION("and no longer") {
+    connection->execute(lock);
+    const auto ran = run_pass(app, {"--lock-wait", "0.3"});
+    INFO(ran.err);
+    CHECK(ran.status == 4);
+    CHECK(is_one_error(ran, {app.database_shown(), "stayed locked", "--lock-wait"}));
+    connection->execute("ROLLBACK");
+    CHECK(changes_since(before, app) == none);
+    CHECK(run_pass(app).status == 0);
+  }
+  CHECK(difference(state_of(app), settled) == none);
+}
