@@ -17,6 +17,7 @@
 // what was read of sessions before the commit is still so at the commit, or it fails with 40001
 // and is tried again. Only the folder's own lock keeps two passes apart there.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -129,10 +130,22 @@ class PostgresqlStore : public SessionStore {
   /// the tables.
   std::uint64_t vacuum() override {
     const auto before = size();
+    std::vector<std::string> left;
     for (const auto& table : knowledge_.schema.tables) {
-      require_owner(table);
+      if (!is_owner(table)) {
+        left.push_back(table.name);
+        continue;
+      }
       // Where somebody has the table locked, it is left for another day.
       connection_.query("VACUUM (ANALYZE, SKIP_LOCKED) " + table.locked);
+    }
+    if (!left.empty()) {
+      // No more than a warning, as for any vacuum that has to wait for another day.
+      throw connection_.failure(
+          Kind::busy,
+          fmt::format("not vacuumed, for it is not this role's own: {}; leave that to autovacuum, "
+                      "or connect as the owner",
+                      fmt::join(left, ", ")));
     }
     const auto after = size();
     return before > after ? before - after : 0;
@@ -181,18 +194,13 @@ class PostgresqlStore : public SessionStore {
     }
   }
 
-  void require_owner(const Table& table) {
+  bool is_owner(const Table& table) {
     // The server would only warn.
     const auto may = connection_.query(
         "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c WHERE "
         "c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid",
         {table.oid});
-    if (may.count() == 0 || may.text(0, 0) == "t") return;
-    throw connection_.failure(
-        Kind::unusable,
-        fmt::format("not vacuumed: {} is not this role's own; leave that to autovacuum, or "
-                    "connect as the owner",
-                    table.name));
+    return may.count() == 0 || may.text(0, 0) == "t";
   }
 
   std::uint64_t size() {

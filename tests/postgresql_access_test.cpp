@@ -15,6 +15,7 @@
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "postgresql_roles.hpp"
 
 using namespace calib::test;
 using Words = std::vector<std::string>;
@@ -25,23 +26,9 @@ namespace {
 const std::string password = "s3cret/of:the@app";
 const std::string password_in_url = "s3cret%2Fof%3Athe%40app";
 
-/// The database of the app, for another role.
-std::string url_for(const App& app, const std::string& role,
-                    const std::string& scheme = "postgresql") {
-  auto url = app.database_option();
-  url.replace(0, url.find("://"), scheme);
-  url.replace(url.find("tester"), 6, role);
-  return url;
-}
-
 std::string host_of(const App& app) {
   const auto url = app.database_option();
   return url.substr(url.find("host=") + 5);
-}
-
-std::string name_of(const App& app) {
-  const auto url = app.database_shown();
-  return url.substr(url.rfind('/') + 1);
 }
 
 /// Makes the role that has to give its password. It belongs to the whole server.
@@ -51,18 +38,6 @@ void make_locked_role(const App& app) {
       "'locked') THEN CREATE ROLE locked SUPERUSER LOGIN PASSWORD '{}'; END IF; END $$; "
       "SELECT pg_advisory_unlock(2)",
       password));
-}
-
-/// A role of this database's own, with these rights on its tables.
-std::string make_role(const App& app, const std::string& rights) {
-  auto role = "role_of_" + name_of(app);
-  app.execute(fmt::format("CREATE ROLE {0} LOGIN; GRANT {1} ON ALL TABLES IN SCHEMA public TO {0}",
-                          role, rights));
-  return role;
-}
-
-void drop_role(const App& app, const std::string& role) {
-  app.execute(fmt::format("DROP OWNED BY {0}; DROP ROLE {0}", role));
 }
 
 nlohmann::json without_times(nlohmann::json document) {

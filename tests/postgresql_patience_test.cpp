@@ -5,6 +5,7 @@
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "postgresql_roles.hpp"
 #include "postgresql_watch.hpp"
 
 using namespace calib::test;
@@ -47,4 +48,42 @@ TEST_CASE("a table of sessions' rows that is locked is waited for, for as long a
     CHECK(run_pass(app).status == 0);
   }
   CHECK(difference(state_of(app), settled) == none);
+}
+
+TEST_CASE("tables that are another role's are left to autovacuum, which is a warning",
+          "[vacuum][roles]") {
+  const Backlog app;
+  const auto settled = app.settled();
+  const auto role = make_role(app, "SELECT, UPDATE, DELETE");
+  const auto url = url_for(app, role);
+  for (int pass = 1; pass <= 2; ++pass) {
+    CAPTURE(pass);
+    const auto ran = run_on(app, {"--vacuum", "--database", url});
+    INFO(ran.err);
+    CHECK(ran.status == 0);
+    const auto said = diagnostics_of(ran);
+    CHECK(said.errors.empty());
+    REQUIRE(said.warnings.size() == 1);
+    for (const auto* part : {"not vacuumed", "sessions", "calibration_images", "autovacuum"}) {
+      CHECK(lines_with(said.warnings, part) == 1);
+    }
+  }
+  CHECK(difference(state_of(app), settled) == none);
+  drop_role(app, role);
+}
+
+TEST_CASE("what is this role's own is vacuumed beside what is not", "[vacuum][roles]") {
+  Backlog app;
+  app.add_image_rows(app.due().front(), 20'000);
+  const auto role = make_role(app, "SELECT, UPDATE, DELETE");
+  app.execute("ALTER TABLE calibration_images OWNER TO " + role);
+  const auto size = [&] { return app.number("SELECT pg_relation_size('calibration_images')"); };
+  const auto before = size();
+  const auto ran = run_on(app, {"--vacuum", "--database", url_for(app, role)});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(lines_with(diagnostics_of(ran).warnings, "calibration_images,") == 0);
+  CHECK(size() < before / 2);
+  app.execute("ALTER TABLE calibration_images OWNER TO tester");
+  drop_role(app, role);
 }
