@@ -12,6 +12,9 @@ class LockBudget {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
+  /// `first_portion`: what the first transaction begins with.
+  explicit LockBudget(std::size_t first_portion = 16) : first_portion_(first_portion) {}
+
   /// How many units a transaction takes in before the next look at the time. `taken` units are in
   /// it already, which took `spent`; the last portion was of `portion` units (0: there was none).
   /// Nothing (0) when the rest of the time is the commit's.
@@ -31,7 +34,7 @@ class LockBudget {
   // The first transaction knows nothing of the disk: commits were seen to take five times as long
   // as what they commit.
   Duration fill_time_ = std::chrono::milliseconds{25};
-  std::size_t first_portion_ = 16;
+  std::size_t first_portion_;
   double last_taken_ = 0;
   double last_filled_ = 0;  ///< seconds
 };

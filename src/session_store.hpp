@@ -199,6 +199,9 @@ class SessionStore {
   /// outlive them (it may be moved).
   virtual Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) = 0;
 
+  /// Whether a single session may take longer than a transaction should.
+  [[nodiscard]] virtual bool is_slow() const { return false; }
+
   /// Waits until the database can be written, `wait` at most (busy after that).
   virtual std::unique_ptr<StoreTransaction> begin(std::chrono::milliseconds wait) = 0;
 

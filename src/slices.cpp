@@ -20,7 +20,8 @@ constexpr std::chrono::milliseconds look_interval{10};
 Slices::Slices(const Context& context)
     : c_(context),
       counts_(context.sessions.size() + context.survey.leaked_keys.size(),
-              context.survey.tables.size()) {}
+              context.survey.tables.size()),
+      budget_(context.store.is_slow() ? LockBudget(1) : LockBudget()) {}
 
 void Slices::fail(std::string path, std::string error, ErrorKind kind) {
   c_.report.errors.push_back({std::move(path), std::move(error), kind});

@@ -107,3 +107,11 @@ TEST_CASE("the lock stays free for as long as it was held, and 30 ms at least", 
   CHECK(LockBudget::gap(from_ms(1)) == milliseconds{30});
   CHECK(LockBudget::gap(from_ms(120)) == milliseconds{120});
 }
+
+TEST_CASE("where a single unit may take long, one is begun with", "[lock_budget]") {
+  LockBudget budget(1);
+  CHECK(budget.next_portion(0, Duration{}, 0) == 1);
+  CHECK(budget.next_portion(1, from_ms(400), 1) == 0);
+  budget.learn(1, from_ms(400), from_ms(410));
+  CHECK(budget.next_portion(0, Duration{}, 0) == 1);
+}

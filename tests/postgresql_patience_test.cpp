@@ -1,5 +1,8 @@
 // What a pass waits for, what it goes on without, and who waits for it.
+#include <fmt/format.h>
 #include <signal.h>
+
+#include <algorithm>
 
 #include "backlog.hpp"
 #include "catch.hpp"
@@ -86,4 +89,28 @@ TEST_CASE("what is this role's own is vacuumed beside what is not", "[vacuum][ro
   CHECK(size() < before / 2);
   app.execute("ALTER TABLE calibration_images OWNER TO tester");
   drop_role(app, role);
+}
+
+TEST_CASE("where a table is read for each session, one is begun with", "[locks]") {
+  const Backlog app;
+  // With it the server looks at the foreign keys itself.
+  app.execute("CREATE TABLE extra (session_id varchar REFERENCES sessions ON DELETE SET NULL)");
+  const bool has_index = GENERATE(false, true);
+  if (has_index) app.execute("CREATE INDEX by_session ON calibration_images (session_id)");
+  app.execute(
+      fmt::format("ALTER TABLE calibration_images ALTER image_path SET STORAGE EXTERNAL; INSERT "
+                  "INTO calibration_images (session_id, image_path) SELECT '{}', repeat('x', "
+                  "1000000) FROM generate_series(1, 20)",
+                  app.live().back()));
+  Running running(pass_arguments(app), at("renameat2:2:stop"));
+  REQUIRE(running.wait_until_stopped());
+  const auto locks = table_locks(app);
+  const bool has_begun_to_delete = std::ranges::any_of(locks, [](const TableLock& lock) {
+    return lock.table == "calibration_images" && lock.mode == "RowExclusiveLock";
+  });
+  CHECK((has_begun_to_delete || !app.has_session(app.due().front())) == !has_index);
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  for (const auto& id : app.due()) CHECK(app.is_gone(id));
 }
