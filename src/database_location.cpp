@@ -9,6 +9,7 @@
 
 #include "dotenv.hpp"
 #include "small_file.hpp"
+#include "text.hpp"
 
 namespace calib {
 namespace {
@@ -36,6 +37,8 @@ constexpr std::array schemes{
 
 constexpr std::string_view sqlite_forms =
     "write sqlite:///relative/path.db or sqlite:////absolute/path.db";
+
+constexpr std::string_view postgresql_form = "write postgresql://user:password@host:port/database";
 
 /// Arguments of Python's sqlite3.connect() that leave the choice of the file alone.
 constexpr std::array<std::string_view, 5> harmless_arguments{
@@ -129,9 +132,8 @@ HostAndPort split_host(std::string_view text, std::string_view source) {
   if (colon != std::string_view::npos) parts.port = text.substr(colon + 1);
   if (bracket == std::string_view::npos ||
       !std::ranges::all_of(parts.port, [](char c) { return is_one_of(c, digits); })) {
-    fail(source,
-         "cannot be read: write postgresql://user:password@host:port/database, with "
-         "special characters in the password as %XX");
+    fail(source, fmt::format("cannot be read: {}, with special characters in the password as %XX",
+                             postgresql_form));
   }
   return parts;
 }
@@ -161,6 +163,14 @@ std::string postgresql_display(std::string_view scheme, std::string_view rest,
     result += fmt::format("/{}", shown(rest.substr(authority.size() + 1), "_.-"));
   }
   return result;
+}
+
+/// What may have been meant by a scheme that is none here: they are in lower case, and CockroachDB
+/// has one of its own in SQLAlchemy.
+std::string_view forms_like(std::string_view scheme) {
+  const auto lowered = ascii_lowered(scheme);
+  const bool is_postgresql = lowered.starts_with("postgres") || lowered.starts_with("cockroachdb");
+  return is_postgresql ? postgresql_form : sqlite_forms;
 }
 
 DatabaseLocation postgresql_location(std::string_view url, std::string_view scheme,
@@ -200,7 +210,7 @@ DatabaseLocation parse_database_url(std::string_view url, const fs::path& app_di
   }
   const auto* const scheme = std::ranges::find(schemes, name, &Scheme::name);
   if (scheme == schemes.end()) {
-    fail(source, fmt::format("is a {}:// URL, which is not supported: {}", name, sqlite_forms));
+    fail(source, fmt::format("is a {}:// URL, which is not supported: {}", name, forms_like(name)));
   }
   const std::string_view rest = url.substr(colon + 3);
   return scheme->kind == DatabaseKind::sqlite ? sqlite_location(rest, app_dir, source)

@@ -103,6 +103,11 @@ TEST_CASE("database URL: what is wrong is said") {
   CHECK_THAT(message_of("sqlite:///x?uri=true"), ContainsSubstring("query"));
   CHECK_THAT(message_of("mysql://u:p@h/d"), ContainsSubstring("mysql://"));
   CHECK_THAT(message_of("x.db"), ContainsSubstring("sqlite:///"));
+  for (const auto* other : {"cockroachdb://u:p@h/d", "POSTGRESQL://u:p@h/d", "postgresql+x://h"}) {
+    CHECK_THAT(message_of(other), ContainsSubstring("write postgresql://"));
+    CHECK_THAT(message_of(other), !ContainsSubstring("sqlite"));
+  }
+  CHECK_THAT(message_of("SQLITE:///x.db"), ContainsSubstring("write sqlite:///"));
   CHECK_THAT(message_of(Text("sqlite:///\0", 11)), ContainsSubstring("NUL"));
   CHECK_THAT(message_of("postgresql://u:p"), ContainsSubstring("%XX"));
 }
