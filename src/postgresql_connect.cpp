@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <new>
+#include <optional>
 
 #include "postgresql_connection.hpp"
 
@@ -98,7 +99,15 @@ void Connection::connect() {
   }
   names.push_back(nullptr);
   values.push_back(nullptr);
-  connection_ = pq.connectStartParams(names.data(), values.data(), 0);
+  // Names are looked up in these calls, and a resolver that does not answer keeps them for minutes.
+  // Before the first connection nothing has been changed, so that a signal may end all of it.
+  const auto call = [this](auto&& function, auto... arguments) {
+    std::optional<StopsAtOnce> at_once;
+    if (is_first_) at_once.emplace();
+    check_stop();
+    return function(arguments...);
+  };
+  connection_ = call(pq.connectStartParams, names.data(), values.data(), 0);
   if (connection_ == nullptr) throw std::bad_alloc();
   learn_secrets();
   pq.setNoticeProcessor(connection_, ignore_notice, nullptr);
@@ -120,9 +129,10 @@ void Connection::connect() {
     }
     const short events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT;
     if (wait_for_socket(pq.socket(connection_), events, look_interval) != 0) {
-      wanted = pq.connectPoll(connection_);
+      wanted = call(pq.connectPoll, connection_);
     }
   }
+  is_first_ = false;
   if (pq.setnonblocking(connection_, 1) != 0) throw std::bad_alloc();
 }
 

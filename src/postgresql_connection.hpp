@@ -1,10 +1,11 @@
 // A connection to the session database on a PostgreSQL server: how it connects, waits and stops,
 // and what the server's errors mean to a pass.
 //
-// Nothing here blocks in libpq. Each wait is a poll() of some milliseconds, so that the stop flag
-// ends a statement (the server is asked to cancel it) and a network that swallows everything ends
-// in an error. What the server itself is told about waiting stands in Transaction settings, which
-// are SET LOCAL: whatever role and database are configured to, and nothing is left behind.
+// Nothing here blocks in libpq, but for names that a resolver does not answer. Each wait is a
+// poll() of some milliseconds, so that the stop flag ends a statement (the server is asked to
+// cancel it) and a network that swallows everything ends in an error. What the server itself is
+// told about waiting stands in Transaction settings, which are SET LOCAL: whatever role and
+// database are configured to, and nothing is left behind.
 #pragma once
 
 #include <chrono>
@@ -144,6 +145,7 @@ class Connection {
   std::chrono::milliseconds wait_;
   const StopFlag& stop_;
   PGconn* connection_ = nullptr;
+  bool is_first_ = true;  ///< no connection has been made yet
   StoreError::Kind timed_out_ = StoreError::Kind::busy;
   std::chrono::milliseconds lock_wait_{0};
   bool cancelled_ = false;

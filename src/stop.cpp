@@ -26,10 +26,10 @@ extern "C" void handle_stop_signal(int signal) {
   throw std::system_error(errno, std::system_category(), what);
 }
 
-bool is_ignored(int signal) {
+void (*handler_of(int signal))(int) {
   struct sigaction current {};
   if (::sigaction(signal, nullptr, &current) != 0) throw_errno("sigaction");
-  return current.sa_handler == SIG_IGN;
+  return current.sa_handler;
 }
 
 void set_handler(int signal, void (*handler)(int)) {
@@ -46,9 +46,24 @@ void set_handler(int signal, void (*handler)(int)) {
 
 void install_signal_handlers(StopFlag& stop) {
   target.store(&stop);
-  for (const int signal : std::array{SIGINT, SIGTERM}) set_handler(signal, handle_stop_signal);
-  if (!is_ignored(SIGHUP)) set_handler(SIGHUP, handle_stop_signal);
+  for (const int signal : stop_signals) {
+    if (signal == SIGHUP && handler_of(signal) == SIG_IGN) continue;
+    set_handler(signal, handle_stop_signal);
+  }
   for (const int signal : std::array{SIGPIPE, SIGXFSZ}) set_handler(signal, SIG_IGN);
+}
+
+StopsAtOnce::StopsAtOnce() {
+  for (std::size_t i = 0; i < stop_signals.size(); ++i) {
+    handled_[i] = handler_of(stop_signals[i]) == handle_stop_signal;
+    if (handled_[i]) set_handler(stop_signals[i], SIG_DFL);
+  }
+}
+
+StopsAtOnce::~StopsAtOnce() {
+  for (std::size_t i = 0; i < stop_signals.size(); ++i) {
+    if (handled_[i]) set_handler(stop_signals[i], handle_stop_signal);
+  }
 }
 
 }  // namespace calib

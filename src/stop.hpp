@@ -1,6 +1,7 @@
 // The one thing that a signal handler may touch, and what long work asks.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <csignal>
 
@@ -20,10 +21,28 @@ class StopFlag {
   static_assert(std::atomic<int>::is_always_lock_free);
 };
 
+inline constexpr std::array stop_signals{SIGINT, SIGTERM, SIGHUP};
+
 /// Makes the first SIGINT, SIGTERM or SIGHUP set `stop`, and a second one end the process at once
 /// with status 128+n. A SIGHUP that was ignored when the process began (nohup) stays ignored, and
 /// SIGPIPE and SIGXFSZ are ignored: a closed stdout and a file that may not grow are errors of
 /// their own, never the silent end of a pass. `stop` must outlive the process.
 void install_signal_handlers(StopFlag& stop);
+
+/// While one is there, such a signal ends the process at once, the first one, too: for a call that
+/// comes back when it likes and looks at no flag, and only where there is nothing to put in order.
+/// Who makes one looks at the flag once more then.
+class StopsAtOnce {
+ public:
+  StopsAtOnce();
+  ~StopsAtOnce();
+  StopsAtOnce(const StopsAtOnce&) = delete;
+  StopsAtOnce& operator=(const StopsAtOnce&) = delete;
+  StopsAtOnce(StopsAtOnce&&) = delete;
+  StopsAtOnce& operator=(StopsAtOnce&&) = delete;
+
+ private:
+  std::array<bool, stop_signals.size()> handled_{};
+};
 
 }  // namespace calib

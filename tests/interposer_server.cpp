@@ -1,4 +1,5 @@
 // The calls to a database server, for the interposer (see interposer_changes.cpp).
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -48,6 +49,11 @@ ssize_t send(int descriptor, const void* bytes, size_t size, int flags) {
 ssize_t recv(int descriptor, void* bytes, size_t size, int flags) {
   return on_connection(descriptor, through(Kind::read, "recv", descriptor, NEXT(recv), descriptor,
                                            bytes, size, flags));
+}
+
+int getaddrinfo(const char* node, const char* service, const struct addrinfo* hints,
+                struct addrinfo** result) {
+  return through(Kind::read, "getaddrinfo", node, NEXT(getaddrinfo), node, service, hints, result);
 }
 
 int poll(struct pollfd* descriptors, nfds_t count, int milliseconds) {

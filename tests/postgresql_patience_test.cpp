@@ -114,3 +114,21 @@ TEST_CASE("where a table is read for each session, one is begun with", "[locks]"
   CHECK(ran.status == 0);
   for (const auto& id : app.due()) CHECK(app.is_gone(id));
 }
+
+TEST_CASE("a signal ends a pass whose server's name is being looked up, and nothing was changed",
+          "[signals]") {
+  const Backlog app;
+  const auto before = app.fingerprint();
+  const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);
+  Running running(
+      pass_arguments(app, {"--json", "--database", "postgresql://tester@localhost:1/calib"}),
+      at("getaddrinfo:1:stop"));
+  REQUIRE(running.wait_until_stopped());
+  running.signal(signal);
+  const auto ran = running.finish();
+  CHECK(ran.status == 128 + signal);
+  // It did not come back from the call.
+  CHECK(ran.out.empty());
+  CHECK(ran.err.empty());
+  CHECK(changes_since(before, app) == none);
+}
