@@ -145,11 +145,10 @@ class PostgresqlStore : public SessionStore {
     }
     if (!left.empty()) {
       // No more than a warning, as for any vacuum that has to wait for another day.
-      throw connection_.failure(
-          Kind::busy,
-          fmt::format("not vacuumed, for it is not this role's own: {}; leave that to autovacuum, "
-                      "or connect as the owner",
-                      fmt::join(left, ", ")));
+      throw connection_.failure(Kind::busy,
+                                fmt::format("{} is not this role's own; leave that to autovacuum, "
+                                            "or connect as the owner",
+                                            fmt::join(left, ", ")));
     }
     const auto after = size();
     return before > after ? before - after : 0;
