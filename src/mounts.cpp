@@ -48,7 +48,7 @@ Mount mount_in(const std::string& line) {
   return mount;
 }
 
-std::string with_slash(std::string path) { return path.ends_with('/') ? path : path + '/'; }
+std::string with_slash(const std::string& path) { return path.ends_with('/') ? path : path + '/'; }
 
 /// The first component of `path` below `folder`, which ends with a slash; empty where it is not.
 std::string entry_below(const std::string& folder, const std::string& path) {
