@@ -65,8 +65,8 @@ void refuse_staged(const Plan& plan, std::set<OwnerIndex>& refused) {
 }
 
 /// In a dry run: who shares a directory with one that is held stays, too.
-void add_those_along(const std::vector<DoomedSession>& sessions,
-                     const std::set<OwnerIndex>& refused, Report& report) {
+void add_those_along(const Agenda& agenda, const std::set<OwnerIndex>& refused, Report& report) {
+  const auto& sessions = agenda.plan.sessions;
   std::set<std::uint32_t> units;
   for (const auto owner : refused) {
     if (owner < sessions.size()) units.insert(sessions[owner].unit);
@@ -74,7 +74,7 @@ void add_those_along(const std::vector<DoomedSession>& sessions,
   for (std::size_t i = 0; i < sessions.size() && !units.empty(); ++i) {
     const auto owner = static_cast<OwnerIndex>(i);
     if (refused.contains(owner) || !units.contains(sessions[i].unit)) continue;
-    report.errors.push_back(goes_along_failure("session " + std::string(sessions[i].id)));
+    report.errors.push_back(goes_along_failure(owner_name(owner, sessions, agenda.survey)));
   }
 }
 
@@ -97,7 +97,7 @@ void survey(const AgendaContext& c, Agenda& agenda) {
     c.report.errors.push_back(
         held_failure(refusal, owner_name(refusal.owner, sessions, agenda.survey)));
   }
-  add_those_along(sessions, refused, c.report);
+  add_those_along(agenda, refused, c.report);
   if (!is_dry) refuse_staged(agenda.plan, refused);
   agenda.units = units_of(sessions, agenda.survey.leaked_keys.size(), refused);
 }
