@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "sqlite_pieces.hpp"
@@ -172,21 +173,23 @@ void Transaction::delete_records(RecordCounts& counts) {
       const auto& table = knowledge_.schema.tables[direct.table];
       for (std::size_t position = 0; position < direct.keys.size(); ++position) {
         const auto& key = knowledge_.schema.keys[direct.keys[position]];
-        const auto statement = [&](const std::string& condition) {
-          return RunStatement(
-              connection_, knowledge_,
-              fmt::format("DELETE FROM {} AS c WHERE c.{} BETWEEN ?1 AND ?2 AND {}",
-                          main_table(table), quoted_name(table.identity.front()), condition));
+        const auto where = [&](const std::string& condition) {
+          return fmt::format("DELETE FROM {} AS c WHERE c.{} BETWEEN ?1 AND ?2 AND {}",
+                             main_table(table), quoted_name(table.identity.front()), condition);
         };
-        // Where a condition asks another table, SQLite first collects the rows that meet it, which
-        // takes half as long again.
-        auto remove_own = statement(equal_condition(key, "?3"));
-        auto remove_all = statement(owned_condition(key, "?3"));
+        // Where a condition asks another table, SQLite first collects the rows that meet it; most
+        // rows need no such condition.
+        RunStatement remove_own(connection_, knowledge_, where(equal_condition(key, "?3")));
+        std::optional<RunStatement> remove_all;
         added_rows_.for_each_run(i, position, chosen_, [&](const Run& run) {
           auto& count = counts.at(run.owner, knowledge_.column_of(direct.table));
           const auto own = remove_own.execute(run);
           count += own;
-          if (key.is_session_id && run.exceeds(own)) count += remove_all.execute(run);
+          if (!key.is_session_id || !run.exceeds(own)) return;
+          if (!remove_all) {
+            remove_all.emplace(connection_, knowledge_, where(owned_condition(key, "?3")));
+          }
+          count += remove_all->execute(run);
         });
       }
     }
