@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 
 namespace calib {
 
@@ -21,7 +20,7 @@ std::string with_priority(std::string_view text, Priority priority) {
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
     if (text.front() != '\n') {
-      fmt::format_to(std::back_inserter(out), "<{}>", static_cast<int>(priority));
+      out += fmt::format("<{}>", static_cast<int>(priority));
     }
     out += text.substr(0, end);
     text.remove_prefix(end);

@@ -9,7 +9,6 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
-#include <iterator>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -90,12 +89,12 @@ class Exposition {
   }
 
   void describe(std::string_view name, std::string_view help) {
-    fmt::format_to(std::back_inserter(text_),
-                   "# HELP calib_cleanup_{0} {1}\n# TYPE calib_cleanup_{0} gauge\n", name, help);
+    text_ +=
+        fmt::format("# HELP calib_cleanup_{0} {1}\n# TYPE calib_cleanup_{0} gauge\n", name, help);
   }
 
   void sample(std::string_view name, std::string_view labels, std::string_view value) {
-    fmt::format_to(std::back_inserter(text_), "calib_cleanup_{}{} {}\n", name, labels, value);
+    text_ += fmt::format("calib_cleanup_{}{} {}\n", name, labels, value);
   }
 
   [[nodiscard]] std::string take() { return std::move(text_); }

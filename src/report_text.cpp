@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <cstddef>
-#include <iterator>
 #include <string_view>
 
 #include "report.hpp"
@@ -35,8 +34,7 @@ void table_row(std::string& out, std::string_view name, std::string_view age,
     out += '\n';
     name = {};
   }
-  fmt::format_to(std::back_inserter(out), "{:<{}}  {:>8}  {:>9}  {:>10}\n", name, name_columns, age,
-                 files, size);
+  out += fmt::format("{:<{}}  {:>8}  {:>9}  {:>10}\n", name, name_columns, age, files, size);
 }
 
 void usage_row(std::string& out, std::string_view name, const std::string& age,
@@ -78,9 +76,9 @@ void orphaned_records_table(std::string& out, const Report& report, Color color)
     if (rows == 0) continue;
     const std::string name = printable(table);
     if (!fits(name, name_columns)) {
-      fmt::format_to(std::back_inserter(out), "{}\n{:{}}  {:>8}\n", name, "", name_columns, rows);
+      out += fmt::format("{}\n{:{}}  {:>8}\n", name, "", name_columns, rows);
     } else {
-      fmt::format_to(std::back_inserter(out), "{:<{}}  {:>8}\n", name, name_columns, rows);
+      out += fmt::format("{:<{}}  {:>8}\n", name, name_columns, rows);
     }
   }
   out += '\n';
@@ -90,7 +88,7 @@ void orphaned_records_table(std::string& out, const Report& report, Color color)
 void summary(std::string& out, const Report& report) {
   const bool dry = report.dry_run == DryRun::yes;
   const auto line = [&](std::string_view real, std::string_view would, const std::string& what) {
-    fmt::format_to(std::back_inserter(out), "{} {}\n", dry ? would : real, what);
+    out += fmt::format("{} {}\n", dry ? would : real, what);
   };
   line("Cleanup completed: Deleted", "Cleanup dry run: Would delete",
        count_text(report.sessions.size(), "old session", "old sessions"));
@@ -116,7 +114,7 @@ void summary(std::string& out, const Report& report) {
 /// How much would go, and how much would be left.
 void balance(std::string& out, const Report& report) {
   const auto row = [&](std::string_view label, const std::string& value) {
-    fmt::format_to(std::back_inserter(out), "{:<24}{}\n", label, value);
+    out += fmt::format("{:<24}{}\n", label, value);
   };
   row("Would be freed:", size_text(report.freed_bytes));
   if (report.vacuumed_bytes) row("Vacuum would give back:", size_text(*report.vacuumed_bytes));
@@ -134,12 +132,11 @@ std::string in_brackets(const Usage& usage) {
 
 void deleted_names(std::string& out, const Report& report) {
   for (const SessionLine* line : largest_first(report.sessions)) {
-    fmt::format_to(std::back_inserter(out), "Deleted session {} {}\n", printable(line->id),
-                   in_brackets(line->usage));
+    out += fmt::format("Deleted session {} {}\n", printable(line->id), in_brackets(line->usage));
   }
   for (const OrphanLine* line : largest_first(report.orphans)) {
-    fmt::format_to(std::back_inserter(out), "Deleted orphaned directory {} {}\n",
-                   printable(line->name), in_brackets(line->usage));
+    out += fmt::format("Deleted orphaned directory {} {}\n", printable(line->name),
+                       in_brackets(line->usage));
   }
 }
 

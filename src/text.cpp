@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <iterator>
 
 namespace calib {
 namespace {
@@ -63,7 +62,7 @@ std::string escaped(std::string_view bytes, MustEscape must_escape) {
     const std::size_t length = std::max<std::size_t>(character.bytes, 1);
     if (character.bytes == 0 || must_escape(character.code)) {
       for (std::size_t at = 0; at < length; ++at) {
-        fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte_at(bytes, at));
+        out += fmt::format("\\x{:02x}", byte_at(bytes, at));
       }
     } else {
       out += bytes.substr(0, length);
