@@ -11,8 +11,6 @@
 namespace calib::test {
 namespace {
 
-const std::string aside = ".calib-cleanup.";
-
 /// The path that it has when it is not moved aside.
 std::string at_home(const std::string& path) {
   return path.starts_with(aside) ? path.substr(aside.size()) : path;

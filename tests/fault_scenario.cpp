@@ -11,7 +11,6 @@
 namespace calib::test {
 namespace {
 
-const std::string aside = ".calib-cleanup.";
 const std::string metrics_file = "metrics/calib-cleanup.prom";
 
 // On a server the rows are no file of the sandbox's; here they are one more.

@@ -17,6 +17,9 @@
 
 namespace calib::test {
 
+/// What a pass puts before the name of a directory that it moves aside.
+inline const std::string aside = ".calib-cleanup.";
+
 /// What a state means: the rows that the database gives, once SQLite has rolled back or recovered
 /// what a crash left, and what stands in uploads.
 struct Contents {
