@@ -20,12 +20,6 @@ need_packages $build_packages $postgresql_packages $app_packages catch2 coreutil
 
 title() { printf '\n== %s\n' "$*"; }
 
-# build_preset NAME [TARGET]
-build_preset() {
-  { cmake --preset "$1" && cmake --build --preset "$1" --target "${2-all}"; } >build/"$1".log 2>&1 ||
-    { cat build/"$1".log; return 1; }
-}
-
 with_threads='thread|jobs|signal|stopped|swapped|change places|vanish|at once|beside|uploads'
 with_threads+='|killed|slices|directories that|very many|several names|sizes are'
 
@@ -45,6 +39,14 @@ run_preset() {
   [ "$1" != tsan ] || driven="^(tool:.*($with_threads)|every call:|server:)"
   CALIB_TEST_EXECUTABLE=$PWD/build/$1/calib-cleanup CALIB_TEST_SANITIZED=1 \
     ctest --preset dev --progress -R "$driven"
+}
+
+# build_and_run NAME [TARGET [TESTS THAT ARE LEFT OUT]]
+build_and_run() {
+  title "$1: build"
+  { cmake --preset "$1" && cmake --build --preset "$1" --target "${2-all}"; } >build/"$1".log 2>&1 ||
+    { cat build/"$1".log; return 1; }
+  run_preset "$1" "${3-}"
 }
 
 # Debian's Python, whatever else is on PATH: the packages are for that one.
@@ -82,25 +84,13 @@ check_manual() {
 
 mkdir -p build
 if [ "$#" -gt 0 ]; then
-  for preset in "$@"; do
-    title "$preset: build"
-    build_preset "$preset"
-    run_preset "$preset"
-  done
+  for preset in "$@"; do build_and_run "$preset"; done
   exit
 fi
-title "dev: build"
-build_preset dev executable_tests
-# Tests wait for much, so what the next ones take is built meanwhile.
-{ renice -n 19 "$BASHPID" && build_preset asan && build_preset tsan; } >build/meanwhile.log 2>&1 &
-meanwhile=$!
-trap wait EXIT
 # The modules' own tests run where they find the most: in the sanitizers' presets.
-run_preset dev '^(unit|fuzz)'
-title "asan, tsan: build"
-wait "$meanwhile" || { cat build/meanwhile.log; exit 1; }
-run_preset asan
-run_preset tsan
+build_and_run dev executable_tests '^(unit|fuzz)'
+build_and_run asan
+build_and_run tsan
 test_app
 check_format
 check_tidy
