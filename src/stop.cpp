@@ -22,6 +22,8 @@ extern "C" void handle_stop_signal(int signal) {
   if (StopFlag* const stop = target.load()) stop->request(signal);
 }
 
+extern "C" void end_at_once(int signal) { ::_exit(128 + signal); }
+
 [[noreturn]] void throw_errno(const char* what) {
   throw std::system_error(errno, std::system_category(), what);
 }
@@ -56,7 +58,7 @@ void install_signal_handlers(StopFlag& stop) {
 StopsAtOnce::StopsAtOnce() {
   for (std::size_t i = 0; i < stop_signals.size(); ++i) {
     handled_[i] = handler_of(stop_signals[i]) == handle_stop_signal;
-    if (handled_[i]) set_handler(stop_signals[i], SIG_DFL);
+    if (handled_[i]) set_handler(stop_signals[i], end_at_once);
   }
 }
 

@@ -136,6 +136,7 @@ Ran Running::finish() {
   }
   Ran ran;
   ran.peak_bytes = peak_bytes_;
+  ran.has_exited = WIFEXITED(*ended_);
   ran.status = WIFEXITED(*ended_) ? WEXITSTATUS(*ended_) : 128 + WTERMSIG(*ended_);
   ran.out = written_to(out_);
   ran.err = written_to(err_);

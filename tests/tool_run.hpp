@@ -34,6 +34,7 @@ struct RunOptions {
 
 struct Ran {
   int status = -1;  ///< exit status; 128 + signal where one ended it
+  bool has_exited = false;  ///< no signal ended it, but it itself
   std::string out;
   std::string err;
   std::uint64_t peak_bytes = 0;  ///< the most that it had in memory, where that is measured
