@@ -154,25 +154,24 @@ class Pass {
     finish();
   }
 
-  /// Takes the orphans that anybody claims by now off the list.
-  std::unique_ptr<StoreTransaction> look_for_claims(NewClaims& claims) {
-    auto transaction = claims.begin(*store_, options_.lock_wait);
-    claims.look(*transaction);
+  /// Takes what anybody claims by now off the lists.
+  void drop_claimed(NewClaims& claims, StoreTransaction& transaction) {
+    claims.look(transaction);
     std::erase_if(agenda_.orphans,
                   [&](const OrphanLine& orphan) { return claims.contain(orphan.name); });
-    return transaction;
+    std::erase_if(agenda_.plan.leftovers,
+                  [&](const std::string& name) { return claims.contain(name); });
   }
 
   /// Before anything is gone: whether the database can be written, and whether anybody claims by
   /// now what no session claimed.
   void ask_again(NewClaims& claims) {
     progress_.begin("waiting for the database", 0);
-    auto transaction = look_for_claims(claims);
-    std::erase_if(agenda_.plan.leftovers,
-                  [&](const std::string& name) { return claims.contain(name); });
+    auto transaction = claims.begin(*store_, options_.lock_wait);
+    drop_claimed(claims, *transaction);
     // No room on the disk is no reason to stop here: removing the orphans makes some.
     try {
-      transaction->require_writable();
+      if (transaction->require_writable()) drop_claimed(claims, *transaction);
     } catch (const StoreError& error) {
       if (error.kind() != StoreError::Kind::full) throw;
     }
@@ -210,7 +209,9 @@ class Pass {
         orphans[i].usage = usage;
         report_.orphans.push_back(orphans[i]);
       });
-      if (!agenda_.orphans.empty()) look_for_claims(claims);
+      if (!agenda_.orphans.empty()) {
+        drop_claimed(claims, *claims.begin(*store_, options_.lock_wait));
+      }
       const std::chrono::duration<double> took = Clock::now() - began;
       if (took < orphans_between_looks / 2) most *= 2;
       if (took > 2 * orphans_between_looks) most = std::max<std::size_t>(1, most / 2);

@@ -86,11 +86,12 @@ void Transaction::wait_for_tables(milliseconds wait) {
   }
 }
 
-void Transaction::require_writable() {
-  for (const auto began = Clock::now();;) {
+bool Transaction::require_writable() {
+  bool has_waited = false;
+  for (const auto began = Clock::now();; has_waited = true) {
     try {
       write_nothing();
-      return;
+      return has_waited;
     } catch (const StoreError& error) {
       const auto left = connection_.wait() - (Clock::now() - began);
       if (error.kind() != Kind::disturbed || left.count() <= 0) throw;

@@ -140,8 +140,9 @@ class StoreTransaction {
   virtual ~StoreTransaction() = default;
 
   /// Makes sure that the database takes a change, by one that changes nothing: holding the write
-  /// lock does not mean that a journal can be made. Throws StoreError.
-  virtual void require_writable() = 0;
+  /// lock does not mean that a journal can be made. True where others could write meanwhile: what
+  /// this transaction had looked at by then has to be looked at again. Throws StoreError.
+  [[nodiscard]] virtual bool require_writable() = 0;
 
   /// Chooses these owners, checking each again: its row unchanged, no row that stays referring to
   /// it. The refused ones are not chosen. Again after delete_records(), for more owners. Throws

@@ -43,12 +43,13 @@ Transaction::~Transaction() {
   }
 }
 
-void Transaction::require_writable() {
+bool Transaction::require_writable() {
   connection_.translated([&] {
     auto& database = connection_.database();
     const auto version = database.execAndGet("PRAGMA main.user_version").getInt64();
     database.exec(fmt::format("PRAGMA main.user_version = {}", version));
   });
+  return false;
 }
 
 template <typename Work>

@@ -23,7 +23,7 @@ class Transaction : public StoreTransaction {
   Transaction(Transaction&&) = delete;
   Transaction& operator=(Transaction&&) = delete;
 
-  void require_writable() override;
+  bool require_writable() override;
   std::vector<Refusal> choose(std::span<const OwnerIndex> owners) override;
   std::vector<Refusal> withdraw(std::span<const OwnerIndex> owners) override;
   void visit_new_sessions(const SessionVisitor& visit) override;

@@ -53,6 +53,28 @@ TEST_CASE("a table of sessions' rows that is locked is waited for, for as long a
   CHECK(difference(state_of(app), settled) == none);
 }
 
+TEST_CASE("what is claimed while a locked table is waited for stays", "[locks]") {
+  const Backlog app;
+  const auto connection = app.its_database().connection_of_the_app();
+  // It has asked by then whether anybody claims the orphan.
+  Running running(pass_arguments(app, {"--lock-wait", "60"}),
+                  at("send/DELETE:1:stop sleep:5:stop"));
+  REQUIRE(running.wait_until_stopped());
+  connection->execute(fmt::format(
+      "BEGIN; LOCK TABLE calibration_images IN SHARE MODE; INSERT INTO sessions (id, images_dir, "
+      "created_at) VALUES ('orphan', 'uploads/orphan', '{}')",
+      hours_ago(1)));
+  running.signal(SIGCONT);
+  REQUIRE(running.wait_until_stopped());
+  connection->execute("COMMIT");
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.entries().contains("orphan"));
+  CHECK(app.has_session("orphan"));
+  for (const auto& id : app.due()) CHECK(app.is_gone(id));
+}
+
 TEST_CASE("tables that are another role's are left to autovacuum, which is a warning",
           "[vacuum][roles]") {
   const Backlog app;
@@ -127,6 +149,7 @@ TEST_CASE("a signal ends a pass whose server's name is being looked up, and noth
   running.signal(signal);
   const auto ran = running.finish();
   CHECK(ran.status == 128 + signal);
+  CHECK(ran.has_exited);
   // It did not come back from the call.
   CHECK(ran.out.empty());
   CHECK(ran.err.empty());
