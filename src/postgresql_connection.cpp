@@ -213,13 +213,15 @@ void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
   // server is to refuse what it would have to filter. Keys travel as text, so it has to be exact:
   // floating-point numbers are in full from 1 on since PostgreSQL 12, and with 3 before.
   query(
-      fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED {}; {}; SET LOCAL row_security = off; "
+      fmt::format("BEGIN ISOLATION LEVEL {} {}; {}; SET LOCAL row_security = off; "
                   "SET LOCAL client_encoding = 'UTF8'; SET LOCAL datestyle = 'ISO, YMD'; "
                   "SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; "
                   "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3; "
                   "SET LOCAL statement_timeout = 0; "
                   "SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL lock_timeout = "
                   "{}",
+                  // What is no lock there has to be a serialization failure.
+                  is_cockroach() ? "SERIALIZABLE" : "READ COMMITTED",
                   access == Access::read_only ? "READ ONLY" : "READ WRITE", own_search_path,
                   milliseconds(longest_pause).count(), lock_wait_.count()));
   if (access == Access::read_only || is_cockroach()) return;
