@@ -18,7 +18,9 @@ void refuse_doubles(Connection& connection, const Table& sessions) {
         "SELECT source FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) "
         "'search_path'");
   });
-  if (path.count() > 0 && path.text(0, 0) == "client") return;  // the URL's
+  // PGOPTIONS and a service file come from the client as well, and may be meant for anybody.
+  const bool is_clients = path.count() > 0 && path.text(0, 0) == "client";
+  if (is_clients && connection.url_sets_search_path()) return;
   // Also where the role may not look, and where its path does not lead: the app's own role may have
   // another path.
   const auto doubles = connection.query(

@@ -7,6 +7,8 @@
 #include <optional>
 #include <stdexcept>
 
+#include "text.hpp"
+
 namespace calib::postgresql {
 namespace {
 
@@ -176,6 +178,16 @@ Parameters read_url(std::string_view url) {
   add_query(rest, parameters);
   refuse_doubles(parameters);
   return parameters;
+}
+
+bool sets_search_path(const Parameters& parameters) {
+  return std::ranges::any_of(parameters, [](const auto& parameter) {
+    if (parameter.first != "options") return false;
+    // The server takes `--search-path=`, too.
+    auto options = ascii_lowered(parameter.second);
+    std::ranges::replace(options, '-', '_');
+    return options.find("search_path") != std::string::npos;
+  });
 }
 
 std::vector<std::string> secrets_of(const Parameters& parameters) {

@@ -19,6 +19,9 @@ using Parameters = std::vector<std::pair<std::string, std::string>>;
 /// nothing which could be a secret.
 Parameters read_url(std::string_view url);
 
+/// Whether `options` names schemas. Where a URL has `options`, libpq takes none from elsewhere.
+bool sets_search_path(const Parameters& parameters);
+
 /// Those of the values that nobody may see.
 std::vector<std::string> secrets_of(const Parameters& parameters);
 

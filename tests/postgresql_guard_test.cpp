@@ -2,6 +2,8 @@
 // goes, or leaves whole whom it concerns.
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "backlog.hpp"
 #include "catch.hpp"
 #include "changes.hpp"
@@ -11,10 +13,11 @@ using namespace calib::test;
 
 namespace {
 
-void check_refused(const Backlog& app, const std::vector<std::string>& parts) {
+void check_refused(const Backlog& app, const std::vector<std::string>& parts,
+                   const RunOptions& options = {}) {
   const auto before = app.fingerprint();
   for (const auto& words : {std::vector<std::string>{"--dry-run"}, {}}) {
-    const auto ran = run_pass(app, words);
+    const auto ran = run_on(app, words, options);
     INFO(ran.err);
     CHECK(ran.status == 3);
     CHECK(is_one_error(ran, parts));
@@ -68,7 +71,18 @@ TEST_CASE("of two tables that could be the app's sessions only the URL says whic
     app.execute("CREATE SCHEMA third; CREATE VIEW third.sessions AS TABLE other.sessions");
     app.execute("ALTER TABLE other.sessions RENAME TO mine");
   }
-  check_refused(app, {app.database_shown(), "options=-csearch_path%3D"});
+  RunOptions options;
+  SECTION("where the environment says which") {
+    make("other");
+    options.environment["PGOPTIONS"] = "-c search_path=other";
+  }
+  SECTION("where a service file says which") {
+    make("other");
+    const auto services = app.scratch("services");
+    std::ofstream(services) << "[calib]\noptions=-c search_path=other\n";
+    options.environment = {{"PGSERVICE", "calib"}, {"PGSERVICEFILE", services.string()}};
+  }
+  check_refused(app, {app.database_shown(), "options=-csearch_path%3D"}, options);
   CHECK(app.is_whole(live));
 }
 
