@@ -31,8 +31,6 @@ constexpr std::array<std::pair<const char*, const char*>, 5> network_defaults{{
     {"fallback_application_name", "calib-cleanup"},
 }};
 
-void ignore_notice(void* /*unused*/, const char* /*unused*/) {}
-
 }  // namespace
 
 int wait_for_socket(int socket, short events, milliseconds time) {
@@ -84,6 +82,14 @@ void Connection::learn_secrets() {
   library().conninfoFree(options);
 }
 
+/// Of what the server only warns of, this alone matters to a pass.
+void Connection::take_notice(void* connection, const PGresult* notice) {
+  const char* const state = library().resultErrorField(notice, PG_DIAG_SQLSTATE);
+  if (state != nullptr && std::string_view(state) == "55P03") {
+    static_cast<Connection*>(connection)->passed_over_ = true;
+  }
+}
+
 void Connection::connect() {
   const auto& pq = library();
   refuse_unknown_keywords();
@@ -110,7 +116,7 @@ void Connection::connect() {
   connection_ = call(pq.connectStartParams, names.data(), values.data(), 0);
   if (connection_ == nullptr) throw std::bad_alloc();
   learn_secrets();
-  pq.setNoticeProcessor(connection_, ignore_notice, nullptr);
+  pq.setNoticeReceiver(connection_, take_notice, this);
   const auto fail = [&](const std::string& why) {
     return failure(Kind::unusable, fmt::format("the server cannot be used: {}", why));
   };

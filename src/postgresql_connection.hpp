@@ -66,6 +66,9 @@ class Connection {
   /// `timed_out`.
   void begin(Access access, std::chrono::milliseconds lock_wait, StoreError::Kind timed_out);
 
+  /// Whether the server has warned, since this was last asked, that it passed over what is locked.
+  [[nodiscard]] bool has_passed_over() { return std::exchange(passed_over_, false); }
+
   /// COMMIT, whatever the stop flag says. Nothing where it holds.
   std::optional<ServerError> commit();
 
@@ -123,6 +126,7 @@ class Connection {
   enum class Stoppable { yes, no };
   static constexpr const char* own_search_path = "SET LOCAL search_path = pg_catalog, pg_temp";
 
+  static void take_notice(void* connection, const PGresult* notice);
   void connect();
   void refuse_unknown_keywords() const;
   void learn_secrets();
@@ -151,6 +155,7 @@ class Connection {
   StoreError::Kind timed_out_ = StoreError::Kind::busy;
   std::chrono::milliseconds lock_wait_{0};
   bool cancelled_ = false;
+  bool passed_over_ = false;
 };
 
 }  // namespace calib::postgresql

@@ -41,7 +41,7 @@ Library load() {
   find(handle, "PQsocket", pq.socket);
   find(handle, "PQbackendPID", pq.backendPID);
   find(handle, "PQparameterStatus", pq.parameterStatus);
-  find(handle, "PQsetNoticeProcessor", pq.setNoticeProcessor);
+  find(handle, "PQsetNoticeReceiver", pq.setNoticeReceiver);
   find(handle, "PQsetnonblocking", pq.setnonblocking);
   find(handle, "PQsendQuery", pq.sendQuery);
   find(handle, "PQsendQueryParams", pq.sendQueryParams);

@@ -21,7 +21,7 @@ struct Library {
   decltype(&::PQsocket) socket = nullptr;
   decltype(&::PQbackendPID) backendPID = nullptr;
   decltype(&::PQparameterStatus) parameterStatus = nullptr;
-  decltype(&::PQsetNoticeProcessor) setNoticeProcessor = nullptr;
+  decltype(&::PQsetNoticeReceiver) setNoticeReceiver = nullptr;
   decltype(&::PQsetnonblocking) setnonblocking = nullptr;
   decltype(&::PQsendQuery) sendQuery = nullptr;
   decltype(&::PQsendQueryParams) sendQueryParams = nullptr;

@@ -134,7 +134,14 @@ class PostgresqlStore : public SessionStore {
   /// the tables.
   std::uint64_t vacuum() override {
     const auto before = size();
+    // No VACUUM can be in a transaction, so this stays. SKIP_LOCKED still waits for indexes, and
+    // ANALYZE for partitions; and what was passed over is told as a warning.
+    connection_.query(
+        "SELECT pg_catalog.set_config('lock_timeout', $1, false), "
+        "pg_catalog.set_config('client_min_messages', 'warning', false)",
+        {lock_timeout_});
     std::vector<std::string> left;
+    std::vector<std::string> locked;
     for (const auto& table : knowledge_.schema.tables) {
       if (!is_owner(table)) {
         left.push_back(table.name);
@@ -142,14 +149,20 @@ class PostgresqlStore : public SessionStore {
       }
       // Where somebody has the table locked, it is left for another day.
       connection_.query("VACUUM (ANALYZE, SKIP_LOCKED) " + table.locked);
+      if (connection_.has_passed_over()) locked.push_back(table.name);
     }
+    std::vector<std::string> why;
     if (!left.empty()) {
-      // No more than a warning, as for any vacuum that has to wait for another day.
-      throw connection_.failure(Kind::busy,
-                                fmt::format("{} is not this role's own; leave that to autovacuum, "
-                                            "or connect as the owner",
-                                            fmt::join(left, ", ")));
+      why.push_back(fmt::format(
+          "{} is not this role's own; leave that to autovacuum, or connect as the owner",
+          fmt::join(left, ", ")));
     }
+    if (!locked.empty()) {
+      why.push_back(fmt::format("{} is locked; leave that to autovacuum, or run again",
+                                fmt::join(locked, ", ")));
+    }
+    // No more than a warning, as for any vacuum that has to wait for another day.
+    if (!why.empty()) throw connection_.failure(Kind::busy, fmt::to_string(fmt::join(why, "; ")));
     const auto after = size();
     return before > after ? before - after : 0;
   }
@@ -206,24 +219,29 @@ class PostgresqlStore : public SessionStore {
     return may.count() == 0 || may.text(0, 0) == "t";
   }
 
+  /// Waits for tables that are locked, as long as any reading does.
   std::uint64_t size() {
-    std::uint64_t bytes = 0;
-    for (const auto& table : knowledge_.schema.tables) {
-      const auto rows = connection_.query(
-          // A table that is neither partitioned nor a partition is in no tree.
-          "SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(o)) FROM (SELECT relid FROM "
-          "pg_catalog.pg_partition_tree($1::pg_catalog.oid) UNION SELECT $1::pg_catalog.oid) AS "
-          "p(o)",
-          {table.oid});
-      bytes += static_cast<std::uint64_t>(rows.number(0, 0));
-    }
-    return bytes;
+    return connection_.reading([&] {
+      lock_timeout_ = connection_.query("SHOW lock_timeout").text(0, 0);
+      std::uint64_t bytes = 0;
+      for (const auto& table : knowledge_.schema.tables) {
+        const auto rows = connection_.query(
+            // A table that is neither partitioned nor a partition is in no tree.
+            "SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(o)) FROM (SELECT relid FROM "
+            "pg_catalog.pg_partition_tree($1::pg_catalog.oid) UNION SELECT $1::pg_catalog.oid) AS "
+            "p(o)",
+            {table.oid});
+        bytes += static_cast<std::uint64_t>(rows.number(0, 0));
+      }
+      return bytes;
+    });
   }
 
   Connection connection_;
   Knowledge knowledge_;
   SessionKeys keys_;
   std::vector<Unindexed> unindexed_;
+  std::string lock_timeout_;  ///< the setting, while readings wait
 };
 
 }  // namespace

@@ -113,6 +113,37 @@ TEST_CASE("what is this role's own is vacuumed beside what is not", "[vacuum][ro
   drop_role(app, role);
 }
 
+TEST_CASE("a locked table is not vacuumed, which is a warning and not waited for any longer",
+          "[vacuum][locks]") {
+  const Backlog app;
+  const auto settled = app.settled();
+  // Before its size is asked for, or right before the vacuum.
+  const auto [message, mode] =
+      GENERATE(table<std::string, std::string>({{"pg_total_relation_size", "ACCESS EXCLUSIVE"},
+                                                {"VACUUM", "ACCESS EXCLUSIVE"},
+                                                {"VACUUM", "SHARE"}}));
+  CAPTURE(message, mode);
+  app.execute(fmt::format("ALTER DATABASE {} SET client_min_messages = error", name_of(app)));
+  const bool waits = GENERATE(false, true);
+  auto options = at(fmt::format("send/{}:1:stop", message));
+  options.seconds = 20;
+  Running running(pass_arguments(app, {"--vacuum", "--lock-wait", waits ? "0.3" : "0"}), options);
+  REQUIRE(running.wait_until_stopped());
+  const auto connection = app.its_database().connection_of_the_app();
+  connection->execute(fmt::format("BEGIN; LOCK TABLE calibration_images IN {} MODE", mode));
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  const auto said = diagnostics_of(ran);
+  CHECK(said.errors.empty());
+  REQUIRE(said.warnings.size() == 1);
+  for (const auto* part : {"not vacuumed", "locked"}) CHECK(lines_with(said.warnings, part) == 1);
+  CHECK(ran.out.find("Vacuum") == std::string::npos);
+  connection->execute("ROLLBACK");
+  CHECK(difference(state_of(app), settled) == none);
+  CHECK(run_pass(app, {"--vacuum"}).err.empty());
+}
+
 TEST_CASE("where a table is read for each session, one is begun with", "[locks]") {
   const Backlog app;
   // With it the server looks at the foreign keys itself.
