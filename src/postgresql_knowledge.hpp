@@ -37,6 +37,7 @@ struct Knowledge {
   bool needs_closure = false;
   bool skips_checks = false;  ///< see Transaction
   std::string references;     ///< see read_references()
+  std::string locks_beside;   ///< see locks_beside()
   std::span<const DoomedKey> doomed;
   std::span<const std::string> leaked_keys;  ///< of the survey
   /// `stereo_<a>_<b>` keys by the doomed sessions that they name.

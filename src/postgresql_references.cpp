@@ -59,4 +59,30 @@ bool checks_say_nothing_new(Connection& connection, const Schema& schema) {
   return plain.number(0, 0) == static_cast<std::int64_t>(names.size()) && differing.count() == 0;
 }
 
+std::string locks_beside(Connection& connection, const Schema& schema,
+                         const std::vector<std::size_t>& counted) {
+  if (connection.is_cockroach()) return "";
+  std::string statements;
+  for (std::size_t table = 1; table < schema.tables.size(); ++table) {
+    if (std::find(counted.begin(), counted.end(), table) != counted.end()) continue;
+    const auto& beside = schema.tables[table];
+    // Before PostgreSQL 13 LOCK takes the same rights to each partition.
+    const auto refused = connection.query(
+        "SELECT 1 FROM pg_catalog.pg_class c WHERE (c.oid = $1::oid OR c.oid IN (SELECT relid FROM "
+        "pg_catalog.pg_partition_tree($1::oid)) AND "
+        "pg_catalog.current_setting('server_version_num')::int4 < 130000) AND NOT "
+        "(pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND "
+        "pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'))",
+        {beside.oid});
+    if (refused.count() > 0) continue;
+    const bool changes =
+        std::any_of(schema.keys.begin(), schema.keys.end(), [&](const ForeignKey& key) {
+          return key.child == table && key.role != Role::hangs && key.role != Role::holds;
+        });
+    statements +=
+        fmt::format("LOCK TABLE {} IN ROW {} MODE; ", beside.sql, changes ? "EXCLUSIVE" : "SHARE");
+  }
+  return statements;
+}
+
 }  // namespace calib::postgresql

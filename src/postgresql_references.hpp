@@ -1,7 +1,9 @@
 // Whether a pass may tell the server not to look for references to what goes: see Transaction.
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "postgresql_connection.hpp"
 #include "postgresql_schema.hpp"
@@ -18,5 +20,11 @@ bool may_skip_checks(Connection& connection, const Schema& schema);
 /// In a write transaction: whether it makes no difference to do without them, until it ends. Where
 /// somebody has tables locked, StoreError.
 bool checks_say_nothing_new(Connection& connection, const Schema& schema);
+
+/// LOCK statements for the tables that the server itself changes, or looks at, when rows go: all
+/// but sessions and the `counted`. It does so with the rights of their owners; what this role may
+/// not lock is left out.
+std::string locks_beside(Connection& connection, const Schema& schema,
+                         const std::vector<std::size_t>& counted);
 
 }  // namespace calib::postgresql

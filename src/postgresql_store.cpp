@@ -60,8 +60,9 @@ class PostgresqlStore : public SessionStore {
       const auto& schema = knowledge_.schema;
       unindexed_ = read_unindexed(connection_, schema);
       knowledge_.references = read_references(connection_, schema);
-      knowledge_.skips_checks =
-          access == Access::read_write && may_skip_checks(connection_, schema);
+      if (access == Access::read_only) return;
+      knowledge_.locks_beside = locks_beside(connection_, schema, knowledge_.counted_tables);
+      knowledge_.skips_checks = may_skip_checks(connection_, schema);
     });
     if (access == Access::read_write) take_lock();
   }

@@ -27,10 +27,10 @@ std::string lock_statement(const Schema& schema) {
   return fmt::format("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", schema.sessions().locked);
 }
 
-/// What a DELETE takes of the tables whose rows go; sessions last, for nobody is to wait there for
-/// the others.
+/// What a DELETE takes of the tables whose rows go, and of those that it changes or looks at;
+/// sessions last, for nobody is to wait there for the others.
 std::string lock_statements(const Knowledge& knowledge) {
-  std::string statements;
+  std::string statements = knowledge.locks_beside;
   for (const auto table : knowledge.counted_tables) {
     statements +=
         fmt::format("LOCK TABLE {} IN ROW EXCLUSIVE MODE; ", knowledge.schema.tables[table].locked);
@@ -105,6 +105,7 @@ bool Transaction::require_writable() {
 
 void Transaction::write_nothing() {
   const auto& schema = knowledge_.schema;
+  if (!knowledge_.locks_beside.empty()) connection_.query(knowledge_.locks_beside);
   connection_.on_roles_path([&] {
     for (const auto table : knowledge_.counted_tables) {
       connection_.query(fmt::format("DELETE FROM {} WHERE false", schema.tables[table].sql));

@@ -42,8 +42,8 @@ namespace calib::postgresql {
 
 class Transaction : public StoreTransaction {
  public:
-  /// Waits until sessions could be locked, and rows of the other tables deleted, `wait` at most,
-  /// and begins.
+  /// Waits until sessions could be locked, and the other tables for what a deletion does to them,
+  /// `wait` at most, and begins.
   Transaction(Connection& connection, Knowledge& knowledge, std::chrono::milliseconds wait);
   ~Transaction() override;
   Transaction(const Transaction&) = delete;

@@ -13,18 +13,31 @@
 
 using namespace calib::test;
 
-TEST_CASE("a table of sessions' rows that is locked is waited for, for as long as --lock-wait says",
+TEST_CASE("a table that somebody has locked is waited for, for as long as --lock-wait says",
           "[locks]") {
   const Backlog app;
   const auto settled = app.settled();
+  // Rows of the app's table go; those of the other are changed, or looked at.
+  app.execute("CREATE TABLE extra (owner varchar)");
+  const auto [action, locked] =
+      GENERATE(table<std::string, std::string>({{"", "calibration_images IN SHARE MODE"},
+                                                {"SET NULL", "extra IN SHARE MODE"},
+                                                {"RESTRICT", "extra IN EXCLUSIVE MODE"}}));
+  CAPTURE(action, locked);
+  const bool is_beside = !action.empty();
+  if (is_beside) {
+    app.execute("ALTER TABLE extra ADD FOREIGN KEY (owner) REFERENCES sessions ON DELETE " +
+                action);
+  }
   const auto before = app.fingerprint();
   const auto connection = app.its_database().connection_of_the_app();
-  const std::string lock = "BEGIN; LOCK TABLE calibration_images IN SHARE MODE";
+  const auto lock = "BEGIN; LOCK TABLE " + locked;
   SECTION("until it is free") {
     const bool comes_late = GENERATE(false, true);
     if (!comes_late) connection->execute(lock);
+    const std::string late = is_beside ? "send/LOCK:2:stop " : "send/DELETE:1:stop ";
     Running running(pass_arguments(app, {"--lock-wait", "60"}),
-                    at(comes_late ? "send/DELETE:1:stop sleep:5:stop" : "sleep:5:stop"));
+                    at((comes_late ? late : "") + "sleep:5:stop"));
     REQUIRE(running.wait_until_stopped());
     if (comes_late) {
       connection->execute(lock);
@@ -50,6 +63,7 @@ TEST_CASE("a table of sessions' rows that is locked is waited for, for as long a
     CHECK(changes_since(before, app) == none);
     CHECK(run_pass(app).status == 0);
   }
+  app.execute("DROP TABLE extra");
   CHECK(difference(state_of(app), settled) == none);
 }
 
@@ -73,6 +87,31 @@ TEST_CASE("what is claimed while a locked table is waited for stays", "[locks]")
   CHECK(app.entries().contains("orphan"));
   CHECK(app.has_session("orphan"));
   for (const auto& id : app.due()) CHECK(app.is_gone(id));
+}
+
+TEST_CASE("a table that the role may not lock, and the server uses for it, hinders no pass",
+          "[locks][roles]") {
+  const Backlog app;
+  const auto settled = app.settled();
+  const auto role = make_role(app, "SELECT, UPDATE, DELETE");
+  const auto [action, rights] = GENERATE(table<std::string, std::string>(
+      {{"SET NULL", ""},
+       // A right to the table is none where its schema is closed.
+       {"SET NULL", "GRANT UPDATE ON more.extra TO {0}"},
+       {"RESTRICT", "GRANT USAGE ON SCHEMA more TO {0}; GRANT SELECT ON more.extra TO {0}"}}));
+  CAPTURE(action, rights);
+  app.execute(
+      fmt::format("CREATE SCHEMA more; CREATE TABLE more.extra (owner varchar REFERENCES sessions "
+                  "ON DELETE {})",
+                  action));
+  if (!rights.empty()) app.execute(fmt::format(fmt::runtime(rights), role));
+  const auto ran = run_on(app, {"--database", url_for(app, role)});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  app.execute("DROP SCHEMA more CASCADE");
+  CHECK(difference(state_of(app), settled) == none);
+  drop_role(app, role);
 }
 
 TEST_CASE("tables that are another role's are left to autovacuum, which is a warning",
