@@ -142,6 +142,8 @@ class Pass {
     NewClaims claims(agenda_.plan.sessions);
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
+    // It is read again once they are gone, and is too much to keep for so long.
+    if (any) agenda_.listing = std::vector<Entry>();
     if (any) ask_again(claims);
     remove_leftovers();
     remove_orphans(claims);
@@ -243,7 +245,8 @@ class Pass {
   /// What stays, for those who ask for it: counting is cheap, measuring walks all of it.
   void finish() {
     finished_ = true;
-    const auto listing = changed_ ? uploads_->list() : std::move(agenda_.listing);
+    const bool outdated = changed_ || agenda_.listing.empty();
+    const auto listing = outdated ? uploads_->list() : std::move(agenda_.listing);
     report_.kept.directories = count_directories(listing);
     if (options_.format != Format::json && !options_.metrics) return;
     progress_.begin("measuring what stays", listing.size());

@@ -35,6 +35,7 @@
 //   workers                threads, as many as get the most done   (pace)
 //   stop, fd, text, text_pool, timestamp, usage: small things that everyone may use
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -133,10 +134,20 @@ int run(const Options& options) {
   return status;
 }
 
+/// Lists of a million sessions go back to the system when they are let go. By default the GNU C
+/// library sees large blocks come and go, and keeps larger ones from then on.
+void give_memory_back() {
+#ifdef __GLIBC__
+  constexpr int most_kept = 1 << 20;
+  static_cast<void>(::mallopt(M_MMAP_THRESHOLD, most_kept));
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
+    give_memory_back();
     keep_standard_descriptors();
     install_signal_handlers(stop);
     Environment environment;

@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lookup.hpp"
 #include "workers.hpp"
@@ -18,17 +22,20 @@ namespace {
 // known.
 constexpr unsigned first_readers = 2;
 
+/// For each entry of a listing: which of Walk::usages it adds to, or `stays`.
+using Parts = std::vector<std::uint32_t>;
+constexpr auto stays = std::numeric_limits<std::uint32_t>::max();
+
 /// What walking the directories of a folder came to.
 struct Walk {
-  std::vector<Usage> usages;  ///< of those that go, for each entry of the listing
+  std::vector<Usage> usages;  ///< of what goes
   std::uint64_t exclusive_bytes = 0;
   std::uint64_t going_bytes = 0;  ///< the part of it that goes
   HardLinks links;
 };
 
-void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
-          const std::vector<bool>& going, unsigned jobs, const StopFlag& stop, Progress& progress,
-          Report& report, Walk& result) {
+void walk(const UploadDir& uploads, const std::vector<Entry>& listing, const Parts& parts,
+          unsigned jobs, const StopFlag& stop, Progress& progress, Report& report, Walk& result) {
   std::mutex mutex;
   const auto lost_and_found = uploads.path() + "/lost+found";
   const auto add = [&](const TreeResult& tree, Fate fate) {
@@ -50,11 +57,11 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
             [](const Entry* a, const Entry* b) { return a->inode < b->inode; });
   Workers(jobs, stop, first_readers).run(directories.size(), [&](std::size_t i) {
     progress.advance();
-    const auto position = static_cast<std::size_t>(directories[i] - listing.data());
-    const auto fate = going[position] ? Fate::goes : Fate::stays;
+    const auto part = parts[static_cast<std::size_t>(directories[i] - listing.data())];
+    const auto fate = part == stays ? Fate::stays : Fate::goes;
     const auto tree = uploads.measure(directories[i]->name, fate, result.links, stop);
     const std::lock_guard lock(mutex);
-    if (fate == Fate::goes) result.usages[position] = tree.usage;
+    if (fate == Fate::goes) result.usages[part] += tree.usage;
     add(tree, fate);
     return tree.usage.files + 1;
   });
@@ -62,6 +69,49 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing,
 
 bool is_counted(const Entry& entry) {
   return entry.kind == EntryKind::directory && !entry.name.starts_with('.');
+}
+
+std::string staged(std::string_view name) { return std::string(staged_prefix).append(name); }
+
+/// One part for each planned session, one for each orphan, and one for all leftovers. Counts the
+/// directories that stay.
+Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
+               std::uint64_t& kept_directories) {
+  const auto& plan = agenda.plan;
+  const EntriesByName entries(listing);
+  Parts parts(listing.size(), stays);
+  const auto position = [&](std::string_view name) -> std::optional<std::size_t> {
+    const auto* entry = entries.find(name);
+    if (entry == nullptr) return std::nullopt;
+    return static_cast<std::size_t>(entry - listing.data());
+  };
+  const auto mark = [&](std::string_view name, std::size_t part) {
+    const auto at = position(name);
+    // Where sessions share a directory, the first one has its size.
+    if (at && parts[*at] == stays) parts[*at] = static_cast<std::uint32_t>(part);
+  };
+  for (const auto& unit : agenda.units) {
+    for (const auto owner : unit.owners) {
+      if (owner >= plan.sessions.size()) continue;
+      mark(plan.sessions[owner].directory, owner);
+      mark(staged(plan.sessions[owner].directory), owner);
+    }
+  }
+  auto part = plan.sessions.size();
+  for (const auto& orphan : agenda.orphans) mark(orphan.name, part++);
+  for (const auto& leftover : plan.leftovers) mark(staged(leftover), part);
+
+  for (std::size_t i = 0; i < listing.size(); ++i) {
+    if (is_counted(listing[i]) && parts[i] == stays) ++kept_directories;
+  }
+  // A staged directory that a pass gives back stands under its own name then.
+  for (const auto& name : plan.restores) {
+    const auto at = position(name);
+    const auto aside = position(staged(name));
+    const bool goes = aside && parts[*aside] != stays;
+    if (!goes && (!at || !is_counted(listing[*at]))) ++kept_directories;
+  }
+  return parts;
 }
 
 }  // namespace
@@ -74,46 +124,25 @@ std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>&
                              unsigned jobs, const StopFlag& stop, Progress& progress,
                              Report& report) {
   Walk result;
-  walk(uploads, listing, std::vector<bool>(listing.size()), jobs, stop, progress, report, result);
+  walk(uploads, listing, Parts(listing.size(), stays), jobs, stop, progress, report, result);
   return result.exclusive_bytes + result.links.allocated_bytes();
 }
 
 void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, const StopFlag& stop,
                      Progress& progress, Report& report) {
-  const auto& listing = agenda.listing;
   const auto& plan = agenda.plan;
   const auto& survey = agenda.survey;
-  const EntriesByName entries(listing);
-  std::vector<bool> going(listing.size());
-  const auto position = [&](std::string_view name) -> std::optional<std::size_t> {
-    const auto* entry = entries.find(name);
-    if (entry == nullptr) return std::nullopt;
-    return static_cast<std::size_t>(entry - listing.data());
-  };
-  const auto mark = [&](std::string_view name) {
-    if (const auto at = position(name)) going[*at] = true;
-  };
-  const auto staged = [](std::string_view name) { return std::string(staged_prefix).append(name); };
-  for (const auto& unit : agenda.units) {
-    for (const auto owner : unit.owners) {
-      if (owner >= plan.sessions.size()) continue;
-      mark(plan.sessions[owner].directory);
-      mark(staged(plan.sessions[owner].directory));
-    }
-  }
-  for (const auto& orphan : agenda.orphans) mark(orphan.name);
-  for (const auto& leftover : plan.leftovers) mark(staged(leftover));
-
   Walk result;
-  result.usages.resize(listing.size());
-  walk(uploads, listing, going, jobs, stop, progress, report, result);
+  result.usages.resize(plan.sessions.size() + agenda.orphans.size() + 1);
+  std::uint64_t kept_directories = 0;
+  {
+    // A million entries and as many lines of the report are too much at once.
+    const auto listing = std::move(agenda.listing);
+    const auto parts = parts_of(listing, agenda, kept_directories);
+    walk(uploads, listing, parts, jobs, stop, progress, report, result);
+  }
   if (stop.requested()) return;
 
-  // Where sessions share a directory, the first one has its size.
-  const auto take = [&](std::string_view name) {
-    const auto at = position(name);
-    return at ? std::exchange(result.usages[*at], {}) : Usage{};
-  };
   report.texts = plan.texts;
   report.sessions.reserve(agenda.units.size());
   for (const auto& unit : agenda.units) {
@@ -126,8 +155,7 @@ void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, co
         continue;
       }
       auto line = line_of(plan.sessions[owner]);
-      line.usage = take(line.directory);
-      line.usage += take(staged(line.directory));
+      line.usage = result.usages[owner];
       line.records.reserve(survey.tables.size());
       for (std::size_t table = 0; table < survey.tables.size(); ++table) {
         line.records.push_back(survey.counts.at(owner, table));
@@ -135,21 +163,13 @@ void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, co
       report.sessions.push_back(std::move(line));
     }
   }
-  for (auto& orphan : agenda.orphans) orphan.usage = take(orphan.name);
+  auto part = plan.sessions.size();
+  for (auto& orphan : agenda.orphans) orphan.usage = result.usages[part++];
   report.orphans = std::move(agenda.orphans);
   report.total_bytes = result.exclusive_bytes + result.links.allocated_bytes();
   report.freed_bytes = result.going_bytes + result.links.freed_bytes();
   report.kept.sessions = plan.sessions_seen - report.sessions.size();
-  for (std::size_t i = 0; i < listing.size(); ++i) {
-    if (is_counted(listing[i]) && !going[i]) ++report.kept.directories;
-  }
-  // A staged directory that a pass gives back stands under its own name then.
-  for (const auto& name : plan.restores) {
-    const auto at = position(name);
-    const auto aside = position(staged(name));
-    const bool goes = aside && going[*aside];
-    if (!goes && (!at || !is_counted(listing[*at]))) ++report.kept.directories;
-  }
+  report.kept.directories = kept_directories;
   report.kept.allocated_bytes =
       result.exclusive_bytes - result.going_bytes + result.links.staying_bytes();
 }

@@ -19,7 +19,7 @@ std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>&
                              Report& report);
 
 /// Fills `report` with what would go, what would be freed and what would stay. Moves the orphans
-/// from the agenda into the report.
+/// from the agenda into the report, and lets the listing go.
 void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, const StopFlag& stop,
                      Progress& progress, Report& report);
 

@@ -79,6 +79,7 @@ class Planner {
   void refuse_twins();
   [[nodiscard]] bool is_common_parent(std::uint64_t hash) const;
   void protect_shared_directories();
+  void unite_sharers();
   void form_units(Plan& plan);
   void choose_directories(Plan& plan);
   [[nodiscard]] bool may_remove(const std::string& name) const;

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <cstdint>
 #include <utility>
 
 #include "plan.hpp"
@@ -86,16 +86,18 @@ void Planner::refuse_twins() {
   }
 }
 
-void Planner::form_units(Plan& plan) {
-  // Union-find over candidates: who claims the directory of another goes with it, or not at all.
-  std::vector<std::size_t> root(candidates_.size());
-  std::iota(root.begin(), root.end(), std::size_t{0});
-  const auto find = [&](std::size_t i) {
-    while (root[i] != i) i = root[i] = root[root[i]];
+/// Union-find over candidates: who claims the directory of another goes with it, or not at all.
+/// Afterwards their units are the positions of their roots.
+void Planner::unite_sharers() {
+  const auto find = [&](std::uint32_t i) {
+    while (candidates_[i].unit != i) {
+      i = candidates_[i].unit = candidates_[candidates_[i].unit].unit;
+    }
     return i;
   };
   PositionsByHash by_directory(candidates_.size());
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    candidates_[i].unit = static_cast<std::uint32_t>(i);
     if (!refused_[i]) by_directory.add(folded_hash(candidates_[i].directory), i);
   }
   by_directory.sort();
@@ -104,29 +106,38 @@ void Planner::form_units(Plan& plan) {
     for (const auto claim : claims_of(i)) {
       const auto other = by_directory.first(claim);
       if (!other) continue;
-      const auto [low, high] = std::minmax({find(i), find(*other)});
-      root[high] = low;
+      const auto [low, high] = std::minmax(
+          {find(static_cast<std::uint32_t>(i)), find(static_cast<std::uint32_t>(*other))});
+      candidates_[high].unit = low;
     }
   }
-  std::vector<std::size_t> order;
-  order.reserve(candidates_.size());
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    root[i] = find(i);
-    if (!refused_[i]) order.push_back(i);
+    candidates_[i].unit = find(static_cast<std::uint32_t>(i));
   }
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return root[a] < root[b]; });
+}
+
+void Planner::form_units(Plan& plan) {
+  unite_sharers();
   plan.texts = texts_;
-  plan.sessions.reserve(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    auto session = candidates_[order[i]];
-    if (i > 0) {
-      session.unit = plan.sessions.back().unit + (root[order[i]] == root[order[i - 1]] ? 0U : 1U);
-    }
-    plan.sessions.push_back(session);
+  // All in place: a second list of them would be what takes the most memory of a pass.
+  auto& sessions = plan.sessions;
+  sessions = std::exchange(candidates_, {});
+  std::size_t going = 0;
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    if (!refused_[i]) sessions[going++] = sessions[i];
   }
-  // What they claim is still to be looked at; they are not.
-  candidates_ = {};
+  sessions.resize(going);
+  // Where nobody shares they are in order, and sorting takes memory.
+  const auto by_unit = [](const auto& a, const auto& b) { return a.unit < b.unit; };
+  if (!std::is_sorted(sessions.begin(), sessions.end(), by_unit)) {
+    std::stable_sort(sessions.begin(), sessions.end(), by_unit);
+  }
+  std::uint32_t units = 0;
+  std::uint32_t last_root = sessions.empty() ? 0 : sessions.front().unit;
+  for (auto& session : sessions) {
+    if (session.unit != last_root) ++units;
+    last_root = std::exchange(session.unit, units);
+  }
 }
 
 }  // namespace calib

@@ -5,9 +5,11 @@
 #include <array>
 #include <fstream>
 #include <functional>
+#include <iterator>
 
 #include "catch.hpp"
 #include "diagnostics.hpp"
+#include "in_memory.hpp"
 #include "scale.hpp"
 #include "tool_run.hpp"
 
@@ -73,9 +75,21 @@ void add_sessions(const App& app, int count) {
   app.execute("CREATE INDEX by_session ON calibration_images (session_id)");
 }
 
-void check_memory_of_sessions(int count, std::uint64_t bound) {
+enum class Directories { none, one_each };
+
+void add_directories(const App& app) {
+  for (const auto& id : app.session_ids()) fs::create_directory(app.uploads() / id);
+}
+
+std::ptrdiff_t count_directories(const App& app) {
+  return std::distance(fs::directory_iterator(app.uploads()), fs::directory_iterator());
+}
+
+void check_memory_of_sessions(int count, std::uint64_t bound, Directories directories) {
+  const InMemory in_memory;
   const App app;
   add_sessions(app, count);
+  if (directories == Directories::one_each) add_directories(app);
   const auto dry = measured_run(app, {"--dry-run"});
   INFO(dry.err);
   CHECK(dry.status == 0);
@@ -92,6 +106,8 @@ void check_memory_of_sessions(int count, std::uint64_t bound) {
   CHECK(is_within(ran, bound));
   CHECK(app.number("SELECT count(*) FROM sessions") == count - count / 2);
   CHECK(app.number("SELECT count(*) FROM calibration_images") == count - count / 2);
+  const bool has_directories = directories == Directories::one_each;
+  CHECK(count_directories(app) == (has_directories ? count - count / 2 : 0));
 }
 
 void check_memory_of_leaked_keys(int count, std::uint64_t bound) {
@@ -115,12 +131,24 @@ void check_memory_of_leaked_keys(int count, std::uint64_t bound) {
 TEST_CASE("a backlog takes a quarter of a KiB of memory for each session", "[tool][bounded]") {
   // As many sessions as 1,000,000 in 256 MiB, a part of them.
   const unsigned count = !memory_is_its_own ? 5'000 : on_postgresql() ? 50'000 : 100'000;
-  check_memory_of_sessions(static_cast<int>(count), resting + 256 * mib * count / 1'000'000);
+  check_memory_of_sessions(static_cast<int>(count), resting + 256 * mib * count / 1'000'000,
+                           Directories::none);
+}
+
+// What is kept of them is the same whatever the database.
+TEST_CASE("so does a backlog in which each session has a directory", "[tool][bounded][sqlite]") {
+  const unsigned count = !memory_is_its_own ? 2'000 : 50'000;
+  check_memory_of_sessions(static_cast<int>(count), resting + 256 * mib * count / 1'000'000,
+                           Directories::one_each);
 }
 
 TEST_CASE("1,000,000 sessions are planned, and half of them deleted, in 256 MiB",
           "[.][tool][bounded][long]") {
-  check_memory_of_sessions(1'000'000, 256 * mib);
+  check_memory_of_sessions(1'000'000, 256 * mib, Directories::none);
+}
+
+TEST_CASE("so are 1,000,000 sessions with a directory each", "[.][tool][bounded][long][sqlite]") {
+  check_memory_of_sessions(1'000'000, 256 * mib, Directories::one_each);
 }
 
 TEST_CASE("leaked records take a bounded amount of memory each", "[tool][bounded]") {

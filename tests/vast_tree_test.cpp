@@ -8,11 +8,11 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <optional>
 #include <string>
 #include <system_error>
 
 #include "catch.hpp"
+#include "in_memory.hpp"
 #include "scale.hpp"
 #include "tool_run.hpp"
 
@@ -39,30 +39,6 @@ class OpenDirectory {
 
  private:
   int fd_;
-};
-
-/// Where there is a file system in memory, this test needs no other.
-class InMemory {
- public:
-  InMemory() {
-    if (const char* usual = std::getenv("TMPDIR")) usual_ = usual;
-    if (::access(memory, W_OK | X_OK) == 0) ::setenv("TMPDIR", memory, 1);
-  }
-  ~InMemory() {
-    if (usual_) {
-      ::setenv("TMPDIR", usual_->c_str(), 1);
-    } else {
-      ::unsetenv("TMPDIR");
-    }
-  }
-  InMemory(const InMemory&) = delete;
-  InMemory& operator=(const InMemory&) = delete;
-  InMemory(InMemory&&) = delete;
-  InMemory& operator=(InMemory&&) = delete;
-
- private:
-  static constexpr auto memory = "/dev/shm";
-  std::optional<std::string> usual_;
 };
 
 void make_wide(const fs::path& top) {
