@@ -33,7 +33,7 @@ struct RunOptions {
 };
 
 struct Ran {
-  int status = -1;  ///< exit status; 128 + signal where one ended it
+  int status = -1;          ///< exit status; 128 + signal where one ended it
   bool has_exited = false;  ///< no signal ended it, but it itself
   std::string out;
   std::string err;
