@@ -142,9 +142,11 @@ class Pass {
     NewClaims claims(agenda_.plan.sessions);
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
-    // It is read again once they are gone, and is too much to keep for so long.
-    if (any) agenda_.listing = std::vector<Entry>();
-    if (any) ask_again(claims);
+    if (any) {
+      // It is read again once they are gone, and is too much to keep for so long.
+      agenda_.listing = std::vector<Entry>();
+      ask_again(claims);
+    }
     remove_leftovers();
     remove_orphans(claims);
     check_stop();
