@@ -66,6 +66,9 @@ class Connection {
   /// `timed_out`.
   void begin(Access access, std::chrono::milliseconds lock_wait, StoreError::Kind timed_out);
 
+  /// How long a statement waits for a lock, as the last begin() has it.
+  [[nodiscard]] std::chrono::milliseconds lock_wait() const { return lock_wait_; }
+
   /// Whether the server has warned, since this was last asked, that it passed over what is locked.
   [[nodiscard]] bool has_passed_over() { return std::exchange(passed_over_, false); }
 

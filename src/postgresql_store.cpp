@@ -135,12 +135,12 @@ class PostgresqlStore : public SessionStore {
   /// the tables.
   std::uint64_t vacuum() override {
     const auto before = size();
-    // No VACUUM can be in a transaction, so this stays. SKIP_LOCKED still waits for indexes, and
-    // ANALYZE for partitions; and what was passed over is told as a warning.
+    // No VACUUM can be in a transaction, so it waits as the reading did. SKIP_LOCKED still waits
+    // for indexes, and ANALYZE for partitions; and what was passed over is told as a warning.
     connection_.query(
         "SELECT pg_catalog.set_config('lock_timeout', $1, false), "
         "pg_catalog.set_config('client_min_messages', 'warning', false)",
-        {lock_timeout_});
+        {std::to_string(connection_.lock_wait().count())});
     std::vector<std::string> left;
     std::vector<std::string> locked;
     for (const auto& table : knowledge_.schema.tables) {
@@ -223,7 +223,6 @@ class PostgresqlStore : public SessionStore {
   /// Waits for tables that are locked, as long as any reading does.
   std::uint64_t size() {
     return connection_.reading([&] {
-      lock_timeout_ = connection_.query("SHOW lock_timeout").text(0, 0);
       std::uint64_t bytes = 0;
       for (const auto& table : knowledge_.schema.tables) {
         const auto rows = connection_.query(
@@ -242,7 +241,6 @@ class PostgresqlStore : public SessionStore {
   Knowledge knowledge_;
   SessionKeys keys_;
   std::vector<Unindexed> unindexed_;
-  std::string lock_timeout_;  ///< the setting, while readings wait
 };
 
 }  // namespace
