@@ -88,9 +88,4 @@ DiskState below(const DiskState& state, const std::string& path) {
   return part;
 }
 
-fs::path fast_folder() {
-  const fs::path memory = "/dev/shm";
-  return ::access(memory.c_str(), W_OK | X_OK) == 0 ? memory : fs::temp_directory_path();
-}
-
 }  // namespace calib::test

@@ -21,7 +21,4 @@ std::uint64_t hash_of(const DiskState& state);
 /// The part below `path`, which ends in `/`, with paths from there.
 DiskState below(const DiskState& state, const std::string& path);
 
-/// Where many small folders are written fast: memory, where there is a file system in it.
-std::filesystem::path fast_folder();
-
 }  // namespace calib::test

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "disk_state.hpp"
+#include "in_memory.hpp"
 #include "tool_run.hpp"
 
 namespace calib::test {

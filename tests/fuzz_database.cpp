@@ -14,6 +14,7 @@
 
 #include "cleanup.hpp"
 #include "fuzz.hpp"
+#include "in_memory.hpp"
 #include "progress.hpp"
 #include "report.hpp"
 #include "temp_dir.hpp"
@@ -30,11 +31,6 @@ constexpr std::array names{
     "33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444", "orphan"};
 constexpr const char* now_text = "2025-10-14 12:00:00";
 
-/// In memory where that is to be had: a pass syncs a lot.
-fs::path scratch() {
-  return ::access("/dev/shm", W_OK) == 0 ? fs::path("/dev/shm") : fs::temp_directory_path();
-}
-
 void write(const fs::path& path, std::string_view bytes) {
   std::ofstream stream(path, std::ios::binary);
   stream << bytes;
@@ -42,7 +38,7 @@ void write(const fs::path& path, std::string_view bytes) {
 
 class Sandbox {
  public:
-  Sandbox() : root_(scratch() / fmt::format("calib_fuzz.{}", ::getpid())) {}
+  Sandbox() : root_(calib::test::fast_folder() / fmt::format("calib_fuzz.{}", ::getpid())) {}
   ~Sandbox() {
     std::error_code ignored;
     fs::remove_all(root_, ignored);

@@ -1,20 +1,28 @@
-// Temporary files in memory, for tests that make very many.
+// Temporary files in memory, for tests that make or sync very many.
 #pragma once
 
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <string>
 
 namespace calib::test {
 
-/// While this lives, temporary files are made in memory, where there is a file system in it.
+/// In memory, where there is a file system in it; else where temporary files are made.
+inline std::filesystem::path fast_folder() {
+  const std::filesystem::path memory = "/dev/shm";
+  return ::access(memory.c_str(), W_OK | X_OK) == 0 ? memory
+                                                    : std::filesystem::temp_directory_path();
+}
+
+/// While this lives, temporary files are made there.
 class InMemory {
  public:
   InMemory() {
     if (const char* usual = std::getenv("TMPDIR")) usual_ = usual;
-    if (::access(memory, W_OK | X_OK) == 0) ::setenv("TMPDIR", memory, 1);
+    ::setenv("TMPDIR", fast_folder().c_str(), 1);
   }
   ~InMemory() {
     if (usual_) {
@@ -29,7 +37,6 @@ class InMemory {
   InMemory& operator=(InMemory&&) = delete;
 
  private:
-  static constexpr auto memory = "/dev/shm";
   std::optional<std::string> usual_;
 };
 

@@ -15,7 +15,7 @@
 #include <sstream>
 #include <utility>
 
-#include "disk_state.hpp"
+#include "in_memory.hpp"
 #include "pidfd.hpp"
 
 namespace calib::test {
