@@ -90,16 +90,21 @@ void check_memory_of_sessions(int count, std::uint64_t bound, Directories direct
   const App app;
   add_sessions(app, count);
   if (directories == Directories::one_each) add_directories(app);
-  const auto dry = measured_run(app, {"--dry-run"});
-  INFO(dry.err);
-  CHECK(dry.status == 0);
-  CHECK(has_line(dry.out, fmt::format("Cleanup dry run: Would delete {} old sessions", count / 2)));
-  CHECK(is_within(dry, bound));
-  const auto document = measured_run(app, {"--dry-run", "--json"});
-  CHECK(document.status == 0);
-  CHECK(document.out.find(fmt::format("\"deleted_sessions\": {},", count / 2)) < 200);
-  CHECK(is_within(document, bound));
-
+  // What this process holds, the next one would be charged with.
+  {
+    const auto dry = measured_run(app, {"--dry-run"});
+    INFO(dry.err);
+    CHECK(dry.status == 0);
+    CHECK(
+        has_line(dry.out, fmt::format("Cleanup dry run: Would delete {} old sessions", count / 2)));
+    CHECK(is_within(dry, bound));
+  }
+  {
+    const auto document = measured_run(app, {"--dry-run", "--json"});
+    CHECK(document.status == 0);
+    CHECK(document.out.find(fmt::format("\"deleted_sessions\": {},", count / 2)) < 200);
+    CHECK(is_within(document, bound));
+  }
   const auto ran = measured_run(app, {});
   INFO(ran.err);
   CHECK(ran.status == 0);
