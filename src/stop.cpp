@@ -22,8 +22,6 @@ extern "C" void handle_stop_signal(int signal) {
   if (StopFlag* const stop = target.load()) stop->request(signal);
 }
 
-extern "C" void end_at_once(int signal) { ::_exit(128 + signal); }
-
 [[noreturn]] void throw_errno(const char* what) {
   throw std::system_error(errno, std::system_category(), what);
 }
@@ -55,17 +53,10 @@ void install_signal_handlers(StopFlag& stop) {
   for (const int signal : std::array{SIGPIPE, SIGXFSZ}) set_handler(signal, SIG_IGN);
 }
 
-StopsAtOnce::StopsAtOnce() {
-  for (std::size_t i = 0; i < stop_signals.size(); ++i) {
-    handled_[i] = handler_of(stop_signals[i]) == handle_stop_signal;
-    if (handled_[i]) set_handler(stop_signals[i], end_at_once);
-  }
-}
+StopsAtOnce::StopsAtOnce() : was_signalled_(signalled.test_and_set()) {}
 
 StopsAtOnce::~StopsAtOnce() {
-  for (std::size_t i = 0; i < stop_signals.size(); ++i) {
-    if (handled_[i]) set_handler(stop_signals[i], handle_stop_signal);
-  }
+  if (!was_signalled_) signalled.clear();
 }
 
 }  // namespace calib

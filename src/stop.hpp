@@ -29,9 +29,8 @@ inline constexpr std::array stop_signals{SIGINT, SIGTERM, SIGHUP};
 /// their own, never the silent end of a pass. `stop` must outlive the process.
 void install_signal_handlers(StopFlag& stop);
 
-/// While one is there, such a signal ends the process at once with status 128+n, the first one,
-/// too (by a handler: what a signal does by default it does not do to process 1): for a call that
-/// comes back when it likes and looks at no flag, and only where there is nothing to put in order.
+/// While one is there, the first such signal does what the second one does: for a call that comes
+/// back when it likes and looks at no flag, and only where there is nothing to put in order.
 /// Who makes one looks at the flag once more then.
 class StopsAtOnce {
  public:
@@ -43,7 +42,7 @@ class StopsAtOnce {
   StopsAtOnce& operator=(StopsAtOnce&&) = delete;
 
  private:
-  std::array<bool, stop_signals.size()> handled_{};
+  bool was_signalled_;
 };
 
 }  // namespace calib
