@@ -22,12 +22,12 @@ namespace {
 // known.
 constexpr unsigned first_readers = 2;
 
-/// For each entry of a listing: which of Walk::usages it adds to, or `stays`.
+/// For each entry of a listing: which of Measured::usages it adds to, or `stays`.
 using Parts = std::vector<std::uint32_t>;
 constexpr auto stays = std::numeric_limits<std::uint32_t>::max();
 
 /// What walking the directories of a folder came to.
-struct Walk {
+struct Measured {
   std::vector<Usage> usages;  ///< of what goes
   std::uint64_t exclusive_bytes = 0;
   std::uint64_t going_bytes = 0;  ///< the part of it that goes
@@ -35,7 +35,8 @@ struct Walk {
 };
 
 void walk(const UploadDir& uploads, const std::vector<Entry>& listing, const Parts& parts,
-          unsigned jobs, const StopFlag& stop, Progress& progress, Report& report, Walk& result) {
+          unsigned jobs, const StopFlag& stop, Progress& progress, Report& report,
+          Measured& result) {
   std::mutex mutex;
   const auto lost_and_found = uploads.path() + "/lost+found";
   const auto add = [&](const TreeResult& tree, Fate fate) {
@@ -123,7 +124,7 @@ std::uint64_t count_directories(const std::vector<Entry>& listing) {
 std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>& listing,
                              unsigned jobs, const StopFlag& stop, Progress& progress,
                              Report& report) {
-  Walk result;
+  Measured result;
   walk(uploads, listing, Parts(listing.size(), stays), jobs, stop, progress, report, result);
   return result.exclusive_bytes + result.links.allocated_bytes();
 }
@@ -132,7 +133,7 @@ void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, co
                      Progress& progress, Report& report) {
   const auto& plan = agenda.plan;
   const auto& survey = agenda.survey;
-  Walk result;
+  Measured result;
   result.usages.resize(plan.sessions.size() + agenda.orphans.size() + 1);
   std::uint64_t kept_directories = 0;
   {

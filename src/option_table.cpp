@@ -39,7 +39,7 @@ std::optional<Layer> layer_if_yes(const Setting& setting) {
 }
 
 // Lines of help are broken by hand: CLI11 2.1 does not, and there are 54 columns for them.
-constexpr std::array table{
+constexpr std::array every_option{
     OptionSpec{"hours", 0, Takes::number, "N", selection,
                "Delete sessions created more than N hours ago;\n"
                "may be fractional. 0: all dated before now, uploads\n"
@@ -155,18 +155,18 @@ constexpr std::array table{
 
 }  // namespace
 
-std::span<const OptionSpec> option_table() { return table; }
+std::span<const OptionSpec> option_table() { return every_option; }
 
 const OptionSpec* find_option(std::string_view name) {
-  const auto* const found = std::ranges::find(table, name, &OptionSpec::name);
-  return found == table.end() ? nullptr : found;
+  const auto* const found = std::ranges::find(every_option, name, &OptionSpec::name);
+  return found == every_option.end() ? nullptr : found;
 }
 
 const OptionSpec* similar_option(std::string_view typed, OptionSpec::Layers layers) {
   // One letter of a short word in common is chance.
   std::size_t nearest = std::min<std::size_t>(2, typed.size() / 2);
   const OptionSpec* best = nullptr;
-  for (const OptionSpec& option : table) {
+  for (const OptionSpec& option : every_option) {
     const std::size_t to_typed = distance(typed, option.name);
     if (option.group.empty() || option.layers < layers || to_typed > nearest ||
         (best != nullptr && to_typed == nearest)) {
