@@ -2,7 +2,7 @@
 """Runs clang-tidy on the sources, many in one go: most of its time goes into the headers, which all
 of them share.
 
-Usage: scripts/tidy.py [--deep] FOLDER    of a build that has compile_commands.json
+Usage: scripts/tidy.py [--deep]
 
 Three quarters of what is left are the static analyser's, which by default follows each function
 until it has been in 225,000 states. Every day it may have a fifteenth of them; with --deep, all.
@@ -22,22 +22,17 @@ import shutil
 import subprocess
 import sys
 
-SOURCES = pathlib.Path(__file__).resolve().parent.parent / "src"
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+SOURCES = PROJECT / "src"
 EVERYDAY_STATES = 15_000
-# Sources that are alike use the same headers, and have names of their own for what they do.
-PREFIXES = ("postgresql_", "sqlite_", "report")
 
 
 def groups(sources):
-    found = {prefix: [] for prefix in PREFIXES}
-    others = []
-    for source in sources:
-        prefix = next((prefix for prefix in PREFIXES if source.name.startswith(prefix)), None)
-        (found[prefix] if prefix else others).append(source)
-    half = len(others) // 2
-    # The largest first: whoever ends early takes the small ones.
-    return sorted(filter(None, [*found.values(), others[:half], others[half:]]), key=len,
-                  reverse=True)
+    """As many as there are processors, of one size: the headers are read, and looked at, once for
+    each."""
+    count = os.cpu_count()
+    by_size = sorted(sources, key=lambda source: source.stat().st_size)
+    return [sorted(by_size[number::count]) for number in range(count)]
 
 
 def join(number, sources, folder, command):
@@ -47,6 +42,14 @@ def join(number, sources, folder, command):
     # What shadows another source's name shadows nothing; within a source the compiler looks for it.
     compile_it = command["command"].replace(command["file"], str(joined)) + " -Wno-shadow"
     return {**command, "file": str(joined), "command": compile_it}
+
+
+def compile_commands():
+    """As `dev` compiles each source by itself; nothing is built."""
+    folder = PROJECT / "build" / "each"
+    subprocess.run(["cmake", "--preset", "dev", "-B", folder, "-DCMAKE_UNITY_BUILD=OFF"], check=True,
+                   cwd=PROJECT, stdout=subprocess.DEVNULL)
+    return json.loads((folder / "compile_commands.json").read_text())
 
 
 def without_precompiled(command):
@@ -68,17 +71,13 @@ def complaints(folder, source, options):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--deep", action="store_true")
-    parser.add_argument("build", type=pathlib.Path)
     arguments = parser.parse_args()
-    build = arguments.build.resolve()
     options = [] if arguments.deep else analyser_states(EVERYDAY_STATES)
     commands = {pathlib.Path(entry["file"]): without_precompiled(entry)
-                for entry in json.loads((build / "compile_commands.json").read_text())}
+                for entry in compile_commands()}
     sources = sorted(path for path in commands if path.parent == SOURCES)
-    if not sources:
-        sys.exit(f"tidy.py: error: {build} compiles nothing in {SOURCES}; name this tree's build")
     command = commands[sources[0]]
-    folder = build / "tidy"
+    folder = PROJECT / "build" / "tidy"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copy(SOURCES.parent / ".clang-tidy", folder)
