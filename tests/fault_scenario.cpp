@@ -88,6 +88,7 @@ FaultScenario::FaultScenario(const Setup& setup) : rule_(setup.rule) {
     const auto metrics = (sandbox() / metrics_file).string();
     arguments_.insert(arguments_.end(), {"--vacuum", "--json", "--metrics", metrics});
   }
+  tool_.emplace(arguments_, options(""));
   before_ = contents(start_);
   const auto ran = pass(start_);
   if (ran.status != 0 || !ran.err.empty()) throw std::runtime_error(ran.err);
@@ -126,7 +127,7 @@ Ran FaultScenario::pass(const DiskState& from, const std::string& interpose, con
 }
 
 Ran FaultScenario::pass_on(const std::string& interpose, const fs::path& log) {
-  auto ran = run_tool(arguments_, options(interpose, log));
+  auto ran = tool_->run(interpose, log);
   if (server_database_) server_database_->await_departures();
   return ran;
 }

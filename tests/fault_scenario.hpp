@@ -14,6 +14,7 @@
 
 #include "disk_state.hpp"
 #include "in_memory.hpp"
+#include "prepared_tool.hpp"
 #include "tool_run.hpp"
 
 namespace calib::test {
@@ -108,6 +109,7 @@ class FaultScenario {
   std::vector<std::string> arguments_;
   TempDir sandbox_{fast_folder()};
   TempDir scratch_{fast_folder()};
+  std::optional<PreparedTool> tool_;
   std::unique_ptr<AppDatabase> server_database_;  ///< where the rows are not in the sandbox's files
   DiskState start_;
   Contents before_;

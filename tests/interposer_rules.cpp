@@ -35,7 +35,10 @@ struct Rules {
   std::array<Rule, 8> rules;
   std::size_t count = 0;
 
-  Rules() {
+  Rules() { read(); }
+
+  void read() {
+    count = 0;
     const char* text = std::getenv("CALIB_TEST_AT");
     std::string_view rest = text == nullptr ? "" : text;
     while (!rest.empty() && count < rules.size()) {
@@ -48,6 +51,8 @@ struct Rules {
   static void add(std::string_view word, Rule& rule) {
     const auto colon = word.find(':');
     const auto second = word.find(':', colon + 1);
+    rule.seen = 0;
+    rule.part = {};
     rule.call = word.substr(0, colon);
     if (const auto slash = rule.call.find('/'); slash != std::string_view::npos) {
       rule.part = rule.call.substr(slash + 1);
@@ -75,6 +80,8 @@ Rules& all_rules() {
 thread_local int signal_after = 0;
 
 }  // namespace
+
+void read_rules() { all_rules().read(); }
 
 std::string_view Subject::text() const {
   if (descriptor < 0) return name;

@@ -37,6 +37,9 @@ struct Subject {
 
 enum class Verdict { make, fail, skip };
 
+/// Takes the rules from the environment, as at the first call.
+void read_rules();
+
 /// What the rules have for this call. Where it is to fail errno is set.
 Verdict intercept(Kind kind, std::string_view call, const Subject& subject);
 

@@ -26,9 +26,11 @@ int unnamed_file() {
   return file;
 }
 
-std::string written_to(int file) {
+/// All that was written to it; it is empty then.
+std::string taken_from(int file) {
   std::string text(static_cast<std::size_t>(::lseek(file, 0, SEEK_END)), '\0');
-  if (::pread(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+  if (::pread(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
+      ::ftruncate(file, 0) != 0 || ::lseek(file, 0, SEEK_SET) != 0) {
     throw std::system_error(errno, std::generic_category(), "output");
   }
   return text;
@@ -134,12 +136,16 @@ Ran Running::finish() {
     ended_ = status;
     if (measures_memory_) peak_bytes_ = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   }
+  return outcome(*ended_);
+}
+
+Ran Running::outcome(int wait_status) {
   Ran ran;
   ran.peak_bytes = peak_bytes_;
-  ran.has_exited = WIFEXITED(*ended_);
-  ran.status = WIFEXITED(*ended_) ? WEXITSTATUS(*ended_) : 128 + WTERMSIG(*ended_);
-  ran.out = written_to(out_);
-  ran.err = written_to(err_);
+  ran.has_exited = WIFEXITED(wait_status);
+  ran.status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+  ran.out = taken_from(out_);
+  ran.err = taken_from(err_);
   return ran;
 }
 

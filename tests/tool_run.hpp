@@ -57,6 +57,9 @@ class Running {
   [[nodiscard]] bool wait_until_stopped();
   /// Lets it go on, if it is stopped, and waits for its end.
   Ran finish();
+  /// What a process with this wait status has come to that printed to where this one prints. The
+  /// next such process prints from the beginning.
+  Ran outcome(int wait_status);
 
  private:
   [[nodiscard]] bool is_stopped() const;
