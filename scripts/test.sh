@@ -14,38 +14,50 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
-# shellcheck disable=SC2086 # a list of words
-need_packages $build_packages $postgresql_packages $app_packages catch2 coreutils mandoc sqlite3 \
-  clang-format clang-tidy dpkg-dev file lintian man-db prometheus systemd util-linux zsh fish
+# shellcheck disable=SC2086 # lists of words
+need_packages $build_packages $postgresql_packages catch2
+# The rest comes while the first build runs.
+# shellcheck disable=SC2086
+need_packages $app_packages coreutils mandoc sqlite3 clang-format clang-tidy dpkg-dev file lintian \
+  man-db prometheus systemd util-linux zsh fish &
+rest=$!
 
 title() { printf '\n== %s\n' "$*"; }
 
 with_threads='thread|jobs|signal|stopped|swapped|change places|vanish|at once|beside|uploads'
 with_threads+='|killed|slices|directories that|very many|several names|sizes are'
 
-# run_preset NAME [TESTS THAT ARE LEFT OUT]
-run_preset() {
-  title "$1: tests"
-  ctest --preset "$1" --progress ${2:+--exclude-regex "$2"}
-  [ "$1" != dev ] || return 0
-  # What drives the executable is not built again: an instrumented executable gets the same tests,
-  # but those on PostgreSQL that repeat what they did on SQLite. `dev` had its files on a disk; here
-  # they are in memory, where there is room for them.
+# Whatever had its files on a disk once may have them in memory then, where there is room for them.
+prefer_memory() {
   local memory=/dev/shm room
   room=$(df --output=avail --block-size=1M "$memory" 2>/dev/null | tail -n 1) || room=0
-  [ "$room" -lt 2048 ] || local -x TMPDIR=$memory
+  [ "$room" -lt 2048 ] || export TMPDIR=$memory
+}
+
+# run_preset NAME [TESTS THAT ARE LEFT OUT]
+run_preset() (
+  title "$1: tests"
+  [ "$1" != tsan ] || prefer_memory
+  ctest --preset "$1" --progress ${2:+--exclude-regex "$2"}
+  [ "$1" != dev ] || exit 0
+  prefer_memory
+  # What drives the executable is not built again: an instrumented executable gets the same tests,
+  # but those on PostgreSQL that repeat what they did on SQLite.
   local driven='^(tool|every call|server):'
-  # ThreadSanitizer looks at threads: it gets those where they have the most to do, or are stopped.
-  [ "$1" != tsan ] || driven="^(tool:.*($with_threads)|every call:|server:)"
+  # ThreadSanitizer looks at threads: it gets those where they have something to do, or are stopped.
+  [ "$1" != tsan ] || driven="^(tool|every call|server):.*($with_threads)"
   CALIB_TEST_EXECUTABLE=$PWD/build/$1/calib-cleanup CALIB_TEST_SANITIZED=1 \
     ctest --preset dev --progress -R "$driven"
-}
+)
 
 # build_and_run NAME [TARGET [TESTS THAT ARE LEFT OUT]]
 build_and_run() {
   title "$1: build"
-  { cmake --preset "$1" && cmake --build --preset "$1" --target "${2-all}"; } >build/"$1".log 2>&1 ||
+  { cmake --preset "$1" -DCMAKE_UNITY_BUILD=ON &&
+      cmake --build --preset "$1" --target "${2-all}"; } >build/"$1".log 2>&1 ||
     { cat build/"$1".log; return 1; }
+  [ -z "$rest" ] || wait "$rest"
+  rest=
   run_preset "$1" "${3-}"
 }
 
@@ -72,7 +84,7 @@ check_format() {
 check_tidy() {
   title "clang-tidy"
   is_version clang-tidy 14 || { echo "skipped: the checks are chosen for clang-tidy 14"; return 0; }
-  scripts/tidy.py build/dev
+  scripts/tidy.py
   echo "clang-tidy has nothing to say"
 }
 
