@@ -46,6 +46,16 @@ def time_rm(bench, path, sessions):
     return result
 
 
+def time_two_rm(bench, path, sessions):
+    """What two threads can gain on this machine and file system, whoever they are."""
+    app = fresh(path, sessions)
+    half = sessions // 2
+    result = bench.run(["bash", "-c", f'rm -rf -- "${{@:1:{half}}}" & rm -rf -- "${{@:{half + 1}}}"; '
+                        "wait", "-", *app.expired], folder=app.uploads)
+    done(app)
+    return result
+
+
 def affordable(bench, path, sessions):
     """So many sessions as rm removes in bearable time; a disk can need 4 ms for each file."""
     probe = 10
@@ -67,6 +77,7 @@ def whole_pass(bench, until):
         contestants = {"tool": lambda: time_pass(bench, path, sessions)}
         if "pass" in bench.wanted:
             contestants["rm"] = lambda: time_rm(bench, path, sessions)
+            contestants["two rm"] = lambda: time_two_rm(bench, path, sessions)
         if "jobs" in bench.wanted:
             for jobs in bench.jobs:
                 contestants[f"{jobs}"] = lambda jobs=jobs: time_pass(bench, path, sessions,
@@ -74,11 +85,14 @@ def whole_pass(bench, until):
         results = bench.interleave(contestants, (5, 2), f"pass, {name}", until)
         ours = results.pop("tool")
         rm = results.pop("rm", None)
+        two_rm = results.pop("two rm", None)
         work = f"pass, {sessions} x {FILES} files"
         if rm:
             bench.table.add(f"{work} : rm -rf", name, ratios(ours, rm),
                             pass_goal(bench.kind(name), median(rm) / sessions / FILES),
                             seconds(ours, rm, "rm"))
+            bench.table.add(f"two rm -rf, {sessions // 2} each, at once : rm -rf", name,
+                            ratios(two_rm, rm), None, seconds(two_rm, rm, "rm"))
         if results:
             best = min(results, key=lambda jobs: median(results[jobs]))
             bench.table.add(f"{work} : best --jobs", name, ratios(ours, results[best]), 1.15,
