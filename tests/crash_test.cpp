@@ -11,10 +11,10 @@ namespace {
 
 /// What a crash has left in `app` is looked at in a copy: looking rolls a hot journal back, which
 /// the next pass has to do itself.
-std::vector<std::string> faults_after_crash(const Backlog& backlog, const App& app) {
+std::vector<std::string> faults_after_crash(const Backlog& before, const App& app) {
   const App copy;
   copy.become(app);
-  return backlog.faults(copy);
+  return before.faults(copy);
 }
 
 void check_next_pass_settles(const App& app, const std::string& settled) {

@@ -25,7 +25,7 @@ namespace {
 
 constexpr unsigned unprivileged_id = 65534;
 
-std::atomic<Hooks*> hooks{nullptr};
+std::atomic<Hooks*> hooks_in_use{nullptr};
 
 std::string path_of(int fd, const char* name = "") {
   std::error_code error;
@@ -35,8 +35,8 @@ std::string path_of(int fd, const char* name = "") {
 
 }  // namespace
 
-Hooks::Hooks() { hooks = this; }
-Hooks::~Hooks() { hooks = nullptr; }
+Hooks::Hooks() { hooks_in_use = this; }
+Hooks::~Hooks() { hooks_in_use = nullptr; }
 
 Sandbox::Sandbox() {
   auto name = (fs::temp_directory_path() / "calib-cleanup-test-XXXXXX").string();
@@ -187,14 +187,14 @@ int bind_mount(const fs::path& what, const fs::path& where, bool read_only) {
 // The C library's functions of these names, for this program: a name defined in the program comes
 // before one in a shared library.
 
-using calib::test::hooks;
+using calib::test::hooks_in_use;
 using calib::test::path_of;
 
 extern "C" {
 
 int renameat2(int from_parent, const char* from, int to_parent, const char* to,
               unsigned flags) noexcept {
-  if (auto* hook = hooks.load()) {
+  if (auto* hook = hooks_in_use.load()) {
     if (hook->refuses_flags && flags != 0) {
       errno = EINVAL;
       return -1;
@@ -205,7 +205,7 @@ int renameat2(int from_parent, const char* from, int to_parent, const char* to,
 }
 
 ssize_t getdents64(int fd, void* buffer, size_t size) noexcept {
-  auto* hook = hooks.load();
+  auto* hook = hooks_in_use.load();
   if (hook != nullptr && hook->read_error != 0) {
     errno = hook->read_error;
     return -1;
@@ -225,7 +225,7 @@ ssize_t getdents64(int fd, void* buffer, size_t size) noexcept {
 
 int statx(int parent, const char* name, int flags, unsigned mask, struct statx* status) noexcept {
   const auto result = static_cast<int>(::syscall(SYS_statx, parent, name, flags, mask, status));
-  auto* hook = hooks.load();
+  auto* hook = hooks_in_use.load();
   if (hook == nullptr || result != 0) return result;
   ++hook->looks;
   if (hook->mtime != 0) status->stx_mtime.tv_sec = hook->mtime;

@@ -20,7 +20,7 @@ const Names promised_options{
     "progress", "quiet", "session",   "uploads",    "vacuum",  "verbose",      "version"};
 const Names promised_letters{"V", "h", "j", "n", "q", "v"};
 
-std::string read(const fs::path& path) {
+std::string text_of(const fs::path& path) {
   std::ifstream stream(path);
   std::ostringstream text;
   text << stream.rdbuf();
@@ -36,7 +36,7 @@ Names all_matches(const std::string& text, const std::regex& pattern) {
 }
 
 const std::string& manual() {
-  static const std::string text = read(fs::path(SOURCE_DIR) / "man" / "calib-cleanup.8");
+  static const std::string text = text_of(fs::path(SOURCE_DIR) / "man" / "calib-cleanup.8");
   return text;
 }
 
