@@ -65,10 +65,13 @@ build_and_run() {
 test_app() {
   title "app"
   /usr/bin/python3 -m flake8 --max-line-length=100 scripts/app tests/app
+  # The tests wait for servers most of the time.
   MYPYPATH=scripts/app /usr/bin/python3 -m mypy --strict --ignore-missing-imports \
-    --cache-dir=build/mypy scripts/app/*.py tests/app/*.py
+    --cache-dir=build/mypy scripts/app/*.py tests/app/*.py &
+  local types=$!
   CALIB_CLEANUP_BIN=$PWD/build/dev/calib-cleanup PYTHONDONTWRITEBYTECODE=1 timeout 300 \
     /usr/bin/python3 -m unittest discover -s tests/app -p '*_test.py'
+  wait "$types"
 }
 
 # Other versions format and complain differently, and one must be the measure: Debian 12's.
