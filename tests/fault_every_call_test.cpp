@@ -135,8 +135,8 @@ TEST_CASE("the same holds of a pass that does all it can with several threads",
 }
 
 TEST_CASE("on a server whichever call fails the same holds", "[postgresql][faults][errors]") {
-  fail_at_each({}, Fails::once, 110, 17);
-  fail_at_each({}, Fails::from_then_on, 60, 31);
+  fail_at_each({}, Fails::once, 60, 31);
+  fail_at_each({}, Fails::from_then_on, 30, 61);
 }
 
 TEST_CASE("on a server every call fails with every error", "[.][exhaustive_postgresql]") {

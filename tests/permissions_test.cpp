@@ -62,7 +62,8 @@ void check_refused(const App& app, const std::vector<std::string>& parts) {
 
 }  // namespace
 
-TEST_CASE("an ordinary user who owns database and uploads needs no more", "[tool][permissions]") {
+TEST_CASE("an ordinary user who owns database and uploads needs no more",
+          "[tool][files][permissions]") {
   App app(AppSchema::current, GENERATE(from_range(journals())));
   const auto due = app.add_session(48);
   const auto young = app.add_session(2);
@@ -80,7 +81,7 @@ TEST_CASE("an ordinary user who owns database and uploads needs no more", "[tool
 }
 
 TEST_CASE("an uploads folder that may not be written is refused, and nothing is touched",
-          "[tool][permissions][untouched]") {
+          "[tool][files][permissions][untouched]") {
   App app;
   app.add_session(48);
   app.add_directory("orphan");
@@ -100,7 +101,7 @@ TEST_CASE("an uploads folder that may not be written is refused, and nothing is 
 }
 
 TEST_CASE("a session whose directory belongs to someone else is left whole",
-          "[tool][permissions][untouched]") {
+          "[tool][files][permissions][untouched]") {
   if (!can_give_away()) return;
   App app;
   const auto foreign = app.add_session(48);
@@ -120,7 +121,7 @@ TEST_CASE("a session whose directory belongs to someone else is left whole",
 }
 
 TEST_CASE("a session whose directory could not be emptied is left whole",
-          "[tool][permissions][untouched]") {
+          "[tool][files][permissions][untouched]") {
   const auto mode = GENERATE(mode_t{0555}, mode_t{0666}, mode_t{0333});
   App app;
   const auto locked = app.add_session(48);
@@ -138,7 +139,8 @@ TEST_CASE("a session whose directory could not be emptied is left whole",
   CHECK(app.is_gone(bystander));
 }
 
-TEST_CASE("in a sticky folder only one's own directories go", "[tool][permissions][untouched]") {
+TEST_CASE("in a sticky folder only one's own directories go",
+          "[tool][files][permissions][untouched]") {
   if (!can_give_away()) return;
   App app;
   const auto foreign = app.add_session(48);
@@ -159,7 +161,7 @@ TEST_CASE("in a sticky folder only one's own directories go", "[tool][permission
 }
 
 TEST_CASE("an orphan that belongs to someone else stays, is named, and hinders nobody",
-          "[tool][permissions]") {
+          "[tool][files][permissions]") {
   if (!can_give_away()) return;
   App app;
   const auto due = app.add_session(48);
@@ -183,7 +185,7 @@ TEST_CASE("an orphan that belongs to someone else stays, is named, and hinders n
 }
 
 TEST_CASE("a database that may not be written or read is refused, and nothing is touched",
-          "[tool][permissions][untouched][sqlite]") {
+          "[tool][files][permissions][untouched][sqlite]") {
   const auto journal = GENERATE(from_range(journals()));
   App app(AppSchema::current, journal);
   app.add_session(48);
@@ -209,7 +211,7 @@ TEST_CASE("a database that may not be written or read is refused, and nothing is
 }
 
 TEST_CASE("a database beside which no journal can be made is refused before an orphan is gone",
-          "[tool][permissions][untouched][sqlite]") {
+          "[tool][files][permissions][untouched][sqlite]") {
   const auto journal = GENERATE(from_range(journals()));
   App app(AppSchema::current, journal);
   app.add_session(48);
@@ -223,7 +225,7 @@ TEST_CASE("a database beside which no journal can be made is refused before an o
 }
 
 TEST_CASE("a .env that may not be read is refused: it may name another database",
-          "[tool][permissions][untouched]") {
+          "[tool][files][permissions][untouched]") {
   const auto* const file = GENERATE("backend/.env", ".env");
   App app;
   app.add_session(48);
@@ -242,7 +244,7 @@ TEST_CASE("a .env that may not be read is refused: it may name another database"
 }
 
 TEST_CASE("a dry run works for a user who may only read, and changes nothing",
-          "[tool][permissions]") {
+          "[tool][files][permissions]") {
   if (!can_give_away()) return;
   App app;
   app.add_session(48);

@@ -68,7 +68,7 @@ void check_left_whole(const std::string& shape) {
 }  // namespace
 
 TEST_CASE("a session whose images_dir lies outside the uploads folder is left whole",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   for (const auto* shape : {"'{root}/../outside'",
                             "'{root}/../outside/sentinel'",
                             "'../outside'",
@@ -97,7 +97,7 @@ TEST_CASE("a session whose images_dir lies outside the uploads folder is left wh
 }
 
 TEST_CASE("a session whose images_dir is the uploads folder itself or lies deeper is left whole",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   for (const auto* shape :
        {"'uploads'", "'uploads/'", "'./uploads'", "'{root}/uploads'", "'{root}/uploads/.'",
         "'uploads/{id}/nested'", "'{root}/uploads/{id}/nested'", "'/uploads/{id}/nested/'"}) {
@@ -106,7 +106,7 @@ TEST_CASE("a session whose images_dir is the uploads folder itself or lies deepe
 }
 
 TEST_CASE("a session whose images_dir names nothing that the app could have made is left whole",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   for (const auto& shape :
        {std::string("''"), std::string("'{id}'"), std::string("'uploads/.hidden'"),
         std::string("'uploads/.calib-cleanup.hidden'"), std::string("'uploads/lost+found'"),
@@ -122,7 +122,7 @@ TEST_CASE("a session whose images_dir names nothing that the app could have made
 }
 
 TEST_CASE("an images_dir that lies elsewhere is nobody's concern while its session stays",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   App app;
   const auto id = app.add_session(2);
   app.execute("UPDATE sessions SET images_dir = '../outside'");
@@ -136,7 +136,7 @@ TEST_CASE("an images_dir that lies elsewhere is nobody's concern while its sessi
   CHECK(app.fingerprint() == before);
 }
 
-TEST_CASE("an images_dir with control bytes is printed on one line", "[tool][untouched]") {
+TEST_CASE("an images_dir with control bytes is printed on one line", "[tool][files][untouched]") {
   App app;
   const auto id = app.add_session(48);
   app.execute("UPDATE sessions SET images_dir = 'a\n\x1b[2Jb'");
@@ -149,7 +149,7 @@ TEST_CASE("an images_dir with control bytes is printed on one line", "[tool][unt
 }
 
 TEST_CASE("without the column images_dir, an id that is no plain name leaves its session whole",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   const auto* const id =
       GENERATE("../outside", "../../outside", "..", ".", ".hidden", "lost+found", "victim/nested",
                "victim/..", "/etc", "uploads/victim", "victim/");
@@ -175,7 +175,7 @@ TEST_CASE("without the column images_dir, an id that is no plain name leaves its
   CHECK(app.fingerprint() == before);
 }
 
-TEST_CASE("an id that no app makes leaves its session whole", "[tool][untouched]") {
+TEST_CASE("an id that no app makes leaves its session whole", "[tool][files][untouched]") {
   std::vector<std::string> ids{"''", "NULL"};
   if (!on_postgresql()) ids.insert(ids.end(), {"X'6162'", "'ab' || char(0) || 'cd'"});
   const auto id = GENERATE_COPY(from_range(ids));
@@ -197,7 +197,7 @@ TEST_CASE("an id that no app makes leaves its session whole", "[tool][untouched]
 }
 
 TEST_CASE("what an id looks like does not matter where images_dir names a good directory",
-          "[tool]") {
+          "[tool][files]") {
   App app;
   const std::string id = "../outside";
   app.add_session_row(id, sql_text(hours_ago(48)), "'uploads/pictures'");
@@ -213,7 +213,7 @@ TEST_CASE("what an id looks like does not matter where images_dir names a good d
 }
 
 TEST_CASE("images_dir names a session's directory in all the ways that the app may write it",
-          "[tool]") {
+          "[tool][files]") {
   const std::string shape =
       GENERATE("uploads/pictures", "./uploads/pictures", "uploads/pictures/", "uploads//pictures",
                "uploads/./pictures", "/anything/uploads/pictures", "/uploads/pictures",
@@ -235,7 +235,7 @@ TEST_CASE("images_dir names a session's directory in all the ways that the app m
 }
 
 TEST_CASE("images_dir may spell the uploads folder as it is named and where it really is",
-          "[tool]") {
+          "[tool][files]") {
   struct Spelling {
     std::string uploads;
     std::string images_dir;

@@ -46,7 +46,8 @@ bool add_device(const fs::path& path, mode_t kind) {
 
 }  // namespace
 
-TEST_CASE("a session whose directory is a link or a file is left whole", "[tool][untouched]") {
+TEST_CASE("a session whose directory is a link or a file is left whole",
+          "[tool][files][untouched]") {
   LinkApp app;
   const auto id = app.add_session(48);
   const auto bystander = app.add_session(48);
@@ -78,7 +79,7 @@ TEST_CASE("a session whose directory is a link or a file is left whole", "[tool]
 }
 
 TEST_CASE("links inside a directory that goes are unlinked themselves, never followed",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   LinkApp app;
   app.add_session(2);
   const auto id = app.add_session(48);
@@ -108,7 +109,7 @@ TEST_CASE("links inside a directory that goes are unlinked themselves, never fol
 }
 
 TEST_CASE("FIFOs and device nodes go with their directory, and are never opened",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   LinkApp app;
   const auto id = app.add_session(48);
   app.add_directory("orphan", 0);
@@ -132,7 +133,7 @@ TEST_CASE("FIFOs and device nodes go with their directory, and are never opened"
   CHECK(app.entries().empty());
 }
 
-TEST_CASE("the uploads folder itself may be reached through links", "[tool]") {
+TEST_CASE("the uploads folder itself may be reached through links", "[tool][files]") {
   LinkApp app;
   const auto id = app.add_session(48);
   const auto young = app.add_session(2);
@@ -153,7 +154,8 @@ TEST_CASE("the uploads folder itself may be reached through links", "[tool]") {
   CHECK(app.tree_stands());
 }
 
-TEST_CASE("what is no uploads folder is refused, and nothing is touched", "[tool][untouched]") {
+TEST_CASE("what is no uploads folder is refused, and nothing is touched",
+          "[tool][files][untouched]") {
   LinkApp app;
   app.add_session(48);
   const auto folder = app.scratch("folder");
@@ -172,7 +174,7 @@ TEST_CASE("what is no uploads folder is refused, and nothing is touched", "[tool
 }
 
 TEST_CASE("a directory swapped for a link before it is moved aside keeps its session whole",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   LinkApp app;
   const auto id = app.add_session(48);
   const auto directory = app.uploads() / id;
@@ -197,7 +199,7 @@ TEST_CASE("a directory swapped for a link before it is moved aside keeps its ses
 }
 
 TEST_CASE("a staged directory swapped for a link while it is purged leads nowhere",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   LinkApp app;
   const auto id = app.add_session(48);
   const auto staged = app.uploads() / (".calib-cleanup." + id);
@@ -218,7 +220,7 @@ TEST_CASE("a staged directory swapped for a link while it is purged leads nowher
 }
 
 TEST_CASE("a directory inside an orphan swapped for a link while the pass runs is not entered",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   LinkApp app;
   app.add_session(2);
   const auto orphan = app.add_directory("orphan");
@@ -241,7 +243,7 @@ TEST_CASE("a directory inside an orphan swapped for a link while the pass runs i
 }
 
 TEST_CASE("the uploads folder is opened once: what takes its path meanwhile is not touched",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   LinkApp app;
   const auto id = app.add_session(48);
   RunOptions options;

@@ -60,7 +60,7 @@ class MountApp : public App {
 }  // namespace
 
 TEST_CASE("a session whose directory is a mount point, or holds one, is left whole",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   MountApp app;
   const auto id = app.add_session(48);
   const auto bystander = app.add_session(48);
@@ -91,7 +91,7 @@ TEST_CASE("a session whose directory is a mount point, or holds one, is left who
 }
 
 TEST_CASE("an orphan or a leftover that is a mount point, or holds one, stays",
-          "[tool][untouched]") {
+          "[tool][files][untouched]") {
   const auto name = GENERATE(as<std::string>{}, "orphan", ".calib-cleanup.leftover");
   const auto where = GENERATE(as<std::string>{}, "", "nested", "image_000.png");
   MountApp app;
@@ -113,7 +113,7 @@ TEST_CASE("an orphan or a leftover that is a mount point, or holds one, stays",
   CHECK_FALSE(app.entries().contains("plain"));
 }
 
-TEST_CASE("where a live session's directory is mounted from stays", "[tool][untouched]") {
+TEST_CASE("where a live session's directory is mounted from stays", "[tool][files][untouched]") {
   MountApp app;
   const auto id = app.add_session(2);
   app.add_session(2);
@@ -134,7 +134,7 @@ TEST_CASE("where a live session's directory is mounted from stays", "[tool][unto
   CHECK_FALSE(app.entries().contains("plain"));
 }
 
-TEST_CASE("where the database is mounted from stays", "[tool][untouched][sqlite]") {
+TEST_CASE("where the database is mounted from stays", "[tool][files][untouched][sqlite]") {
   const bool whole_folder = GENERATE(true, false);
   MountApp app;
   app.add_session(2);
@@ -158,7 +158,7 @@ TEST_CASE("where the database is mounted from stays", "[tool][untouched][sqlite]
   CHECK_FALSE(app.entries().contains("plain"));
 }
 
-TEST_CASE("the uploads folder itself may be a mount point", "[tool]") {
+TEST_CASE("the uploads folder itself may be a mount point", "[tool][files]") {
   MountApp app;
   const auto id = app.add_session(48);
   const auto young = app.add_session(2);
@@ -179,7 +179,7 @@ TEST_CASE("the uploads folder itself may be a mount point", "[tool]") {
   CHECK_FALSE(fs::exists(app.scratch("volume") / "orphan"));
 }
 
-TEST_CASE("a dry run says the same of mount points", "[tool][untouched]") {
+TEST_CASE("a dry run says the same of mount points", "[tool][files][untouched]") {
   MountApp app;
   const auto id = app.add_session(48);
   const auto before = app.fingerprint();
