@@ -228,7 +228,7 @@ std::vector<std::string> giant_rows(std::uint64_t bytes) {
 }  // namespace
 
 TEST_CASE("a value that is larger than any of the app's is refused, and not read into memory",
-          "[tool][bounded][hostile]") {
+          "[tool][hostile]") {
   const auto rows = giant_rows(60'000'000);
   check_refused(GENERATE_COPY(from_range(rows)));
 }
@@ -240,7 +240,7 @@ TEST_CASE("so is a value of a gigabyte", "[.][tool][bounded][hostile][long]") {
 }
 
 TEST_CASE("a giant value beside what is read goes with its row, and is not read",
-          "[tool][bounded][hostile]") {
+          "[tool][hostile]") {
   const auto journal = GENERATE(from_range(journals()));
   constexpr std::uint64_t size = 20'000'000;
   App app(AppSchema::current, journal);
@@ -275,7 +275,7 @@ TEST_CASE("what is deleted is overwritten where the database's owner has it so",
 }
 
 TEST_CASE("an images_dir of millions of components claims them all in bounded memory",
-          "[tool][bounded][hostile]") {
+          "[tool][hostile]") {
   App app;
   app.add_session(1);
   app.add_directory("claimed");

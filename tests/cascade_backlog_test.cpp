@@ -69,7 +69,7 @@ TEST_CASE("three thousand sessions go in slices, each with exactly its own rows"
 }
 
 TEST_CASE("a session that a row of another one holds goes, in whichever slice the two are",
-          "[tool][cascade][chain]") {
+          "[tool][cascade]") {
   App app;
   add_backlog(app);
   app.execute(

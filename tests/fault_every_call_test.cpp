@@ -54,10 +54,11 @@ void fail_at_each(const FaultScenario::Setup& setup, Fails fails, int floor, int
   const int calls = calls_in_pass(scenario);
   int points = 0;
   std::map<int, int> statuses;
-  int number = 0;
+  int shift = 0;  // so that no call is always left out
   for (const int error : errors()) {
+    ++shift;
     for (int n = 1; n <= calls; ++n) {
-      if (number++ % (every * stride) != 0) continue;
+      if ((n + shift) % (every * stride) != 0) continue;
       const auto ran = scenario.pass(scenario.start(), rule(fails, n, error));
       const auto state = scenario.now();
       ++points;

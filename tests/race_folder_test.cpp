@@ -63,7 +63,7 @@ TEST_CASE("staged directories that the app's own clean-up removes before the com
 }
 
 TEST_CASE("where staged directories vanish and the commit fails, the records stay, and it is said",
-          "[tool][files][race][faults]") {
+          "[tool][race][faults]") {
   const Backlog app;
   const auto settled = app.settled();
   Running running(pass_arguments(app), at(at_commit("stop") + " " + at_commit("5")));

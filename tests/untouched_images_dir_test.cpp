@@ -149,7 +149,7 @@ TEST_CASE("an images_dir with control bytes is printed on one line", "[tool][fil
 }
 
 TEST_CASE("without the column images_dir, an id that is no plain name leaves its session whole",
-          "[tool][files][untouched]") {
+          "[tool][untouched]") {
   const auto* const id =
       GENERATE("../outside", "../../outside", "..", ".", ".hidden", "lost+found", "victim/nested",
                "victim/..", "/etc", "uploads/victim", "victim/");
@@ -175,7 +175,7 @@ TEST_CASE("without the column images_dir, an id that is no plain name leaves its
   CHECK(app.fingerprint() == before);
 }
 
-TEST_CASE("an id that no app makes leaves its session whole", "[tool][files][untouched]") {
+TEST_CASE("an id that no app makes leaves its session whole", "[tool][untouched]") {
   std::vector<std::string> ids{"''", "NULL"};
   if (!on_postgresql()) ids.insert(ids.end(), {"X'6162'", "'ab' || char(0) || 'cd'"});
   const auto id = GENERATE_COPY(from_range(ids));
