@@ -4,6 +4,7 @@
 // no trouble with what is left.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
@@ -54,11 +55,14 @@ void fail_at_each(const FaultScenario::Setup& setup, Fails fails, int floor, int
   const int calls = calls_in_pass(scenario);
   int points = 0;
   std::map<int, int> statuses;
-  int shift = 0;  // so that no call is always left out
+  const int step = every * stride;
+  // So that no error leaves out the calls that another one does.
+  const int shift = std::max(1, step / static_cast<int>(errors().size()));
+  int shifted = 0;
   for (const int error : errors()) {
-    ++shift;
+    shifted += shift;
     for (int n = 1; n <= calls; ++n) {
-      if ((n + shift) % (every * stride) != 0) continue;
+      if ((n + shifted) % step != 0) continue;
       const auto ran = scenario.pass(scenario.start(), rule(fails, n, error));
       const auto state = scenario.now();
       ++points;
