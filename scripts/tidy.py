@@ -80,7 +80,7 @@ def main():
     folder = PROJECT / "build" / "tidy"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    shutil.copy(SOURCES.parent / ".clang-tidy", folder)
+    shutil.copy(PROJECT / ".clang-tidy", folder)
     parts = groups(sources)
     joined = [join(number, sources, folder, command) for number, sources in enumerate(parts)]
     (folder / "compile_commands.json").write_text(

@@ -15,11 +15,11 @@ namespace calib::test {
 PreparedTool::PreparedTool(const std::vector<std::string>& arguments, RunOptions options)
     : seconds_(std::exchange(options.seconds, 0)) {
   std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends.data()) != 0) {
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0 ||
+      ::fcntl(ends[1], F_SETFD, 0) != 0) {
     throw std::system_error(errno, std::generic_category(), "socketpair");
   }
-  socket_ = ::dup3(ends[0], ends[0] + 100, O_CLOEXEC);
-  ::close(ends[0]);
+  socket_ = ends[0];
   options.environment["CALIB_TEST_COPIES"] = std::to_string(ends[1]);
   process_.emplace(arguments, options);
   ::close(ends[1]);
