@@ -13,23 +13,36 @@ AddedRows::AddedRows(Connection& connection, Knowledge& knowledge)
     : connection_(connection),
       knowledge_(knowledge),
       added_(knowledge.direct.size()),
-      known_up_to_(knowledge.direct.size()) {}
+      known_up_to_(knowledge.direct.size()),
+      has_added_(knowledge.direct.size()) {}
 
 void AddedRows::look_for_anchors() {
   // Once: from here on only this transaction changes anything, and its own deletions add no rows.
   if (std::exchange(anchors_looked_for_, true)) return;
   for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
     auto& direct = knowledge_.direct[i];
+    const auto& table = knowledge_.schema.tables[direct.table];
+    if (!table.has_rowid) continue;
     known_up_to_[i] = direct.anchors.highest(connection_);
+    has_added_[i] = has_rows_above(table, known_up_to_[i]);
   }
+}
+
+bool AddedRows::has_rows_above(const Table& table, std::optional<std::int64_t> rowid) {
+  const auto above =
+      rowid ? fmt::format(" WHERE {} > {}", quoted_name(table.identity.front()), *rowid) : "";
+  return connection_.database()
+             .execAndGet(
+                 fmt::format("SELECT EXISTS (SELECT 1 FROM {}{})", main_table(table), above))
+             .getInt() != 0;
 }
 
 void AddedRows::find() {
   look_for_anchors();
   for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
     const auto& direct = knowledge_.direct[i];
-    if (!knowledge_.schema.tables[direct.table].has_rowid) continue;
-    find_in(direct, known_up_to_[i], added_[i]);
+    added_[i].assign(direct.keys.size(), {});
+    if (has_added_[i]) find_in(direct, known_up_to_[i], added_[i]);
   }
 }
 
@@ -38,7 +51,6 @@ void AddedRows::find_in(const DirectTable& direct, std::optional<std::int64_t> k
   const auto& table = knowledge_.schema.tables[direct.table];
   const auto rowid = "c." + quoted_name(table.identity.front());
   const auto above = known_up_to ? fmt::format("{} > {} AND ", rowid, *known_up_to) : "";
-  added.assign(direct.keys.size(), {});
   for (std::size_t position = 0; position < direct.keys.size(); ++position) {
     const auto& key = knowledge_.schema.keys[direct.keys[position]];
     const auto column = "c." + quoted_name(key.from.front());
