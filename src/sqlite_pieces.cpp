@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <exception>
 #include <variant>
 
 namespace calib::sqlite {
@@ -49,6 +50,136 @@ void bind_value(SQLite::Statement& statement, int index, const Value& value) {
   }
 }
 
+/// When a read transaction has been open for long enough.
+class PieceClock {
+ public:
+  explicit PieceClock(const Connection& connection) : connection_(connection) {}
+  void start() { began_ = Clock::now(); }
+  /// To be asked after each row.
+  bool is_over() {
+    return ++rows_ % rows_between_looks == 0 && !connection_.is_wal() &&
+           Clock::now() - began_ >= longest_read;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const Connection& connection_;
+  Clock::time_point began_ = Clock::now();
+  unsigned rows_ = 0;
+};
+
+/// A function of SQL that visits a row, and is true where the piece ends with it. No statement that
+/// calls it may outlive this.
+class RowFunction {
+ public:
+  static constexpr const char* name = "calib_cleanup_visit";
+
+  RowFunction(Connection& connection, std::size_t columns, PieceClock& clock,
+              const TextVisitor& visit)
+      : connection_(connection), clock_(clock), visit_(visit), texts_(columns) {
+    connection_.database().check(define(&RowFunction::on_row));
+  }
+  RowFunction(const RowFunction&) = delete;
+  RowFunction& operator=(const RowFunction&) = delete;
+  RowFunction(RowFunction&&) = delete;
+  RowFunction& operator=(RowFunction&&) = delete;
+  // This fails only while a statement runs, and none does.
+  ~RowFunction() { static_cast<void>(define(nullptr)); }
+
+  /// What the visitor threw, if it did: SQLite knows nothing of exceptions.
+  void rethrow() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  using Function = void (*)(sqlite3_context*, int, sqlite3_value**);
+
+  int define(Function function) {
+    // Not for what the schema says: that may be anybody's.
+    return sqlite3_create_function_v2(
+        connection_.database().getHandle(), name, static_cast<int>(texts_.size()) + 1,
+        SQLITE_UTF8 | SQLITE_DIRECTONLY, this, function, nullptr, nullptr, nullptr);
+  }
+
+  static void on_row(sqlite3_context* context, int count, sqlite3_value** values) {
+    static_cast<RowFunction*>(sqlite3_user_data(context))
+        ->visit(context, std::span(values, static_cast<std::size_t>(count)));
+  }
+
+  void visit(sqlite3_context* context, std::span<sqlite3_value*> values) {
+    try {
+      for (std::size_t i = 0; i < texts_.size(); ++i) texts_[i] = text_of(values[i + 1]);
+      visit_(sqlite3_value_int64(values.front()), texts_);
+      sqlite3_result_int(context, clock_.is_over() ? 1 : 0);
+    } catch (...) {
+      failure_ = std::current_exception();
+      sqlite3_result_error_code(context, SQLITE_ABORT);
+    }
+  }
+
+  static std::string_view text_of(sqlite3_value* value) {
+    const int type = sqlite3_value_type(value);
+    if (type == SQLITE_NULL || type == SQLITE_BLOB) return {};
+    const auto* text = static_cast<const void*>(sqlite3_value_text(value));
+    if (text == nullptr) throw std::bad_alloc();
+    return {static_cast<const char*>(text), static_cast<std::size_t>(sqlite3_value_bytes(value))};
+  }
+
+  Connection& connection_;
+  PieceClock& clock_;
+  const TextVisitor& visit_;
+  std::vector<std::string_view> texts_;
+  std::exception_ptr failure_;
+};
+
+/// What a function of SQL may have (SQLITE_MAX_FUNCTION_ARG may be as low as 100).
+constexpr std::size_t most_texts = 99;
+
+std::string identity_of(const Table& table) {
+  return fmt::format("{}", fmt::join(quoted_identity(table), ", "));
+}
+
+/// `select` makes the statement, whose first columns are the identity's, in its order, with the
+/// condition that leaves out what was read before (nothing: it is all to be read). A piece ends
+/// with the row of which `ends` says so.
+void read_pieces(Connection& connection, const Table& table,
+                 const std::function<std::string(const std::string&)>& select,
+                 const std::function<bool(SQLite::Statement&)>& ends,
+                 const std::function<void()>& before_next_piece) {
+  std::vector<std::string> marks;
+  for (std::size_t i = 0; i < table.identity.size(); ++i) {
+    marks.push_back(fmt::format("?{}", i + 1));
+  }
+  std::vector<Value> position;
+  const auto read_piece = [&](SQLite::Statement& statement) {
+    while (statement.executeStep()) {
+      if (!ends(statement)) continue;
+      position.clear();
+      for (std::size_t i = 0; i < table.identity.size(); ++i) {
+        position.push_back(value_of(statement, static_cast<int>(i)));
+      }
+      statement.reset();
+      return true;
+    }
+    statement.reset();
+    return false;
+  };
+
+  SQLite::Statement first(connection.database(), select({}));
+  bool more = read_piece(first);
+  if (!more) return;
+  SQLite::Statement next(
+      connection.database(),
+      select(fmt::format("({}) > ({})", identity_of(table), fmt::join(marks, ", "))));
+  while (more) {
+    before_next_piece();
+    for (std::size_t i = 0; i < position.size(); ++i) {
+      bind_value(next, static_cast<int>(i + 1), position[i]);
+    }
+    more = read_piece(next);
+  }
+}
+
 }  // namespace
 
 std::string_view text_of(SQLite::Statement& row, int index) {
@@ -69,45 +200,54 @@ std::vector<std::string> quoted_identity(const Table& table) {
 void read_in_pieces(Connection& connection, const Table& table, const std::string& columns,
                     const std::function<void(SQLite::Statement&)>& visit,
                     const std::function<void()>& before_next_piece) {
-  const auto identity = fmt::format("{}", fmt::join(quoted_identity(table), ", "));
-  const auto select = fmt::format("SELECT {}, {} FROM {}", identity, columns, main_table(table));
-  std::vector<std::string> marks;
-  for (std::size_t i = 0; i < table.identity.size(); ++i)
-    marks.push_back(fmt::format("?{}", i + 1));
-  const auto where = fmt::format(" WHERE ({}) > ({})", identity, fmt::join(marks, ", "));
-  const auto order = fmt::format(" ORDER BY {}", identity);
-
-  std::vector<Value> position;
-  const auto read_piece = [&](SQLite::Statement& statement) {
-    const auto began = std::chrono::steady_clock::now();
-    unsigned rows = 0;
-    while (statement.executeStep()) {
-      visit(statement);
-      if (++rows % rows_between_looks != 0 || connection.is_wal() ||
-          std::chrono::steady_clock::now() - began < longest_read) {
-        continue;
-      }
-      position.clear();
-      for (std::size_t i = 0; i < table.identity.size(); ++i) {
-        position.push_back(value_of(statement, static_cast<int>(i)));
-      }
-      statement.reset();
-      return true;
-    }
-    statement.reset();
-    return false;
+  PieceClock clock(connection);
+  const auto select = [&](const std::string& rest) {
+    return fmt::format("SELECT {0}, {1} FROM {2}{3}{4} ORDER BY {0}", identity_of(table), columns,
+                       main_table(table), rest.empty() ? "" : " WHERE ", rest);
   };
-
-  SQLite::Statement first(connection.database(), select + order);
-  bool more = read_piece(first);
-  if (!more) return;
-  SQLite::Statement next(connection.database(), select + where + order);
-  while (more) {
+  const auto ends = [&](SQLite::Statement& row) {
+    visit(row);
+    return clock.is_over();
+  };
+  read_pieces(connection, table, select, ends, [&] {
     before_next_piece();
-    for (std::size_t i = 0; i < position.size(); ++i) {
-      bind_value(next, static_cast<int>(i + 1), position[i]);
-    }
-    more = read_piece(next);
+    clock.start();
+  });
+}
+
+void visit_in_pieces(Connection& connection, const Table& table,
+                     const std::vector<std::string>& columns, const TextVisitor& visit,
+                     const std::function<void()>& before_next_piece) {
+  if (columns.size() > most_texts) {
+    throw StoreError(StoreError::Kind::unusable, connection.path(),
+                     fmt::format("{} columns of {} refer to sessions, and {} are the most that can "
+                                 "be read; this is no database of the app",
+                                 columns.size(), table.name, most_texts));
+  }
+  PieceClock clock(connection);
+  RowFunction function(connection, columns.size(), clock, visit);
+  std::string call = fmt::format("{}({}", RowFunction::name,
+                                 table.has_rowid ? quoted_name(table.identity.front()) : "0");
+  for (const auto& column : columns) call += ", " + quoted_name(column);
+  call += ")";
+  const auto select = [&](const std::string& rest) {
+    // In the table's own order, or SQLite could call first and sort afterwards; and only for rows
+    // that are not left out, whichever condition it looks at first.
+    const auto condition =
+        rest.empty() ? call : fmt::format("{0} AND CASE WHEN {0} THEN {1} ELSE 0 END", rest, call);
+    return fmt::format("SELECT {0} FROM {1} NOT INDEXED WHERE {2} ORDER BY {0}", identity_of(table),
+                       main_table(table), condition);
+  };
+  try {
+    read_pieces(
+        connection, table, select, [](const SQLite::Statement&) { return true; },
+        [&] {
+          before_next_piece();
+          clock.start();
+        });
+  } catch (const SQLite::Exception&) {
+    function.rethrow();
+    throw;
   }
 }
 

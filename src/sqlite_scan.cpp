@@ -1,9 +1,7 @@
 #include "sqlite_scan.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
+#include <span>
 
 #include "sqlite_pieces.hpp"
 
@@ -30,19 +28,17 @@ class TableScan {
         counts_(counts),
         column_(column),
         table_(schema.tables[direct.table]),
-        first_key_(static_cast<int>(table_.identity.size())),
         last_owner_(direct.keys.size()),
-        known_(direct.keys.size()),
-        texts_(direct.keys.size()) {}
+        known_(direct.keys.size()) {}
 
   void run() {
     direct_.runs.assign(direct_.keys.size(), {});
-    std::vector<std::string> columns;
-    for (const auto& name : references_of(schema_, direct_)) columns.push_back(quoted_name(name));
     direct_.anchors.start();
-    read_in_pieces(
-        connection_, table_, fmt::format("{}", fmt::join(columns, ", ")),
-        [this](SQLite::Statement& row) { visit(row); },
+    visit_in_pieces(
+        connection_, table_, references_of(schema_, direct_),
+        [this](std::int64_t rowid, std::span<const std::string_view> texts) {
+          visit(rowid, texts);
+        },
         [this] { direct_.anchors.between_reads(connection_); });
     direct_.anchors.finish();
     for (auto& runs : direct_.runs) {
@@ -53,23 +49,22 @@ class TableScan {
   }
 
  private:
-  void visit(SQLite::Statement& row) {
+  void visit(std::int64_t rowid, std::span<const std::string_view> texts) {
     std::optional<OwnerIndex> counted;
     for (std::size_t i = 0; i < direct_.keys.size(); ++i) {
-      const auto text = text_of(row, first_key_ + static_cast<int>(i));
+      const auto text = texts[i];
       const auto& match = match_of(i, text);
       auto owner = match.first;
       if (match.leaked && leaked_ != nullptr && !counted) owner = leaked_owner(text);
       if (owner && table_.has_rowid) {
         // A run goes on while the row before, in the order of rowids, was the same owner's.
-        add_run(direct_.runs[i], row, *owner, last_owner_[i] == owner);
-        if (match.second) add_run(direct_.runs[i], row, *match.second, false);
+        add_run(direct_.runs[i], rowid, *owner, last_owner_[i] == owner);
+        if (match.second) add_run(direct_.runs[i], rowid, *match.second, false);
       }
       last_owner_[i] = match.second ? std::nullopt : owner;
       if (!counted) counted = owner;
-      texts_[i] = text;
     }
-    if (table_.has_rowid) direct_.anchors.row(row.getColumn(0).getInt64(), texts_);
+    if (table_.has_rowid) direct_.anchors.row(rowid, texts);
     if (counted && direct_.plain) ++counts_.at(*counted, column_);
   }
 
@@ -92,9 +87,7 @@ class TableScan {
     return met.owner;
   }
 
-  static void add_run(std::vector<Run>& runs, SQLite::Statement& row, OwnerIndex owner,
-                      bool goes_on) {
-    const auto rowid = row.getColumn(0).getInt64();
+  static void add_run(std::vector<Run>& runs, std::int64_t rowid, OwnerIndex owner, bool goes_on) {
     if (goes_on) {
       runs.back().last = rowid;
     } else {
@@ -115,10 +108,8 @@ class TableScan {
   RecordCounts& counts_;
   std::size_t column_;
   const Table& table_;
-  int first_key_;
   std::vector<std::optional<OwnerIndex>> last_owner_;
-  std::vector<Known> known_;             ///< of the row before, for each key
-  std::vector<std::string_view> texts_;  ///< of the row, for each key
+  std::vector<Known> known_;  ///< of the row before, for each key
 };
 
 }  // namespace

@@ -31,12 +31,6 @@ constexpr const char* without_rowid =
     "CREATE TABLE sessions (id VARCHAR PRIMARY KEY, images_dir VARCHAR, created_at DATETIME) "
     "WITHOUT ROWID";
 
-/// Longer than the store reads in one go.
-void outlast_a_piece() {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(110);
-  while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
-}
-
 struct Reading {
   std::vector<std::string> ids;
   bool let_in = false;  ///< whether the writer was done before the reading was

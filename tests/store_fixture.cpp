@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 #include <stdexcept>
+#include <thread>
 
 namespace calib::test {
 namespace {
@@ -55,6 +56,11 @@ std::string list_of(const std::vector<std::string>& ids) {
 
 std::string uuid(unsigned number) {
   return fmt::format("{:08x}-0000-4000-8000-000000000000", number);
+}
+
+void outlast_a_piece() {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(110);
+  while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
 }
 
 std::string stereo(const std::string& left, const std::string& right) {

@@ -31,6 +31,9 @@ std::string stereo(const std::string& left, const std::string& right);
 /// 'it''s'.
 std::string literal(const std::string& text);
 
+/// Takes longer than a table is read in one go.
+void outlast_a_piece();
+
 class SessionDb {
  public:
   /// Makes the file with these statements.

@@ -1,0 +1,156 @@
+// The rows of a table are visited where SQLite stands: each once, in the table's own order, and in
+// pieces between which the app may write.
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <latch>
+#include <numeric>
+#include <stdexcept>
+#include <thread>
+
+#include "catch.hpp"
+#include "sqlite_pieces.hpp"
+#include "store_fixture.hpp"
+
+using namespace calib;
+using namespace calib::test;
+using calib::sqlite::Table;
+
+namespace {
+
+constexpr std::int64_t rows = 1500;
+// The visitor dawdles after so many.
+constexpr std::size_t rows_between_looks = 256;
+
+struct Kind {
+  std::string sql;
+  Table table;
+};
+
+/// With an index that has all that is asked for, and in another order.
+Kind with_rowids() {
+  return {
+      "CREATE TABLE things (id INTEGER PRIMARY KEY, label, note); "
+      "CREATE INDEX by_label ON things (label DESC, note);",
+      {.name = "things", .columns = {}, .identity = {"id"}, .has_rowid = true}};
+}
+
+/// Rows that two columns name, of which the first alone tells none from its neighbour.
+Kind without_rowids() {
+  return {"CREATE TABLE things (half, id, label, note, PRIMARY KEY (half, id)) WITHOUT ROWID;",
+          {.name = "things", .columns = {}, .identity = {"half", "id"}, .has_rowid = false}};
+}
+
+SessionDb make(const Kind& kind) {
+  SessionDb database(std::string(only_sessions) + kind.sql);
+  database.execute(fmt::format(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) "
+      "INSERT INTO things ({}id, label, note) SELECT {}i, printf('thing %04d', i), NULL FROM n",
+      rows, kind.table.has_rowid ? "" : "half, ", kind.table.has_rowid ? "" : "i / 1000, "));
+  return database;
+}
+
+class Things {
+ public:
+  explicit Things(const SessionDb& database)
+      : connection_(database.path(), Access::read_only, std::chrono::seconds(60), stop_) {}
+
+  void visit(
+      const Table& table, const std::vector<std::string>& columns,
+      const sqlite::TextVisitor& visitor, const std::function<void()>& between = [] {}) {
+    visit_in_pieces(connection_, table, columns, visitor, between);
+  }
+
+ private:
+  StopFlag stop_;
+  sqlite::Connection connection_;
+};
+
+}  // namespace
+
+TEST_CASE("rows are visited once each and in order, and writers get in between",
+          "[store][reading]") {
+  const auto kind = GENERATE(with_rowids(), without_rowids());
+  const auto database = make(kind);
+  std::latch reading(1);
+  std::atomic<bool> written{false};
+  std::jthread writer([&] {
+    auto app = database.connect();
+    app.setBusyTimeout(60'000);
+    reading.wait();
+    app.exec("UPDATE things SET note = 'late' WHERE label = 'thing 1500'");
+    written = true;
+  });
+  std::vector<std::string> labels;
+  std::vector<std::int64_t> rowids;
+  int pieces = 1;
+  bool let_in = false;
+  std::string last_note;
+  Things(database).visit(
+      kind.table, {"label", "note"},
+      [&](std::int64_t rowid, std::span<const std::string_view> texts) {
+        if (labels.empty()) reading.count_down();
+        rowids.push_back(rowid);
+        labels.emplace_back(texts[0]);
+        last_note = texts[1];
+        if (labels.size() % rows_between_looks == 0) outlast_a_piece();
+        if (written) let_in = true;
+      },
+      [&] { ++pieces; });
+
+  std::vector<std::string> wanted;
+  for (int i = 1; i <= rows; ++i) wanted.push_back(fmt::format("thing {:04}", i));
+  CHECK(labels == wanted);
+  CHECK(let_in);
+  CHECK(last_note == "late");
+  CHECK(pieces == 1 + static_cast<int>(rows / rows_between_looks));
+  std::vector<std::int64_t> numbers(rows, 0);
+  if (kind.table.has_rowid) std::iota(numbers.begin(), numbers.end(), 1);
+  CHECK(rowids == numbers);
+}
+
+TEST_CASE("what is no text is visited as the text it compares with, or as none",
+          "[store][reading]") {
+  const auto encoding = GENERATE("UTF-8", "UTF-16le");
+  const SessionDb database(
+      fmt::format("PRAGMA encoding='{}'; {}{}INSERT INTO things VALUES (1, 7, 1.5), (2, NULL, "
+                  "X'41'), (3, 'ä', 'a' || char(0) || 'b')",
+                  encoding, only_sessions, with_rowids().sql));
+  std::vector<std::string> texts_seen;
+  Things(database).visit(with_rowids().table, {"label", "note"},
+                         [&](std::int64_t, std::span<const std::string_view> texts) {
+                           for (const auto text : texts) texts_seen.emplace_back(text);
+                         });
+  CHECK(texts_seen == std::vector<std::string>{"7", "1.5", "", "", "ä", std::string("a\0b", 3)});
+}
+
+TEST_CASE("what a visitor throws ends the visit, and is what the caller catches",
+          "[store][reading]") {
+  const auto database = make(with_rowids());
+  Things things(database);
+  int visits = 0;
+  CHECK_THROWS_WITH(things.visit(with_rowids().table, {"label"},
+                                 [&](std::int64_t, std::span<const std::string_view>) {
+                                   if (++visits == 10) throw std::runtime_error("enough");
+                                 }),
+                    "enough");
+  CHECK(visits == 10);
+  things.visit(with_rowids().table, {"label"},
+               [&](std::int64_t, std::span<const std::string_view>) { ++visits; });
+  CHECK(visits == 10 + rows);
+}
+
+TEST_CASE("a table with more references than can be read at once is refused by its name",
+          "[store][reading]") {
+  const auto database = make(with_rowids());
+  const std::vector<std::string> columns(100, "label");
+  const auto error = store_error_of([&] {
+    Things(database).visit(with_rowids().table, columns,
+                           [](std::int64_t, std::span<const std::string_view>) {});
+    return 0;
+  });
+  REQUIRE(error);
+  CHECK(error->kind() == StoreError::Kind::unusable);
+  CHECK_THAT(error->what(), Catch::Matchers::ContainsSubstring("100 columns of things"));
+}
