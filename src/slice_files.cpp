@@ -3,12 +3,56 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "removal.hpp"
 #include "slices.hpp"
 
 namespace calib {
+namespace {
+
+// Of fewer directories there is little to write, and the commit may as well do it.
+constexpr std::size_t fewest_to_sync = 64;
+
+/// A commit syncs its journal, and on many file systems waits there for all that the purge before
+/// it has changed, with the lock held. So that is synced beside the last part of the purge.
+class EarlySync {
+ public:
+  /// `count` directories will go; 0: no commit follows.
+  EarlySync(const UploadDir& uploads, std::size_t count)
+      : uploads_(uploads), left_(count < fewest_to_sync ? 0 : count * 4 / 5) {}
+
+  EarlySync(const EarlySync&) = delete;
+  EarlySync& operator=(const EarlySync&) = delete;
+  EarlySync(EarlySync&&) = delete;
+  EarlySync& operator=(EarlySync&&) = delete;
+  ~EarlySync() = default;
+
+  /// One at a time.
+  void removed_one() {
+    if (left_ == 0 || --left_ > 0) return;
+    try {
+      thread_ = std::jthread([this] { error_ = uploads_.sync(); });
+    } catch (const std::system_error&) {
+      // The system gives no more threads: the commit does it, if with the lock held.
+    }
+  }
+
+  std::error_code finish() {
+    if (thread_.joinable()) thread_.join();
+    return error_;
+  }
+
+ private:
+  const UploadDir& uploads_;
+  std::size_t left_;  ///< to go until it begins
+  std::error_code error_;
+  std::jthread thread_;
+};
+
+}  // namespace
 
 std::string Slices::in_folder(const std::string& name) const {
   return c_.uploads.path() + "/" + name;
@@ -81,6 +125,18 @@ void Slices::restore_all(Slice& slice) {
 }
 
 void Slices::purge(const Slice& slice) {
+  std::map<std::string, Usage> usages;
+  try {
+    remove_staged(slice, usages);
+  } catch (...) {
+    // The sessions are gone, whatever becomes of their files: that must be told.
+    add_lines(slice, usages);
+    throw;
+  }
+  add_lines(slice, usages);
+}
+
+void Slices::remove_staged(const Slice& slice, std::map<std::string, Usage>& usages) {
   std::vector<std::pair<std::uint64_t, std::string>> staged;
   for (const auto& of_unit : slice.staged) {
     for (const auto& [name, inode] : of_unit) staged.emplace_back(inode, name);
@@ -89,21 +145,18 @@ void Slices::purge(const Slice& slice) {
   std::vector<std::string> entries;
   entries.reserve(staged.size());
   for (const auto& [inode, name] : staged) entries.push_back(std::string(staged_prefix) + name);
-  std::map<std::string, Usage> usages;
-  const auto remove = [&] {
-    remove_entries(
-        entries, {c_.uploads, c_.links, c_.stop, c_.progress, c_.workers, ErrorKind::directory},
-        c_.report,
-        [&](std::size_t i, const Usage& usage) { usages.emplace(staged[i].second, usage); });
-  };
-  try {
-    remove();
-  } catch (...) {
-    // The sessions are gone, whatever becomes of their files: that must be told.
-    add_lines(slice, usages);
-    throw;
+  const bool another_follows = slice.after > 0 || slice.taken < slice.units.size();
+  EarlySync sync(c_.uploads, another_follows ? entries.size() : 0);
+  remove_entries(entries,
+                 {c_.uploads, c_.links, c_.stop, c_.progress, c_.workers, ErrorKind::directory},
+                 c_.report, [&](std::size_t i, const Usage& usage) {
+                   usages.emplace(staged[i].second, usage);
+                   sync.removed_one();
+                 });
+  if (const auto error = sync.finish()) {
+    c_.report.warnings.push_back(fmt::format("{}: it could not be synced: {}; see to the disk",
+                                             c_.uploads.path(), error.message()));
   }
-  add_lines(slice, usages);
 }
 
 void Slices::add_lines(const Slice& slice, std::map<std::string, Usage>& usages) {

@@ -53,7 +53,7 @@ void Slices::run_once(const std::vector<Unit>& units) {
       owners += units[next + count].owners.size();
       if (count > 0 && owners > most) break;
     }
-    Slice slice(std::span<const Unit>(units).subspan(next, count));
+    Slice slice(std::span<const Unit>(units).subspan(next, count), units.size() - next - count);
     auto result = try_slice(slice);
     // Who holds one session's rows may do so for hours: it is found by halving, waited for, and
     // left, and the others go.

@@ -55,9 +55,10 @@ class Slices {
 
   /// A slice under way: which units are still in it, and what is staged for them.
   struct Slice {
-    explicit Slice(std::span<const Unit> most)
-        : units(most), dropped(most.size()), staged(most.size()) {}
+    Slice(std::span<const Unit> most, std::size_t following)
+        : units(most), after(following), dropped(most.size()), staged(most.size()) {}
     std::span<const Unit> units;  ///< as many as there may be in it
+    std::size_t after = 0;        ///< so many follow them
     std::size_t taken = 0;        ///< so many of them are
     std::vector<bool> dropped;    ///< for each of `units`
     /// For each of `units`: directories moved aside, and their inodes.
@@ -86,6 +87,7 @@ class Slices {
   void restore_all(Slice& slice);
   Result settle_unknown(Slice& slice);
   void purge(const Slice& slice);
+  void remove_staged(const Slice& slice, std::map<std::string, Usage>& usages);
   void add_lines(const Slice& slice, std::map<std::string, Usage>& usages);
   void note(const Refusal& refusal, Slice& slice, std::size_t unit);
   void keep_notes(Slice& slice);

@@ -1,6 +1,7 @@
 // What the tool says on stderr, taken apart.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,14 +34,23 @@ inline Diagnostics diagnostics_of(const Ran& ran) {
   return result;
 }
 
+inline bool holds_all(const std::string& line, const std::vector<std::string>& parts) {
+  return std::all_of(parts.begin(), parts.end(),
+                     [&](const std::string& part) { return line.find(part) != std::string::npos; });
+}
+
 /// Whether stderr is exactly one error, and every one of `parts` stands in it.
 inline bool is_one_error(const Ran& ran, const std::vector<std::string>& parts) {
   const auto said = diagnostics_of(ran);
-  if (said.errors.size() != 1 || !said.warnings.empty() || !said.strays.empty()) return false;
-  for (const auto& part : parts) {
-    if (said.errors.front().find(part) == std::string::npos) return false;
-  }
-  return true;
+  return said.errors.size() == 1 && said.warnings.empty() && said.strays.empty() &&
+         holds_all(said.errors.front(), parts);
+}
+
+/// The same for a warning.
+inline bool is_one_warning(const Ran& ran, const std::vector<std::string>& parts) {
+  const auto said = diagnostics_of(ran);
+  return said.warnings.size() == 1 && said.errors.empty() && said.strays.empty() &&
+         holds_all(said.warnings.front(), parts);
 }
 
 /// How many of `lines` hold `part`.
