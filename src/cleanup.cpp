@@ -1,7 +1,6 @@
 #include "cleanup.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "removal.hpp"
 #include "session_store.hpp"
 #include "slices.hpp"
+#include "unclaimed.hpp"
 #include "upload_dir.hpp"
 #include "workers.hpp"
 
@@ -23,11 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 // How often a dry run begins, where writers disturb it.
 constexpr int most_tries = 5;
-
-// How long orphans are removed between two looks at whether somebody claims them by now, and how
-// many before that is known.
-constexpr std::chrono::duration<double> orphans_between_looks{1.0};
-constexpr std::size_t first_orphans = 64;
 
 enum class Repeat { allowed, refused };
 
@@ -142,13 +137,14 @@ class Pass {
     NewClaims claims(agenda_.plan.sessions);
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
+    Unclaimed unclaimed({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,
+                         agenda_, report_, changed_});
     if (any) {
       // It is read again once they are gone, and is too much to keep for so long.
       agenda_.listing = std::vector<Entry>();
-      ask_again(claims);
+      unclaimed.ask_again();
     }
-    remove_leftovers();
-    remove_orphans(claims);
+    unclaimed.remove();
     check_stop();
     report_.texts = agenda_.plan.texts;
     Slices({*store_, *uploads_, agenda_.plan.sessions, agenda_.survey, claims, links_, stop_,
@@ -156,77 +152,6 @@ class Pass {
         .run(std::move(agenda_.units));
     if (options_.vacuum == Vacuum::yes && !agenda_.over_limit) vacuum();
     finish();
-  }
-
-  /// Takes what anybody claims by now off the lists.
-  void drop_claimed(NewClaims& claims, StoreTransaction& transaction) {
-    claims.look(transaction);
-    std::erase_if(agenda_.orphans,
-                  [&](const OrphanLine& orphan) { return claims.contain(orphan.name); });
-    std::erase_if(agenda_.plan.leftovers,
-                  [&](const std::string& name) { return claims.contain(name); });
-  }
-
-  /// Before anything is gone: whether the database can be written, and whether anybody claims by
-  /// now what no session claimed.
-  void ask_again(NewClaims& claims) {
-    progress_.begin("waiting for the database", 0);
-    auto transaction = claims.begin(*store_, options_.lock_wait);
-    drop_claimed(claims, *transaction);
-    // No room on the disk is no reason to stop here: removing the orphans makes some.
-    try {
-      if (transaction->require_writable()) drop_claimed(claims, *transaction);
-    } catch (const StoreError& error) {
-      if (error.kind() != StoreError::Kind::full) throw;
-    }
-    transaction.reset();
-    // What goes next has no session, and must not have one again after a power loss.
-    if (!agenda_.orphans.empty() || !agenda_.plan.leftovers.empty()) store_->make_durable();
-  }
-
-  void remove_leftovers() {
-    progress_.begin("removing what an interrupted pass left", agenda_.plan.leftovers.size());
-    std::vector<std::string> entries;
-    entries.reserve(agenda_.plan.leftovers.size());
-    for (const auto& name : agenda_.plan.leftovers) {
-      entries.push_back(std::string(staged_prefix) + name);
-    }
-    remove(entries, [&](std::size_t, const Usage&) { ++report_.recovery.purged; });
-  }
-
-  /// Some at a time: a restore of the database may bring back whose they are, or of the images,
-  /// what is younger than the grace.
-  void remove_orphans(NewClaims& claims) {
-    progress_.begin("removing orphaned directories", agenda_.orphans.size());
-    std::size_t most = first_orphans;
-    while (!agenda_.orphans.empty() && !stop_.requested()) {
-      const auto began = Clock::now();
-      const auto first = agenda_.orphans.begin();
-      const auto end = first + static_cast<std::ptrdiff_t>(std::min(most, agenda_.orphans.size()));
-      std::vector<OrphanLine> orphans(first, end);
-      agenda_.orphans.erase(first, end);
-      drop_changed_orphans(*uploads_, options_.orphan_grace, orphans, report_);
-      std::vector<std::string> entries;
-      entries.reserve(orphans.size());
-      for (const auto& orphan : orphans) entries.push_back(orphan.name);
-      remove(entries, [&](std::size_t i, const Usage& usage) {
-        orphans[i].usage = usage;
-        report_.orphans.push_back(orphans[i]);
-      });
-      if (!agenda_.orphans.empty()) {
-        drop_claimed(claims, *claims.begin(*store_, options_.lock_wait));
-      }
-      const std::chrono::duration<double> took = Clock::now() - began;
-      if (took < orphans_between_looks / 2) most *= 2;
-      if (took > 2 * orphans_between_looks) most = std::max<std::size_t>(1, most / 2);
-    }
-  }
-
-  void remove(const std::vector<std::string>& entries,
-              const std::function<void(std::size_t, const Usage&)>& gone) {
-    if (!entries.empty()) changed_ = true;
-    remove_entries(entries, {*uploads_, links_, stop_, progress_, *removers_, ErrorKind::orphan},
-                   report_, gone);
   }
 
   void vacuum() {

@@ -12,11 +12,12 @@
 //       plan               pure: listing + sessions + rules + now -> Plan   (images_dir, claims,
 //                          lookup); plan_sharing knows who shares a directory
 //     new_claims           what came while the pass ran
+//     unclaimed            leftovers and orphans: what goes without a transaction
 //     units, slices        whole sessions, one transaction of database and folder each
 //       slice_refusals     … who is left out of it
 //       slice_files        … the folder's side of it
 //       lock_budget        … how much it takes in
-//     removal              the folder's lock; what goes without a transaction
+//     removal              the folder's lock; giving back and removing entries of it
 //     measure              what directories occupy: the dry run
 //   session_ids            what a shell offers after --session
 //   session_store          what a pass needs of a database
