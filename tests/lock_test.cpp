@@ -159,10 +159,10 @@ TEST_CASE("a commit that a reader blocks is rolled back, and tried again until t
           "[tool][locks][sqlite]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
+  auto reader = backlog.user(reads);
   // 1 and 2: moved aside; 3 and 4: moved back, because the reader stays.
   Running running(pass_arguments(backlog, {"--lock-wait", "20"}),
                   at("renameat2:4:stop-after renameat2:5:stop"));
-  auto reader = backlog.user(reads);
   REQUIRE(running.wait_until_stopped());
   CHECK(backlog.entries() == backlog.session_ids());
   for (const auto& id : backlog.due()) CHECK(Backlog::has_all_images(backlog.uploads() / id));
@@ -184,9 +184,9 @@ TEST_CASE("a directory that cannot be moved back after a blocked commit keeps it
           "[tool][locks][faults][sqlite]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
+  auto reader = backlog.user(reads);
   Running running(pass_arguments(backlog, {"--lock-wait", "20"}),
                   at("renameat2:3:5 renameat2:4:stop-after"));
-  auto reader = backlog.user(reads);
   REQUIRE(running.wait_until_stopped());
   reader.reset();
   const auto ran = running.finish();
