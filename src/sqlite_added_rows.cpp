@@ -13,18 +13,14 @@ AddedRows::AddedRows(Connection& connection, Knowledge& knowledge)
     : connection_(connection),
       knowledge_(knowledge),
       added_(knowledge.direct.size()),
-      known_up_to_(knowledge.direct.size()),
-      has_added_(knowledge.direct.size()) {}
+      known_up_to_(knowledge.direct.size()) {}
 
 void AddedRows::look_for_anchors() {
   // Once: from here on only this transaction changes anything, and its own deletions add no rows.
   if (std::exchange(anchors_looked_for_, true)) return;
   for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
     auto& direct = knowledge_.direct[i];
-    const auto& table = knowledge_.schema.tables[direct.table];
-    if (!table.has_rowid) continue;
     known_up_to_[i] = direct.anchors.highest(connection_);
-    has_added_[i] = has_rows_above(table, known_up_to_[i]);
   }
 }
 
@@ -41,8 +37,11 @@ void AddedRows::find() {
   look_for_anchors();
   for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
     const auto& direct = knowledge_.direct[i];
+    const auto& table = knowledge_.schema.tables[direct.table];
+    if (!table.has_rowid) continue;
     added_[i].assign(direct.keys.size(), {});
-    if (has_added_[i]) find_in(direct, known_up_to_[i], added_[i]);
+    // A look at one row, where there would be a join for each key.
+    if (has_rows_above(table, known_up_to_[i])) find_in(direct, known_up_to_[i], added_[i]);
   }
 }
 

@@ -43,7 +43,6 @@ class AddedRows {
   std::vector<std::vector<std::vector<Run>>> added_;  ///< for each direct table, for each key
   /// For each direct table: the scan knows all rows up to here; nothing: it may know none.
   std::vector<std::optional<std::int64_t>> known_up_to_;
-  std::vector<bool> has_added_;  ///< for each direct table: there are rows above that
   bool anchors_looked_for_ = false;
   std::vector<std::optional<Anchor>> next_anchors_;
 };

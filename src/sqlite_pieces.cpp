@@ -180,6 +180,57 @@ void read_pieces(Connection& connection, const Table& table,
   }
 }
 
+/// visit_in_pieces() for a table with rowids.
+void call_in_pieces(Connection& connection, const Table& table,
+                    const std::vector<std::string>& columns, const TextVisitor& visit,
+                    const std::function<void()>& before_next_piece) {
+  PieceClock clock(connection);
+  RowFunction function(connection, columns.size(), clock, visit);
+  const auto rowid = quoted_name(table.identity.front());
+  std::string call = fmt::format("{}({}", RowFunction::name, rowid);
+  for (const auto& column : columns) call += ", " + quoted_name(column);
+  call += ")";
+  const auto select = [&](const std::string& rest) {
+    // No index, whose order is another one; and no call for a row that is left out, whichever
+    // condition is looked at first.
+    const auto condition =
+        rest.empty() ? call : fmt::format("{0} AND CASE WHEN {0} THEN {1} ELSE 0 END", rest, call);
+    return fmt::format("SELECT {0} FROM {1} NOT INDEXED WHERE {2} ORDER BY {0}", rowid,
+                       main_table(table), condition);
+  };
+  try {
+    read_pieces(
+        connection, table, select, [](const SQLite::Statement&) { return true; },
+        [&] {
+          before_next_piece();
+          clock.start();
+        });
+  } catch (const SQLite::Exception&) {
+    function.rethrow();
+    throw;
+  }
+}
+
+/// visit_in_pieces() for any table.
+void step_in_pieces(Connection& connection, const Table& table,
+                    const std::vector<std::string>& columns, const TextVisitor& visit,
+                    const std::function<void()>& before_next_piece) {
+  const auto first = static_cast<int>(table.identity.size());
+  std::vector<std::string> quoted;
+  quoted.reserve(columns.size());
+  for (const auto& column : columns) quoted.push_back(quoted_name(column));
+  std::vector<std::string_view> texts(columns.size());
+  read_in_pieces(
+      connection, table, fmt::format("{}", fmt::join(quoted, ", ")),
+      [&](SQLite::Statement& row) {
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+          texts[i] = text_of(row, first + static_cast<int>(i));
+        }
+        visit(table.has_rowid ? row.getColumn(0).getInt64() : 0, texts);
+      },
+      before_next_piece);
+}
+
 }  // namespace
 
 std::string_view text_of(SQLite::Statement& row, int index) {
@@ -218,36 +269,12 @@ void read_in_pieces(Connection& connection, const Table& table, const std::strin
 void visit_in_pieces(Connection& connection, const Table& table,
                      const std::vector<std::string>& columns, const TextVisitor& visit,
                      const std::function<void()>& before_next_piece) {
-  if (columns.size() > most_texts) {
-    throw StoreError(StoreError::Kind::unusable, connection.path(),
-                     fmt::format("{} columns of {} refer to sessions, and {} are the most that can "
-                                 "be read; this is no database of the app",
-                                 columns.size(), table.name, most_texts));
-  }
-  PieceClock clock(connection);
-  RowFunction function(connection, columns.size(), clock, visit);
-  std::string call = fmt::format("{}({}", RowFunction::name,
-                                 table.has_rowid ? quoted_name(table.identity.front()) : "0");
-  for (const auto& column : columns) call += ", " + quoted_name(column);
-  call += ")";
-  const auto select = [&](const std::string& rest) {
-    // In the table's own order, or SQLite could call first and sort afterwards; and only for rows
-    // that are not left out, whichever condition it looks at first.
-    const auto condition =
-        rest.empty() ? call : fmt::format("{0} AND CASE WHEN {0} THEN {1} ELSE 0 END", rest, call);
-    return fmt::format("SELECT {0} FROM {1} NOT INDEXED WHERE {2} ORDER BY {0}", identity_of(table),
-                       main_table(table), condition);
-  };
-  try {
-    read_pieces(
-        connection, table, select, [](const SQLite::Statement&) { return true; },
-        [&] {
-          before_next_piece();
-          clock.start();
-        });
-  } catch (const SQLite::Exception&) {
-    function.rethrow();
-    throw;
+  // Only rows that come in the order of their rowids need no sorting, which SQLite does at the end:
+  // it would call for all of them first.
+  if (table.has_rowid && columns.size() <= most_texts) {
+    call_in_pieces(connection, table, columns, visit, before_next_piece);
+  } else {
+    step_in_pieces(connection, table, columns, visit, before_next_piece);
   }
 }
 

@@ -26,9 +26,8 @@ void read_in_pieces(Connection& connection, const Table& table, const std::strin
 using TextVisitor =
     std::function<void(std::int64_t rowid, std::span<const std::string_view> texts)>;
 
-/// The same in half the time, where nothing but the text of some columns is wanted: SQLite calls
-/// `visit` where it stands, and no row has to come out. No more columns than a function of SQL may
-/// have arguments, less one.
+/// The same where nothing but the text of some columns is wanted; in half the time where the table
+/// has rowids: SQLite calls `visit` where it stands, and no row has to come out.
 void visit_in_pieces(Connection& connection, const Table& table,
                      const std::vector<std::string>& columns, const TextVisitor& visit,
                      const std::function<void()>& before_next_piece);
