@@ -113,8 +113,10 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
 }
 
 void sync_restored(const UploadDir& uploads, Report& report) {
-  const auto error = uploads.sync();
-  if (!error) return;
+  if (const auto error = uploads.sync()) note_unsynced(uploads, error, report);
+}
+
+void note_unsynced(const UploadDir& uploads, const std::error_code& error, Report& report) {
   report.errors.push_back({uploads.path(),
                            fmt::format("directories were moved back, and may be aside again after "
                                        "a power loss: {}; the next pass looks again",

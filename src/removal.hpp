@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "progress.hpp"
@@ -37,6 +38,8 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
 /// Sees to it that what was given back is not aside again after a power loss: whoever reads that a
 /// session is whole shall find it so. An error is in `report`.
 void sync_restored(const UploadDir& uploads, Report& report);
+/// The same for an error that a sync gave before.
+void note_unsynced(const UploadDir& uploads, const std::error_code& error, Report& report);
 
 /// Takes those out that have changed since they were looked at, where a grace is wanted: they are
 /// younger now. What cannot be looked at stays, and is in `report`.

@@ -21,8 +21,8 @@ constexpr std::size_t fewest_to_sync = 64;
 class EarlySync {
  public:
   /// `count` directories will go; 0: no commit follows.
-  EarlySync(const UploadDir& uploads, std::size_t count)
-      : uploads_(uploads), left_(count < fewest_to_sync ? 0 : count * 4 / 5) {}
+  EarlySync(const UploadDir& uploads, std::size_t count, const StopFlag& stop)
+      : uploads_(uploads), stop_(stop), left_(count < fewest_to_sync ? 0 : count * 4 / 5) {}
 
   EarlySync(const EarlySync&) = delete;
   EarlySync& operator=(const EarlySync&) = delete;
@@ -32,7 +32,7 @@ class EarlySync {
 
   /// One at a time.
   void removed_one() {
-    if (left_ == 0 || --left_ > 0) return;
+    if (left_ == 0 || --left_ > 0 || stop_.requested()) return;
     try {
       thread_ = std::jthread([this] { error_ = uploads_.sync(); });
     } catch (const std::system_error&) {
@@ -40,13 +40,16 @@ class EarlySync {
     }
   }
 
+  /// Why the folder could not be synced.
   std::error_code finish() {
     if (thread_.joinable()) thread_.join();
-    return error_;
+    // Some file systems cannot sync a directory, and say so (fsync(2)).
+    return error_ == std::errc::invalid_argument ? std::error_code{} : error_;
   }
 
  private:
   const UploadDir& uploads_;
+  const StopFlag& stop_;
   std::size_t left_;  ///< to go until it begins
   std::error_code error_;
   std::jthread thread_;
@@ -146,7 +149,7 @@ void Slices::remove_staged(const Slice& slice, std::map<std::string, Usage>& usa
   entries.reserve(staged.size());
   for (const auto& [inode, name] : staged) entries.push_back(std::string(staged_prefix) + name);
   const bool another_follows = slice.after > 0 || slice.taken < slice.units.size();
-  EarlySync sync(c_.uploads, another_follows ? entries.size() : 0);
+  EarlySync sync(c_.uploads, another_follows ? entries.size() : 0, c_.stop);
   remove_entries(entries,
                  {c_.uploads, c_.links, c_.stop, c_.progress, c_.workers, ErrorKind::directory},
                  c_.report, [&](std::size_t i, const Usage& usage) {
@@ -154,8 +157,12 @@ void Slices::remove_staged(const Slice& slice, std::map<std::string, Usage>& usa
                    sync.removed_one();
                  });
   if (const auto error = sync.finish()) {
-    c_.report.warnings.push_back(fmt::format("{}: it could not be synced: {}; see to the disk",
-                                             c_.uploads.path(), error.message()));
+    // The disk says it once, so whoever syncs at the end will not hear of it.
+    if (c_.restored) note_unsynced(c_.uploads, error, c_.report);
+    if (!std::exchange(told_unsynced_, true)) {
+      c_.report.warnings.push_back(fmt::format("{}: it could not be synced: {}; see to the disk",
+                                               c_.uploads.path(), error.message()));
+    }
   }
 }
 

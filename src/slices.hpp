@@ -105,8 +105,9 @@ class Slices {
   std::vector<Failure> held_failures_;
   std::optional<StoreError> last_error_;  ///< why the last slice was too much
   LockBudget budget_;
-  Clock::duration held_lock_{};      ///< by the last slice
-  Clock::time_point released_{};     ///< when it gave the lock back
+  Clock::duration held_lock_{};   ///< by the last slice
+  Clock::time_point released_{};  ///< when it gave the lock back
+  bool told_unsynced_ = false;
   Clock::duration disturbed_for_{};  ///< waiting for rows that others hold, altogether
 };
 

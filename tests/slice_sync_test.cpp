@@ -9,6 +9,7 @@
 #include "backlog.hpp"
 #include "catch.hpp"
 #include "change_log.hpp"
+#include "diagnostics.hpp"
 #include "tool_run.hpp"
 
 using namespace calib::test;
@@ -104,13 +105,37 @@ TEST_CASE("a pass of one slice syncs no folder", "[tool][slices][sqlite]") {
   }
 }
 
-TEST_CASE("a folder that cannot be synced between two slices is told of, and all goes",
+TEST_CASE("a folder that cannot be synced between two slices is told of, once, and all goes",
           "[tool][slices][sqlite]") {
   const App app;
   add_sessions(app, many_sessions);
-  const auto ran = run_pass(app, {}, fmt::format("fsync/uploads:1:{}", EIO));
+  const auto ran = run_pass(app, {}, fmt::format("fsync/uploads:*:{}", EIO));
   CHECK(ran.status == 0);
   CHECK(is_one_warning(ran, {app.uploads().string(), "could not be synced", "see to the disk"}));
   CHECK(app.entries().empty());
   CHECK(app.session_ids().empty());
+}
+
+TEST_CASE("a file system that cannot sync directories is nothing to tell of",
+          "[tool][slices][sqlite]") {
+  const App app;
+  add_sessions(app, many_sessions);
+  const auto ran = run_pass(app, {}, fmt::format("fsync/uploads:*:{}", EINVAL));
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(app.entries().empty());
+}
+
+TEST_CASE("what was moved back and could not be synced between two slices is an error",
+          "[tool][slices][sqlite]") {
+  const App app;
+  add_sessions(app, many_sessions);
+  // The first slice fails, and everything in it is moved back; the disk tells of its error once.
+  const auto ran = run_pass(
+      app, {}, fmt::format("pwrite/calibration.db-journal:8:{} fsync/uploads:1:{}", ENOSPC, EIO));
+  CHECK(ran.status == 1);
+  const auto said = diagnostics_of(ran);
+  CHECK(said.errors.size() == 1);
+  CHECK(lines_with(said.errors, "may be aside again after a power loss") == 1);
+  CHECK(app.entries().empty());
 }
