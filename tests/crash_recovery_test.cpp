@@ -67,7 +67,7 @@ TEST_CASE("until its journal goes nothing is committed, and from then on everyth
 }
 
 TEST_CASE("a backlog of several slices that is cut short loses whole sessions only",
-          "[tool][crash][slices]") {
+          "[tool][crash][slices][vast]") {
   App app;
   const auto young = app.add_session(1);
   constexpr int sessions = 2050;
