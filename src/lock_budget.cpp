@@ -12,6 +12,9 @@ constexpr milliseconds wanted_hold{100};
 // With less than this a pass would be all commits, each of which has a price of its own.
 constexpr milliseconds shortest_fill{15};
 constexpr milliseconds longest_fill{90};
+// Between two transactions of much the same size the difference in time is chance, and says nothing
+// of what one unit takes.
+constexpr double clearly_more = 1.5;
 // Another writer may poll every 100 ms: without a gap two of three writes of Python's driver were
 // refused, with 30 ms none.
 constexpr milliseconds shortest_gap{30};
@@ -33,18 +36,24 @@ void LockBudget::learn(std::size_t taken, Duration filled, Duration held) {
   const auto fitting = std::chrono::duration_cast<Duration>(wanted_hold * (seconds_filled / held));
   fill_time_ = std::clamp<Duration>(fitting, shortest_fill,
                                     std::min<Duration>(2 * fill_time_, longest_fill));
-  first_portion_ = first_of(static_cast<double>(taken), seconds_filled.count());
-  last_taken_ = static_cast<double>(taken);
-  last_filled_ = seconds_filled.count();
+  const Fill now{static_cast<double>(taken), seconds_filled.count()};
+  if (differ(now, last_)) other_ = last_;
+  last_ = now;
+  first_portion_ = first_of(now);
 }
 
-std::size_t LockBudget::first_of(double taken, double filled) const {
+bool LockBudget::differ(const Fill& a, const Fill& b) {
+  return std::max(a.taken, b.taken) >= clearly_more * std::min(a.taken, b.taken);
+}
+
+std::size_t LockBudget::first_of(const Fill& now) const {
+  const auto [taken, filled] = now;
   const double fill_time = std::chrono::duration<double>(fill_time_).count();
-  // Part of the cost may be the transaction's own (a table that is read whole): how much, the last
-  // one tells, where it took in more or fewer. Fewer units would not make that any shorter.
+  // Part of the cost may be the transaction's own (a table that is read whole): how much, one tells
+  // that took in clearly more or fewer. Fewer units would not make that any shorter.
   double each = filled / taken;
-  if (last_taken_ > 0 && taken != last_taken_) {
-    each = std::clamp((filled - last_filled_) / (taken - last_taken_), 0.0, each);
+  if (other_.taken > 0 && differ(now, other_)) {
+    each = std::clamp((filled - other_.filled) / (taken - other_.taken), 0.0, each);
   }
   const double fixed = filled - each * taken;
   if (fixed > fill_time / 2) return static_cast<std::size_t>(2 * taken);

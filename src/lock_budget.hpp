@@ -29,14 +29,20 @@ class LockBudget {
   [[nodiscard]] static Duration gap(Duration held);
 
  private:
-  [[nodiscard]] std::size_t first_of(double taken, double filled) const;
+  /// What a transaction took in before its commit.
+  struct Fill {
+    double taken = 0;   ///< units
+    double filled = 0;  ///< seconds
+  };
+  static bool differ(const Fill& a, const Fill& b);
+  [[nodiscard]] std::size_t first_of(const Fill& now) const;
 
   // The first transaction knows nothing of the disk: commits were seen to take five times as long
   // as what they commit.
   Duration fill_time_ = std::chrono::milliseconds{25};
   std::size_t first_portion_;
-  double last_taken_ = 0;
-  double last_filled_ = 0;  ///< seconds
+  Fill last_;
+  Fill other_;  ///< the last one of clearly another size
 };
 
 }  // namespace calib
