@@ -14,7 +14,7 @@ constexpr milliseconds shortest_fill{15};
 constexpr milliseconds longest_fill{90};
 // Between two transactions of much the same size the difference in time is chance, and says nothing
 // of what one unit takes.
-constexpr double clearly_more = 1.5;
+constexpr double clearly_more = 2;
 // Another writer may poll every 100 ms: without a gap two of three writes of Python's driver were
 // refused, with 30 ms none.
 constexpr milliseconds shortest_gap{30};

@@ -80,7 +80,7 @@ TEST_CASE("what is chance in the times lets no transaction take in twice as much
   const auto factor = GENERATE(0.5, 1.2, 2.0);
   CAPTURE(unit, factor);
   const auto held =
-      holds({.unit = unit, .commit = 5, .commit_unit = unit * factor, .chance = 0.1}, 100'000);
+      holds({.unit = unit, .commit = 5, .commit_unit = unit * factor, .chance = 0.15}, 100'000);
   CHECK(longest({held.begin() + 4, held.end()}) <= 150);
 }
 
