@@ -141,8 +141,8 @@ std::string identity_of(const Table& table) {
 
 /// `select` makes the statement, whose first columns are the identity's, in its order, with the
 /// condition that leaves out what was read before (nothing: it is all to be read). A piece ends
-/// with the row of which `ends` says so.
-void read_pieces(Connection& connection, const Table& table,
+/// with the row of which `ends` says so; each begins anew by the clock.
+void read_pieces(Connection& connection, const Table& table, PieceClock& clock,
                  const std::function<std::string(const std::string&)>& select,
                  const std::function<bool(SQLite::Statement&)>& ends,
                  const std::function<void()>& before_next_piece) {
@@ -173,6 +173,7 @@ void read_pieces(Connection& connection, const Table& table,
       select(fmt::format("({}) > ({})", identity_of(table), fmt::join(marks, ", "))));
   while (more) {
     before_next_piece();
+    clock.start();
     for (std::size_t i = 0; i < position.size(); ++i) {
       bind_value(next, static_cast<int>(i + 1), position[i]);
     }
@@ -200,11 +201,8 @@ void call_in_pieces(Connection& connection, const Table& table,
   };
   try {
     read_pieces(
-        connection, table, select, [](const SQLite::Statement&) { return true; },
-        [&] {
-          before_next_piece();
-          clock.start();
-        });
+        connection, table, clock, select, [](const SQLite::Statement&) { return true; },
+        before_next_piece);
   } catch (const SQLite::Exception&) {
     function.rethrow();
     throw;
@@ -260,10 +258,7 @@ void read_in_pieces(Connection& connection, const Table& table, const std::strin
     visit(row);
     return clock.is_over();
   };
-  read_pieces(connection, table, select, ends, [&] {
-    before_next_piece();
-    clock.start();
-  });
+  read_pieces(connection, table, clock, select, ends, before_next_piece);
 }
 
 void visit_in_pieces(Connection& connection, const Table& table,
