@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <latch>
@@ -39,27 +38,14 @@ struct Reading {
 /// Reads the sessions, slowly, while `sql` runs on another connection, from the first row on.
 Reading read_while(const SessionDb& database, const std::string& sql) {
   const auto store = database.open(Access::read_only);
-  std::latch reading(1);
-  std::atomic<bool> written{false};
-  std::jthread writer([&] {
-    auto app = database.connect();
-    app.setBusyTimeout(60'000);
-    reading.wait();
-    app.exec(sql);
-    written = true;
-  });
+  WaitingWriter writer(database, sql);
   Reading result;
-  try {
-    store->visit_sessions([&](const SessionRow& row) {
-      if (result.ids.empty()) reading.count_down();
-      result.ids.emplace_back(row.id);
-      if (result.ids.size() % 256 == 0) outlast_a_piece();
-      if (written) result.let_in = true;
-    });
-  } catch (...) {
-    if (result.ids.empty()) reading.count_down();  // or the writer would wait for ever
-    throw;
-  }
+  store->visit_sessions([&](const SessionRow& row) {
+    writer.begin();
+    result.ids.emplace_back(row.id);
+    if (result.ids.size() % 256 == 0) outlast_a_piece();
+    if (writer.is_done()) result.let_in = true;
+  });
   return result;
 }
 

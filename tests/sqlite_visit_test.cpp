@@ -2,12 +2,9 @@
 // pieces between which the app may write.
 #include <fmt/format.h>
 
-#include <atomic>
 #include <chrono>
-#include <latch>
 #include <numeric>
 #include <stdexcept>
-#include <thread>
 
 #include "catch.hpp"
 #include "sqlite_pieces.hpp"
@@ -91,15 +88,7 @@ TEST_CASE("rows are visited once each and in order, and writers get in between",
           "[store][reading]") {
   const auto kind = GENERATE(with_rowids(), without_rowids(), descending(), with_hidden_rowids());
   const auto database = make(kind);
-  std::latch reading(1);
-  std::atomic<bool> written{false};
-  std::jthread writer([&] {
-    auto app = database.connect();
-    app.setBusyTimeout(60'000);
-    reading.wait();
-    app.exec("UPDATE things SET note = 'late' WHERE label = 'thing 1500'");
-    written = true;
-  });
+  WaitingWriter writer(database, "UPDATE things SET note = 'late' WHERE label = 'thing 1500'");
   std::vector<std::string> labels;
   std::vector<std::int64_t> rowids;
   int pieces = 1;
@@ -108,12 +97,12 @@ TEST_CASE("rows are visited once each and in order, and writers get in between",
   Things(database).visit(
       kind.table, {"label", "note"},
       [&](std::int64_t rowid, std::span<const std::string_view> texts) {
-        if (labels.empty()) reading.count_down();
+        writer.begin();
         rowids.push_back(rowid);
         labels.emplace_back(texts[0]);
         last_note = texts[1];
         if (labels.size() % rows_between_looks == 0) outlast_a_piece();
-        if (written) let_in = true;
+        if (writer.is_done()) let_in = true;
       },
       [&] { ++pieces; });
 

@@ -9,6 +9,7 @@
 #include <set>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 namespace calib::test {
 namespace {
@@ -61,6 +62,19 @@ std::string uuid(unsigned number) {
 void outlast_a_piece() {
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(110);
   while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
+}
+
+WaitingWriter::WaitingWriter(const SessionDb& database, std::string sql)
+    : thread_([this, &database, sql = std::move(sql)] {
+        auto app = database.connect();
+        app.setBusyTimeout(60'000);
+        told_.wait();
+        app.exec(sql);
+        done_ = true;
+      }) {}
+
+void WaitingWriter::begin() {
+  if (!std::exchange(has_begun_, true)) told_.count_down();
 }
 
 std::string stereo(const std::string& left, const std::string& right) {

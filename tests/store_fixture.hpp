@@ -3,13 +3,16 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <latch>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "session_store.hpp"
@@ -58,6 +61,28 @@ class SessionDb {
  private:
   std::unique_ptr<TempDir> temp_ = std::make_unique<TempDir>();
   std::unique_ptr<StopFlag> stop_ = std::make_unique<StopFlag>();
+};
+
+/// Somebody who writes on a connection of his own, and waits for locks, once he is told to begin;
+/// when this goes, at the latest.
+class WaitingWriter {
+ public:
+  WaitingWriter(const SessionDb& database, std::string sql);
+  WaitingWriter(const WaitingWriter&) = delete;
+  WaitingWriter& operator=(const WaitingWriter&) = delete;
+  WaitingWriter(WaitingWriter&&) = delete;
+  WaitingWriter& operator=(WaitingWriter&&) = delete;
+  ~WaitingWriter() { begin(); }
+
+  /// May be called again.
+  void begin();
+  [[nodiscard]] bool is_done() const { return done_; }
+
+ private:
+  std::latch told_{1};
+  bool has_begun_ = false;
+  std::atomic<bool> done_ = false;
+  std::jthread thread_;
 };
 
 /// Rows for each owner's key and table, those with none left out.
