@@ -88,6 +88,13 @@ StoreError no_room(const std::string& path, const std::string& why) {
   return {Kind::full, path, "there is no room on the disk (" + why + "); free some and run again"};
 }
 
+/// Whether the folder takes no file more. What cannot be tried counts as room.
+bool lacks_room(const std::filesystem::path& folder) {
+  constexpr mode_t owner_only = S_IRUSR | S_IWUSR;
+  const Fd fd(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, owner_only));
+  return !fd && (errno == ENOSPC || errno == EDQUOT);
+}
+
 /// Syncs a file or directory, where it is there.
 void sync(const std::string& path) {
   const auto attempt = [](auto&& call) {
@@ -220,9 +227,13 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
       break;
   }
   if (error.getErrorCode() == SQLITE_CANTOPEN || error.getErrorCode() == SQLITE_IOERR) {
-    // A journal or a -shm file for which there is no room, or no inode.
+    // A journal or a -shm file for which there is no room, or no inode. What SQLite cannot make it
+    // tries to open (unixOpen() in its os_unix.c), and says only that it is not there.
     const int number = sqlite3_system_errno(database_.getHandle());
-    if (number == ENOSPC || number == EDQUOT) return no_room(path_, why);
+    if (number == ENOSPC || number == EDQUOT ||
+        (number == ENOENT && lacks_room(std::filesystem::path(path_).parent_path()))) {
+      return no_room(path_, why);
+    }
   }
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:

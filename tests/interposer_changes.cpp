@@ -32,6 +32,11 @@ bool opens_to_change(int flags) {
 
 Kind kind_of_opening(int flags) { return opens_to_change(flags) ? Kind::change : Kind::read; }
 
+/// What rules call it: one that may make a file is another call.
+std::string_view name_of_opening(int flags) {
+  return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE ? "create" : "open";
+}
+
 /// With CALIB_TEST_RANDOM=none what SQLite draws is always the same.
 const char* name_or_zeros(const char* name) {
   static const bool no_random = std::getenv("CALIB_TEST_RANDOM") != nullptr;
@@ -133,9 +138,9 @@ int open(const char* name, int flags, ...) {
   va_start(rest, flags);
   const auto mode = mode_of(rest, flags);
   va_end(rest);
-  return opened(
-      through(kind_of_opening(flags), "open", name, NEXT(open), name_or_zeros(name), flags, mode),
-      flags);
+  return opened(through(kind_of_opening(flags), name_of_opening(flags), name, NEXT(open),
+                        name_or_zeros(name), flags, mode),
+                flags);
 }
 
 int open64(const char* name, int flags, ...) {
@@ -143,14 +148,15 @@ int open64(const char* name, int flags, ...) {
   va_start(rest, flags);
   const auto mode = mode_of(rest, flags);
   va_end(rest);
-  return opened(
-      through(kind_of_opening(flags), "open", name, NEXT(open64), name_or_zeros(name), flags, mode),
-      flags);
+  return opened(through(kind_of_opening(flags), name_of_opening(flags), name, NEXT(open64),
+                        name_or_zeros(name), flags, mode),
+                flags);
 }
 
 int __open64_2(const char* name, int flags) {
-  return opened(through(kind_of_opening(flags), "open", name, NEXT(__open64_2), name, flags),
-                flags);
+  return opened(
+      through(kind_of_opening(flags), name_of_opening(flags), name, NEXT(__open64_2), name, flags),
+      flags);
 }
 
 int openat(int directory, const char* name, int flags, ...) {

@@ -1,13 +1,13 @@
 // What tests want to happen at which call, and the way through there for every call.
 //
 // CALIB_TEST_AT holds rules, separated by spaces: `<call>[/<part>]:<n>:<what>`. <call> is the name
-// of one of the calls, or `change` (every call that can change the world: the tool's and SQLite's),
-// or `call` (those, those that only read, and what is written to standard output). <part>, where it
-// is given, must be part of the name that the call is about, or of the path of the open file. <n>
-// counts the calls that match, from 1; `*` is each of them, `<n>+` each from the nth on, `<n>+<m>`
-// m of them. <what> is `kill`, `stop` (SIGSTOP, the test goes on with SIGCONT), `skip` (it succeeds
-// without being made) or an errno. It happens before the call; `kill-after` and `stop-after` let
-// the call happen first.
+// of one of the calls (open() is `create` where it may make a file), or `change` (every call that
+// can change the world: the tool's and SQLite's), or `call` (those, those that only read, and what
+// is written to standard output). <part>, where it is given, must be part of the name that the call
+// is about, or of the path of the open file. <n> counts the calls that match, from 1; `*` is each
+// of them, `<n>+` each from the nth on, `<n>+<m>` m of them. <what> is `kill`, `stop` (SIGSTOP, the
+// test goes on with SIGCONT), `skip` (it succeeds without being made) or an errno. It happens
+// before the call; `kill-after` and `stop-after` let the call happen first.
 //
 // What goes to a database server counts as a change, and its text is what the call is about: a rule
 // for `send/SKIP` is for a message that holds that word; the commit of a slice is about that, and
