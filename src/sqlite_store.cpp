@@ -144,6 +144,8 @@ class SqliteStore : public SessionStore {
       // Its copy belongs on the disk; in memory, where our own tables are, it may not fit.
       closure_.reset();
       database.exec("PRAGMA temp_store=FILE");
+      // As large as the database, its journal is nothing to keep.
+      connection_.remove_journal();
       database.exec("VACUUM main");
       if (connection_.is_wal()) {
         // The file shrinks when the log goes into it, for which nobody may still read the old

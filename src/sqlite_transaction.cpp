@@ -105,6 +105,7 @@ std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
                        "the database was changed in its structure (or "
                        "vacuumed) while the pass read it; run again");
     }
+    connection_.keep_journal();
     chosen_.clear();
     auto refusals = recheck(owners);
     std::vector<Closure::Owner> starts;

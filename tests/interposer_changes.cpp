@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <utime.h>
 
+#include <array>
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
@@ -61,6 +62,15 @@ int renamed(int result, int from, const char* old_name, int to, const char* new_
 ssize_t written(ssize_t size, int descriptor, const void* bytes, off64_t offset) {
   if (size > 0) log_write(descriptor, bytes, size, offset);
   return size;
+}
+
+/// What rules call it: that a rollback journal's header is overwritten with zeros, by which SQLite
+/// commits where it keeps the file (zeroJournalHdr() in its pager.c), is `clear`.
+std::string_view name_of_writing(const void* bytes, size_t size, off64_t offset) {
+  constexpr std::array<char, 28> header{};
+  const bool clears =
+      offset == 0 && size == header.size() && std::memcmp(bytes, header.data(), size) == 0;
+  return clears ? "clear" : "pwrite";
 }
 
 int synced(int result, int descriptor) {
@@ -203,9 +213,9 @@ ssize_t write(int descriptor, const void* bytes, size_t size) {
 }
 
 ssize_t pwrite64(int descriptor, const void* bytes, size_t size, off64_t offset) {
-  return written(
-      through(Kind::change, "pwrite", descriptor, NEXT(pwrite64), descriptor, bytes, size, offset),
-      descriptor, bytes, offset);
+  return written(through(Kind::change, name_of_writing(bytes, size, offset), descriptor,
+                         NEXT(pwrite64), descriptor, bytes, size, offset),
+                 descriptor, bytes, offset);
 }
 
 int ftruncate64(int descriptor, off64_t size) noexcept {

@@ -139,23 +139,30 @@ void fail_and_lose_power(FaultScenario& scenario, Choice choice, const std::stri
   check_floor(static_cast<int>(loss.states().size()), floor_states);
 }
 
+/// How a commit is made.
+enum class Commit { removes_journal, clears_journal, writes_log };
+
 /// What the app leaves that deletes its sessions' records, and not their directories: seen by
 /// everybody, and not yet safe from a power loss.
-UnsyncedDisk deleted_by_the_app(FaultScenario& scenario, Journal journal) {
+UnsyncedDisk deleted_by_the_app(FaultScenario& scenario, Commit commit) {
   const std::string file = "app/backend/calibration.db";
-  const bool wal = journal == Journal::wal;
+  const bool wal = commit == Commit::writes_log;
   // The tool's own pass, killed when its commit can be seen and is not durable, has done the same;
   // but for the directories that it has put aside.
   for (int n = 1;; ++n) {
-    const auto* rule = wal ? "fdatasync/calibration.db-wal:{}:kill" : "unlink/-journal:{}:kill";
+    const auto* rule = wal ? "fdatasync/calibration.db-wal:{}:kill" : "clear/-journal:{}:kill";
     REQUIRE(scenario.pass(scenario.start(), fmt::format(fmt::runtime(rule), n)).status == killed);
-    auto seen = scenario.now();
+    auto synced = scenario.now();
     Change last;
     last.path = file + (wal ? "-wal" : "-journal");
-    last.kind = wal ? Change::Kind::write : Change::Kind::unlink;
-    last.data = std::exchange(seen[last.path], "");
-    auto synced = seen;
-    if (!wal) synced[last.path] = last.data;
+    last.kind = Change::Kind::write;
+    if (wal) {
+      last.data = std::exchange(synced[last.path], "");
+    } else if (commit == Commit::clears_journal) {
+      last.data.resize(28);
+    } else {
+      last.kind = Change::Kind::unlink;
+    }
     UnsyncedDisk disk(at_home(synced));
     disk.apply(last);
     if (scenario.contents(disk.seen()).rows == scenario.settled().rows) return disk;
@@ -206,9 +213,10 @@ TEST_CASE("a call that fails and then the power lost leave sessions whole or gon
 }
 
 TEST_CASE("an orphan goes no sooner than its session is gone for good", "[faults][power]") {
-  const auto journal = GENERATE(Journal::rollback, Journal::wal);
+  const auto commit = GENERATE(Commit::removes_journal, Commit::clears_journal, Commit::writes_log);
+  const auto journal = commit == Commit::writes_log ? Journal::wal : Journal::rollback;
   FaultScenario scenario({journal});
-  auto disk = deleted_by_the_app(scenario, journal);
+  auto disk = deleted_by_the_app(scenario, commit);
   PowerLoss loss(scenario);
   const auto changes = Recorder(scenario).pass(disk.seen()).changes;
   loss.after_each(disk, changes, Choice::many, "the app has deleted");

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <fstream>
 
 #include "backlog.hpp"
 #include "catch.hpp"
@@ -85,6 +86,20 @@ TEST_CASE("where the database is replaced while a pass runs, the pass ends there
   if (only_removed) fs::rename(backup, app.database());
   for (const auto& id : app.due()) CHECK(app.is_whole(id));
   for (const auto& id : app.live()) CHECK(app.is_whole(id));
+}
+
+TEST_CASE("the journal of a database that stands there by the end is its own",
+          "[tool][race][sqlite]") {
+  const Backlog app;
+  const auto journal = app.database().string() + "-journal";
+  Running running(pass_arguments(app), at("rmdirat/.calib-cleanup.:1:stop"));
+  REQUIRE(running.wait_until_stopped());
+  fs::remove(journal);
+  fs::rename(app.database(), app.scratch("old.db"));
+  fs::copy_file(app.scratch("old.db"), app.database());
+  std::ofstream(journal) << "somebody's";
+  CHECK(running.finish().status == 0);
+  CHECK(fs::exists(journal));
 }
 
 TEST_CASE("a database file with two names is refused", "[tool][untouched][sqlite]") {

@@ -2,6 +2,7 @@
 // whoever waits for the lock would wait for that as well.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <vector>
@@ -36,17 +37,24 @@ void add_sessions(const App& app, int count) {
 struct Between {
   std::size_t removed = 0;         ///< directories
   int syncs = 0;                   ///< of the uploads folder
-  bool was_locked = false;         ///< one of them with a journal there
+  bool was_locked = false;         ///< one of them while a journal was written
   std::size_t removed_before = 0;  ///< before the first one
 };
+
+bool is_journal(const Change& change) { return change.path.ends_with("-journal"); }
+
+bool clears_journal(const Change& change) {
+  return is_journal(change) && change.kind == Change::Kind::write && change.offset == 0 &&
+         change.data.find_first_not_of('\0') == std::string::npos;
+}
 
 std::vector<Between> between_commits(const std::vector<Change>& changes) {
   std::vector<Between> found(1);
   bool locked = false;
   for (const auto& change : changes) {
-    const bool is_journal = change.path.ends_with("-journal");
-    if (is_journal && change.kind == Change::Kind::open) locked = true;
-    if (is_journal && change.kind == Change::Kind::unlink) {
+    if (is_journal(change) && change.kind == Change::Kind::open) locked = true;
+    const bool is_removed = is_journal(change) && change.kind == Change::Kind::unlink;
+    if (locked && (clears_journal(change) || is_removed)) {
       locked = false;
       found.emplace_back();
     }
@@ -138,4 +146,30 @@ TEST_CASE("what was moved back and could not be synced between two slices is an 
   CHECK(said.errors.size() == 1);
   CHECK(lines_with(said.errors, "may be aside again after a power loss") == 1);
   CHECK(app.entries().empty());
+}
+
+TEST_CASE("a commit that can be seen and could not be synced is synced before a file goes",
+          "[tool][faults][sqlite]") {
+  App app;
+  app.add_session(48);
+  app.add_session(1);
+  RunOptions options;
+  // The third sync of the journal is that of its cleared header; and nobody removes the journal.
+  options.interpose = fmt::format("fdatasync/-journal:3:{} unlink/-journal:*:{}", EIO, EPERM);
+  const auto log = app.scratch("log");
+  options.environment["CALIB_TEST_LOG"] = log.string();
+  const auto ran = run_tool(pass_arguments(app), options);
+  CHECK(ran.status == 0);
+  CHECK(is_one_warning(ran, {app.database().string(), "the commit holds all the same"}));
+
+  const auto changes = read_change_log(log, app.root());
+  const auto is_sync = [](const Change& change) {
+    return is_journal(change) && change.kind == Change::Kind::sync;
+  };
+  const auto is_removal = [](const Change& change) { return change.kind == Change::Kind::unlink; };
+  const auto clear = std::find_if(changes.begin(), changes.end(), clears_journal);
+  const auto sync = std::find_if(clear, changes.end(), is_sync);
+  const auto removal = std::find_if(clear, changes.end(), is_removal);
+  REQUIRE(removal != changes.end());
+  CHECK(sync < removal);
 }

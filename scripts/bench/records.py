@@ -17,6 +17,7 @@ from measure import Failed, ratios
 # As the tool sets them.
 PRAGMAS = """PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=OFF; PRAGMA cell_size_check=ON;
 PRAGMA temp_store=MEMORY; PRAGMA synchronous=EXTRA; PRAGMA cache_spill=OFF;"""
+KEEP_JOURNAL = "PRAGMA journal_mode=PERSIST;"  # not with a write-ahead log
 
 IMAGES = 50  # rows a session
 LONGEST_WAIT = 0.3  # seconds
@@ -59,10 +60,10 @@ def tables():
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'sessions'")]
 
 
-def one_transaction():
+def one_transaction(wal):
     """What the sqlite3 shell is given: all in one transaction, set-wise."""
     expired = f"SELECT id FROM sessions WHERE created_at < '{data.timestamp(24)}'"
-    return (PRAGMAS + "BEGIN IMMEDIATE;" +
+    return (PRAGMAS + ("" if wal else KEEP_JOURNAL) + "BEGIN IMMEDIATE;" +
             "".join(f"DELETE FROM {name} WHERE session_id IN ({expired});" for name in tables()) +
             f"DELETE FROM sessions WHERE id IN ({expired}); COMMIT;")
 
@@ -92,7 +93,8 @@ def records(bench, until):
             contestants = {
                 "tool": lambda: logged(bench, path, template, bench.tool_command),
                 "sqlite3": lambda: logged(bench, path, template, lambda app: [
-                    "sqlite3", "-init", "/dev/null", app.database, one_transaction()]),
+                    "sqlite3", "-init", "/dev/null", app.database,
+                    one_transaction(wal)]),
             }
             results = bench.interleave(contestants, (5, 2), mode, until)
             (ours, our_holds, our_longest), (theirs, their_holds, _) = (
