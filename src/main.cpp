@@ -141,6 +141,10 @@ void give_memory_back() {
 #ifdef __GLIBC__
   constexpr int most_kept = 1 << 20;
   static_cast<void>(::mallopt(M_MMAP_THRESHOLD, most_kept));
+  // A threshold that is set is no longer raised by itself, so that what each slice takes for
+  // SQLite's pages would go back and come anew, page by page.
+  constexpr int most_unused = 8 << 20;
+  static_cast<void>(::mallopt(M_TRIM_THRESHOLD, most_unused));
 #endif
 }
 
