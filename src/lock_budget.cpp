@@ -9,6 +9,8 @@ using std::chrono::milliseconds;
 
 // The promise is 150 ms; the rest is for what no earlier transaction foretold.
 constexpr milliseconds wanted_hold{100};
+// Where most of it does not come from what is taken in, there is less to foretell.
+constexpr milliseconds longest_with_fixed{130};
 // With less than this a pass would be all commits, each of which has a price of its own.
 constexpr milliseconds shortest_fill{15};
 constexpr milliseconds longest_fill{90};
@@ -18,6 +20,8 @@ constexpr double clearly_more = 2;
 // Another writer may poll every 100 ms: without a gap two of three writes of Python's driver were
 // refused, with 30 ms none.
 constexpr milliseconds shortest_gap{30};
+
+double seconds(std::chrono::duration<double> duration) { return duration.count(); }
 
 }  // namespace
 
@@ -31,12 +35,12 @@ std::size_t LockBudget::next_portion(std::size_t taken, Duration spent, std::siz
 }
 
 void LockBudget::learn(std::size_t taken, Duration filled, Duration held) {
-  const std::chrono::duration<double> seconds_filled = filled;
   // Filling has much the same share of the hold from one transaction to the next.
-  const auto fitting = std::chrono::duration_cast<Duration>(wanted_hold * (seconds_filled / held));
+  const auto fitting =
+      std::chrono::duration_cast<Duration>(wanted_hold * (seconds(filled) / seconds(held)));
   fill_time_ = std::clamp<Duration>(fitting, shortest_fill,
                                     std::min<Duration>(2 * fill_time_, longest_fill));
-  const Fill now{static_cast<double>(taken), seconds_filled.count()};
+  const Fill now{static_cast<double>(taken), seconds(filled), seconds(held)};
   if (differ(now, last_)) other_ = last_;
   last_ = now;
   first_portion_ = first_of(now);
@@ -47,8 +51,8 @@ bool LockBudget::differ(const Fill& a, const Fill& b) {
 }
 
 std::size_t LockBudget::first_of(const Fill& now) const {
-  const auto [taken, filled] = now;
-  const double fill_time = std::chrono::duration<double>(fill_time_).count();
+  const auto [taken, filled, held] = now;
+  const double fill_time = seconds(fill_time_);
   // Part of the cost may be the transaction's own (a table that is read whole): how much, one tells
   // that took in clearly more or fewer. Fewer units would not make that any shorter.
   double each = filled / taken;
@@ -56,7 +60,14 @@ std::size_t LockBudget::first_of(const Fill& now) const {
     each = std::clamp((filled - other_.filled) / (taken - other_.taken), 0.0, each);
   }
   const double fixed = filled - each * taken;
-  if (fixed > fill_time / 2) return static_cast<std::size_t>(2 * taken);
+  if (fixed > fill_time / 2) {
+    // What is left of the promised time is for units and their share of the commit, and a little
+    // where nothing is.
+    const double left =
+        std::max(seconds(longest_with_fixed) - fixed, std::max(seconds(shortest_fill), fixed / 8));
+    const double each_held = std::max(each + (held - filled) / taken, left / (2 * taken));
+    return static_cast<std::size_t>(std::max(1.0, left / each_held));
+  }
   // Half of what should fit: the rest of the time is for a closer guess.
   return static_cast<std::size_t>(std::max(1.0, taken * fill_time / filled / 2));
 }

@@ -33,6 +33,7 @@ class LockBudget {
   struct Fill {
     double taken = 0;   ///< units
     double filled = 0;  ///< seconds
+    double held = 0;    ///< seconds, with the commit
   };
   static bool differ(const Fill& a, const Fill& b);
   [[nodiscard]] std::size_t first_of(const Fill& now) const;
