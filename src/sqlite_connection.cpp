@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -22,9 +21,6 @@ using Kind = StoreError::Kind;
 constexpr int steps_between_looks = 20'000;
 
 constexpr std::chrono::milliseconds poll_interval{5};
-
-// Affects this connection only.
-constexpr const char* keep = "PRAGMA main.journal_mode=PERSIST";
 
 constexpr const char* replaced =
     "the database was replaced or moved away while the pass ran; run again";
@@ -100,23 +96,6 @@ bool lacks_room(const std::filesystem::path& folder) {
   return !fd && (errno == ENOSPC || errno == EDQUOT);
 }
 
-/// Syncs a file or directory, where it is there.
-void sync(const std::string& path) {
-  const auto attempt = [](auto&& call) {
-    int result = call();
-    while (result < 0 && errno == EINTR) result = call();
-    return result;
-  };
-  const Fd fd(attempt([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
-  if (!fd && errno == ENOENT) return;
-  if (fd && attempt([&] { return ::fsync(fd.get()); }) == 0) return;
-  throw StoreError(Kind::unusable, path,
-                   fmt::format("it cannot be synced, and what the database says may be lost with "
-                               "the power: {}; see to it that this user may read it and the disk "
-                               "is well, and run again",
-                               std::generic_category().message(errno)));
-}
-
 }  // namespace
 
 Connection::Connection(const std::filesystem::path& path, Access access,
@@ -160,41 +139,6 @@ void Connection::set_up() {
   }
 }
 
-Connection::~Connection() {
-  wait_at_most(std::chrono::milliseconds{0});
-  remove_journal();
-}
-
-void Connection::keep_journal() {
-  if (has_journal_mode("delete")) database_.exec(keep);
-}
-
-void Connection::remove_journal() noexcept {
-  if (access_ == Access::read_only) return;
-  struct stat status {};
-  // Our own, or one that a pass left which was killed.
-  const auto* file = sqlite3_db_filename(database_.getHandle(), "main");
-  if (::lstat(sqlite3_filename_journal(file), &status) != 0) return;
-  if (has_journal_mode("delete")) static_cast<void>(database_.tryExec(keep));
-  // Not one of another database that stands there now, whose locks are not ours; and where somebody
-  // has gone over to a write-ahead log, that stays. What SQLite cannot remove, since somebody else
-  // uses it, does no harm: its header is zeros, and the next writer removes it.
-  if (has_journal_mode("persist") && is_in_place()) {
-    static_cast<void>(database_.tryExec("PRAGMA main.journal_mode=DELETE"));
-  }
-}
-
-bool Connection::has_journal_mode(std::string_view mode) const noexcept {
-  std::pair<std::string_view, bool> wanted{mode, false};
-  const auto compare = [](void* to, int, char** values, char**) {
-    auto& [name, same] = *static_cast<decltype(wanted)*>(to);
-    same = name == *values;
-    return 0;
-  };
-  sqlite3_exec(database_.getHandle(), "PRAGMA main.journal_mode", compare, &wanted, nullptr);
-  return wanted.second;
-}
-
 bool Connection::is_in_place() const noexcept {
   int moved = 0;
   const int result =
@@ -204,16 +148,6 @@ bool Connection::is_in_place() const noexcept {
 
 void Connection::require_in_place() const {
   if (!is_in_place()) throw StoreError(Kind::unusable, path_, replaced);
-}
-
-void Connection::make_durable() const {
-  // Whoever commits has synced the database itself before its journal goes, and a checkpoint before
-  // a log is used again. The log, the journal and the folder are not in SQLite's locks, unlike the
-  // database.
-  const char* file = sqlite3_db_filename(database_.getHandle(), "main");
-  sync(sqlite3_filename_wal(file));
-  sync(sqlite3_filename_journal(file));
-  sync(std::filesystem::path(file).parent_path().string());
 }
 
 int Connection::on_busy(void* policy, int count) {
@@ -276,8 +210,7 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
     // A journal or a -shm file for which there is no room, or no inode. What SQLite cannot make it
     // tries to open (unixOpen() in its os_unix.c), and says only that it is not there.
     const int number = sqlite3_system_errno(database_.getHandle());
-    if (number == ENOSPC || number == EDQUOT ||
-        (number == ENOENT && lacks_room(std::filesystem::path(path_).parent_path()))) {
+    if (number == ENOSPC || number == EDQUOT || (number == ENOENT && lacks_room(folder()))) {
       return no_room(path_, why);
     }
   }

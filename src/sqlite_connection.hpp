@@ -20,7 +20,7 @@ class Connection {
   /// it: closing another descriptor on the file would drop SQLite's locks. Throws StoreError.
   Connection(const std::filesystem::path& path, Access access, std::chrono::milliseconds wait,
              const StopFlag& stop);
-  ~Connection();
+  ~Connection() = default;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   Connection(Connection&&) = delete;
@@ -43,11 +43,20 @@ class Connection {
   /// With the write lock held. From here on a rollback journal is overwritten, and not made anew
   /// for each transaction, which takes a fifth of the time that the lock is held where there are
   /// many of them. A commit then holds once the journal's header is zeros and synced
-  /// (zeroJournalHdr() in SQLite's pager.c).
+  /// (zeroJournalHdr() in SQLite's pager.c). Not where the journal would be another's than the
+  /// database is: who cannot read it could not use the database while it stands there.
   void keep_journal();
 
-  /// Undoes keep_journal(), as the end does, and removes what a pass left that was killed.
+  /// Undoes keep_journal(), and removes what a pass has left that was killed: only where the
+  /// database is known to be the app's.
   void remove_journal() noexcept;
+
+  /// Whether a rollback journal stands there, in use or not.
+  bool has_journal() const noexcept;
+  const char* journal() const noexcept;
+
+  /// Where the database is, behind any link to it.
+  std::filesystem::path folder() const;
 
   /// Throws StoreError where the database is not the file at its path any more: what is read and
   /// written is then somebody's past.
@@ -79,6 +88,8 @@ class Connection {
   /// False where that cannot be told.
   bool has_journal_mode(std::string_view mode) const noexcept;
   bool is_in_place() const noexcept;
+  /// Whether everybody who may use the database may use a journal that this process makes.
+  bool is_shareable() const noexcept;
   /// Whether a reader still finds a hot journal.
   bool has_hot_journal() const;
 

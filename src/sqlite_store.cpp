@@ -47,6 +47,15 @@ class SqliteStore : public SessionStore {
     }
   }
 
+  ~SqliteStore() override {
+    connection_.wait_at_most(std::chrono::milliseconds{0});
+    connection_.remove_journal();
+  }
+  SqliteStore(const SqliteStore&) = delete;
+  SqliteStore& operator=(const SqliteStore&) = delete;
+  SqliteStore(SqliteStore&&) = delete;
+  SqliteStore& operator=(SqliteStore&&) = delete;
+
   void visit_sessions(const SessionVisitor& visit) override {
     keys_ = {};
     read_sessions([&](const SessionRow& row) {
@@ -103,16 +112,25 @@ class SqliteStore : public SessionStore {
     // A connection of its own: the other's idea of the database may be what is wrong. It may have
     // to roll a hot journal back, so it is no read-only one.
     Connection fresh(path_, Access::read_write, wait_, stop_);
-    return fresh.translated([&] {
+    auto result = fresh.translated([&] {
       SQLite::Statement look(fresh.database(), "SELECT 1 FROM main.sessions WHERE id = ?1");
-      std::vector<bool> result;
+      std::vector<bool> found;
       for (const auto owner : owners) {
         look.bind(1, std::string(knowledge_.key_of(owner)));
-        result.push_back(look.executeStep());
+        found.push_back(look.executeStep());
         look.reset();
       }
-      return result;
+      return found;
     });
+    fresh.remove_journal();
+    // After a sync that failed the next one may succeed without anything reaching the disk
+    // (fsync(2)), so a journal that says "committed" may say otherwise after a power loss.
+    const bool any_gone = std::find(result.begin(), result.end(), false) != result.end();
+    if (any_gone && !fresh.is_wal() && fresh.has_journal()) {
+      throw StoreError(StoreError::Kind::unusable, fresh.journal(),
+                       "it is still there, and may undo that commit after a power loss");
+    }
+    return result;
   }
 
   void make_durable() override { connection_.make_durable(); }
@@ -135,8 +153,7 @@ class SqliteStore : public SessionStore {
       // The copy, and the journal of what it replaces, may each grow to the size of the database.
       const auto needed = 2U * static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size);
       std::error_code error;
-      const auto space =
-          std::filesystem::space(std::filesystem::path(connection_.path()).parent_path(), error);
+      const auto space = std::filesystem::space(connection_.folder(), error);
       if (error || space.available < needed) {
         throw StoreError(StoreError::Kind::full, connection_.path(),
                          fmt::format("that takes {} of free disk space", size_text(needed)));

@@ -94,7 +94,7 @@ TEST_CASE("the journal of a database that stands there by the end is its own",
   const auto journal = app.database().string() + "-journal";
   Running running(pass_arguments(app), at("rmdirat/.calib-cleanup.:1:stop"));
   REQUIRE(running.wait_until_stopped());
-  fs::remove(journal);
+  CHECK(fs::remove(journal));
   fs::rename(app.database(), app.scratch("old.db"));
   fs::copy_file(app.scratch("old.db"), app.database());
   std::ofstream(journal) << "somebody's";

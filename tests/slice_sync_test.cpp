@@ -148,28 +148,43 @@ TEST_CASE("what was moved back and could not be synced between two slices is an 
   CHECK(app.entries().empty());
 }
 
-TEST_CASE("a commit that can be seen and could not be synced is synced before a file goes",
+TEST_CASE("files of a commit that can be seen and could not be synced stay while the journal does",
           "[tool][faults][sqlite]") {
   App app;
-  app.add_session(48);
+  const auto id = app.add_session(48);
   app.add_session(1);
-  RunOptions options;
   // The third sync of the journal is that of its cleared header; and nobody removes the journal.
-  options.interpose = fmt::format("fdatasync/-journal:3:{} unlink/-journal:*:{}", EIO, EPERM);
+  const auto ran =
+      run_pass(app, {}, fmt::format("fdatasync/-journal:3:{} unlink/-journal:*:{}", EIO, EPERM));
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {app.database().string() + "-journal", "may undo that commit",
+                           "the next pass settles it"}));
+  const auto aside = app.uploads() / (".calib-cleanup." + id);
+  CHECK(fs::exists(aside / "image_000.png"));
+  CHECK(run_pass(app).status == 0);
+  CHECK_FALSE(fs::exists(aside));
+}
+
+TEST_CASE("a journal that says committed is on the disk before an orphan goes",
+          "[tool][faults][sqlite]") {
+  const Backlog app;
+  REQUIRE(run_pass(app, {}, "clear/-journal:1:kill-after").status == killed);
+  RunOptions options;
+  // The pass cannot write, and that journal stays.
+  options.interpose = fmt::format("pwrite/-journal:*:{} unlink/-journal:*:{}", ENOSPC, EPERM);
   const auto log = app.scratch("log");
   options.environment["CALIB_TEST_LOG"] = log.string();
-  const auto ran = run_tool(pass_arguments(app), options);
-  CHECK(ran.status == 0);
-  CHECK(is_one_warning(ran, {app.database().string(), "the commit holds all the same"}));
+  CHECK(run_tool(pass_arguments(app), options).status != killed);
 
   const auto changes = read_change_log(log, app.root());
   const auto is_sync = [](const Change& change) {
     return is_journal(change) && change.kind == Change::Kind::sync;
   };
-  const auto is_removal = [](const Change& change) { return change.kind == Change::Kind::unlink; };
-  const auto clear = std::find_if(changes.begin(), changes.end(), clears_journal);
-  const auto sync = std::find_if(clear, changes.end(), is_sync);
-  const auto removal = std::find_if(clear, changes.end(), is_removal);
+  const auto is_removal = [](const Change& change) {
+    return change.path.starts_with("uploads/") && change.kind == Change::Kind::unlink;
+  };
+  const auto sync = std::find_if(changes.begin(), changes.end(), is_sync);
+  const auto removal = std::find_if(changes.begin(), changes.end(), is_removal);
   REQUIRE(removal != changes.end());
   CHECK(sync < removal);
 }

@@ -1,5 +1,6 @@
 // Nothing is touched where the database is missing, is no database, or is another app's; and no
 // session whose age nobody knows.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -42,6 +43,17 @@ void check_refused(const App& app, const std::vector<std::string>& parts,
 }
 
 }  // namespace
+
+TEST_CASE("another program's database keeps its journal", "[tool][untouched][sqlite]") {
+  const RichApp app;
+  fs::remove(app.database());
+  {
+    SQLite::Database other(app.database().string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    other.exec("PRAGMA journal_mode=PERSIST; CREATE TABLE theirs (x)");
+  }
+  REQUIRE(fs::file_size(app.database().string() + "-journal") > 0);
+  check_refused(app, {app.database().string()});
+}
 
 TEST_CASE("a database that is missing is never created, and nothing is touched",
           "[tool][untouched][sqlite]") {
