@@ -17,6 +17,7 @@ constexpr milliseconds longest_fill{90};
 // Between two transactions of much the same size the difference in time is chance, and says nothing
 // of what one unit takes.
 constexpr double clearly_more = 2;
+constexpr double few_units = 16;
 // Another writer may poll every 100 ms: without a gap two of three writes of Python's driver were
 // refused, with 30 ms none.
 constexpr milliseconds shortest_gap{30};
@@ -51,25 +52,30 @@ bool LockBudget::differ(const Fill& a, const Fill& b) {
 }
 
 std::size_t LockBudget::first_of(const Fill& now) const {
-  const auto [taken, filled, held] = now;
   const double fill_time = seconds(fill_time_);
+  const double commit = now.held - now.filled;
   // Part of the cost may be the transaction's own (a table that is read whole): how much, one tells
   // that took in clearly more or fewer. Fewer units would not make that any shorter.
-  double each = filled / taken;
-  if (other_.taken > 0 && differ(now, other_)) {
-    each = std::clamp((filled - other_.filled) / (taken - other_.taken), 0.0, each);
-  }
-  const double fixed = filled - each * taken;
-  if (fixed > fill_time / 2) {
-    // What is left of the promised time is for units and their share of the commit, and a little
-    // where nothing is.
+  const bool is_known = other_.taken > 0 && differ(now, other_);
+  const auto slope = [&](double cost, double other_cost) {
+    const double most = cost / now.taken;
+    if (!is_known) return most;
+    return std::clamp((cost - other_cost) / (now.taken - other_.taken), 0.0, most);
+  };
+  const double each = slope(now.filled, other_.filled);
+  if (now.filled - each * now.taken > fill_time / 2) {
+    const double each_commit = slope(commit, other_.held - other_.filled);
+    const double fixed = now.held - (each + each_commit) * now.taken;
+    // What is left of the promised time is for units, and a little where nothing is.
     const double left =
         std::max(seconds(longest_with_fixed) - fixed, std::max(seconds(shortest_fill), fixed / 8));
-    const double each_held = std::max(each + (held - filled) / taken, left / (2 * taken));
-    return static_cast<std::size_t>(std::max(1.0, left / each_held));
+    const double each_held = std::max(each + each_commit, left / (2 * now.taken));
+    // By chance a transaction may look as if its few units took all of the time.
+    const double fewest = each > 0 ? std::min(few_units, seconds(shortest_fill) / each) : few_units;
+    return static_cast<std::size_t>(std::max({1.0, fewest, left / each_held}));
   }
   // Half of what should fit: the rest of the time is for a closer guess.
-  return static_cast<std::size_t>(std::max(1.0, taken * fill_time / filled / 2));
+  return static_cast<std::size_t>(std::max(1.0, now.taken * fill_time / now.filled / 2));
 }
 
 LockBudget::Duration LockBudget::gap(Duration held) {

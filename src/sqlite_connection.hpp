@@ -89,7 +89,7 @@ class Connection {
   bool has_journal_mode(std::string_view mode) const noexcept;
   bool is_in_place() const noexcept;
   /// Whether everybody who may use the database may use a journal that this process makes.
-  bool is_shareable() const noexcept;
+  bool is_shareable() const;
   /// Whether a reader still finds a hot journal.
   bool has_hot_journal() const;
 

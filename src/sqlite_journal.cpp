@@ -65,12 +65,15 @@ std::filesystem::path Connection::folder() const {
   return std::filesystem::path(sqlite3_db_filename(database_.getHandle(), "main")).parent_path();
 }
 
-bool Connection::is_shareable() const noexcept {
+bool Connection::is_shareable() const {
   // SQLite gives a journal the mode of the database, and its owner only where root asks.
   if (::geteuid() == 0) return true;
   struct stat status {};
+  struct stat around {};
   if (::stat(sqlite3_db_filename(database_.getHandle(), "main"), &status) != 0) return false;
-  const bool same_group = status.st_gid == ::getegid() || (status.st_mode & S_IRWXG) == 0;
+  if (::stat(folder().c_str(), &around) != 0) return false;
+  const auto group = (around.st_mode & S_ISGID) != 0 ? around.st_gid : ::getegid();
+  const bool same_group = status.st_gid == group || (status.st_mode & S_IRWXG) == 0;
   return status.st_uid == ::geteuid() && same_group;
 }
 

@@ -122,14 +122,9 @@ class SqliteStore : public SessionStore {
       }
       return found;
     });
-    fresh.remove_journal();
-    // After a sync that failed the next one may succeed without anything reaching the disk
-    // (fsync(2)), so a journal that says "committed" may say otherwise after a power loss.
-    const bool any_gone = std::find(result.begin(), result.end(), false) != result.end();
-    if (any_gone && !fresh.is_wal() && fresh.has_journal()) {
-      throw StoreError(StoreError::Kind::unusable, fresh.journal(),
-                       "it is still there, and may undo that commit after a power loss");
-    }
+    const bool none = std::find(result.begin(), result.end(), true) == result.end();
+    if (none && !result.empty() && !fresh.is_wal())
+      fresh.translated([&] { require_no_journal(fresh); });
     return result;
   }
 
@@ -189,6 +184,20 @@ class SqliteStore : public SessionStore {
   }
 
  private:
+  /// After a sync that failed the next one may succeed without anything reaching the disk
+  /// (fsync(2)), so a journal that says "committed" may say otherwise after a power loss. While the
+  /// lock is ours nobody else has one.
+  static void require_no_journal(Connection& connection) {
+    connection.database().exec("BEGIN IMMEDIATE");
+    connection.remove_journal();
+    const bool is_left = connection.has_journal();
+    connection.database().exec("ROLLBACK");
+    if (is_left) {
+      throw StoreError(StoreError::Kind::unusable, connection.journal(),
+                       "it is still there, and may undo that commit after a power loss");
+    }
+  }
+
   void read_sessions(const SessionVisitor& visit) {
     connection_.translated([&] {
       const auto& schema = knowledge_.schema;

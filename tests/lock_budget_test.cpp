@@ -117,6 +117,22 @@ TEST_CASE("a whole table to read leaves the promise of 150 ms to be kept", "[loc
   }
 }
 
+TEST_CASE("a table to read and a slow commit leave each transaction units", "[lock_budget]") {
+  const auto chance = GENERATE(0.0, 0.03);
+  for (const double table : {14.0, 60.0, 110.0, 300.0}) {
+    for (const double commit : {20.0, 40.0, 80.0, 150.0}) {
+      CAPTURE(table, commit, chance);
+      const auto found = holds({.unit = 0.05,
+                                .commit = commit,
+                                .commit_unit = 0.02,
+                                .chance = chance,
+                                .transaction = table},
+                               10'000);
+      CHECK(found.size() < 200);
+    }
+  }
+}
+
 TEST_CASE("a small backlog on a fast disk is one transaction", "[lock_budget]") {
   CHECK(holds({0.01, 1.0, 0.01}, 2000).size() == 1);
 }
