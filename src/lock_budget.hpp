@@ -29,7 +29,7 @@ class LockBudget {
   [[nodiscard]] static Duration gap(Duration held);
 
  private:
-  /// What a transaction took in before its commit.
+  /// What a transaction took in, and how long that took.
   struct Fill {
     double taken = 0;   ///< units
     double filled = 0;  ///< seconds

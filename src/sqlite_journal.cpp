@@ -38,7 +38,7 @@ void sync(const std::string& path) {
 }  // namespace
 
 void Connection::keep_journal() {
-  if (is_shareable() && has_journal_mode("delete")) database_.exec(keep);
+  if (has_journal_mode("delete") && is_shareable()) database_.exec(keep);
 }
 
 void Connection::remove_journal() noexcept {

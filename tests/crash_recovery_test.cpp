@@ -80,7 +80,6 @@ TEST_CASE(
   CHECK(dry.status == 0);
   CHECK(dry.err.empty());
   const bool by_the_app = GENERATE(true, false);
-
   if (by_the_app) {
     app.execute("UPDATE sessions SET images_dir = images_dir || '/'");
   } else {
