@@ -23,7 +23,25 @@ std::string age_of(const std::optional<Instant>& since, const Report& report) {
 /// Whether `text` is at most `columns` wide, as fmt counts when it pads: characters of double width
 /// count twice, bytes do not count.
 bool fits(std::string_view text, std::size_t columns) {
+  if (is_printable_ascii(text)) return text.size() <= columns;
   return fmt::format("{:<{}}", text, columns + 1).size() > text.size();
+}
+
+/// Padded on the right. fmt looks at every character for its width, for which most names give no
+/// reason.
+void left_aligned(std::string& out, std::string_view text, std::size_t columns) {
+  if (is_printable_ascii(text)) {
+    out += text;
+    if (text.size() < columns) out.append(columns - text.size(), ' ');
+  } else {
+    out += fmt::format("{:<{}}", text, columns);
+  }
+}
+
+/// Padded on the left. ASCII.
+void right_aligned(std::string& out, std::string_view text, std::size_t columns) {
+  if (text.size() < columns) out.append(columns - text.size(), ' ');
+  out += text;
 }
 
 void table_row(std::string& out, std::string_view name, std::string_view age,
@@ -34,7 +52,14 @@ void table_row(std::string& out, std::string_view name, std::string_view age,
     out += '\n';
     name = {};
   }
-  out += fmt::format("{:<{}}  {:>8}  {:>9}  {:>10}\n", name, name_columns, age, files, size);
+  left_aligned(out, name, name_columns);
+  out += "  ";
+  right_aligned(out, age, 8);
+  out += "  ";
+  right_aligned(out, files, 9);
+  out += "  ";
+  right_aligned(out, size, 10);
+  out += '\n';
 }
 
 void usage_row(std::string& out, std::string_view name, const std::string& age,

@@ -55,6 +55,8 @@ constexpr bool drives_terminal(char32_t code) {
 
 template <typename MustEscape>
 std::string escaped(std::string_view bytes, MustEscape must_escape) {
+  // Which most names are.
+  if (is_printable_ascii(bytes)) return std::string(bytes);
   std::string out;
   out.reserve(bytes.size());
   while (!bytes.empty()) {
@@ -77,6 +79,10 @@ constexpr bool is_hexadecimal(char c) {
 }
 
 }  // namespace
+
+bool is_printable_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
 
 std::string printable(std::string_view bytes) { return escaped(bytes, drives_terminal); }
 

@@ -7,6 +7,9 @@
 
 namespace calib {
 
+/// Whether there is nothing but ASCII from space to tilde in it.
+bool is_printable_ascii(std::string_view text);
+
 /// `bytes` as one line that cannot drive a terminal: control bytes (C0, DEL, C1), characters that
 /// reorder or break lines (bidirectional controls, U+2028, U+2029) and bytes that are not valid
 /// UTF-8 become `\xNN`, byte by byte; all else stays as it is.
