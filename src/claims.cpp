@@ -42,7 +42,11 @@ void Claims::sort() const {
 }
 
 void Claims::add(std::uint64_t hash) {
-  // Most rows claim the same few names, such as `uploads`: they go out before room is made.
+  // Most rows claim their own name twice, and `uploads`, as the row before did.
+  auto& recent = recent_[hash % recent_.size()];
+  if (recent == hash) return;
+  recent = hash;
+  // What others claim as well goes out before room is made.
   if (hashes_.size() == hashes_.capacity()) {
     sort();
     hashes_.reserve(std::max(hashes_.capacity(), 2 * hashes_.size() + 1));

@@ -1,6 +1,7 @@
 // What sessions claim in the uploads folder.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -28,6 +29,8 @@ class Claims {
   // Eight bytes for a claim, where a hash set takes forty. Sorted up to `sorted_`.
   mutable std::vector<std::uint64_t> hashes_;
   mutable std::size_t sorted_ = 0;
+  /// Some that are among them, each in its place; what stands there at first has another one.
+  std::array<std::uint64_t, 8> recent_{1};
 };
 
 }  // namespace calib

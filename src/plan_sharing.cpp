@@ -69,6 +69,7 @@ void Planner::protect_shared_directories() {
 /// A candidate of which another row is kept, or that stands twice: deleting it by its id would take
 /// the other row along.
 void Planner::refuse_twins() {
+  if (candidates_.empty()) return;
   std::sort(kept_ids_.begin(), kept_ids_.end());
   PositionsByHash by_id(candidates_.size());
   for (std::size_t i = 0; i < candidates_.size(); ++i) by_id.add(exact_hash(candidates_[i].id), i);

@@ -31,13 +31,19 @@ template <typename Fold>
 std::uint64_t hash_of(std::string_view bytes, const Fold& fold) {
   constexpr std::uint64_t golden = 0x9e3779b97f4a7c15U;  // 2^64 by the golden ratio
   std::uint64_t hash = bytes.size() * golden;
-  while (!bytes.empty()) {
-    std::uint64_t word = 0;
-    const auto size = std::min(bytes.size(), sizeof word);
-    std::memcpy(&word, bytes.data(), size);
-    bytes.remove_prefix(size);
+  const auto mix = [&](std::uint64_t word) {
     hash = (hash ^ fold(word)) * golden;
     hash ^= hash >> 32U;
+  };
+  std::uint64_t word = 0;
+  for (; bytes.size() >= sizeof word; bytes.remove_prefix(sizeof word)) {
+    std::memcpy(&word, bytes.data(), sizeof word);
+    mix(word);
+  }
+  if (!bytes.empty()) {
+    word = 0;
+    std::memcpy(&word, bytes.data(), bytes.size());
+    mix(word);
   }
   return hash;
 }
