@@ -5,8 +5,9 @@
 #include <sqlite3.h>
 
 #include <cstdint>
-#include <exception>
 #include <variant>
+
+#include "sqlite_row_function.hpp"
 
 namespace calib::sqlite {
 namespace {
@@ -68,73 +69,6 @@ class PieceClock {
   unsigned rows_ = 0;
 };
 
-/// A function of SQL that visits a row, and is true where the piece ends with it. No statement that
-/// calls it may outlive this.
-class RowFunction {
- public:
-  static constexpr const char* name = "calib_cleanup_visit";
-
-  RowFunction(Connection& connection, std::size_t columns, PieceClock& clock,
-              const TextVisitor& visit)
-      : connection_(connection), clock_(clock), visit_(visit), texts_(columns) {
-    connection_.database().check(define(&RowFunction::on_row));
-  }
-  RowFunction(const RowFunction&) = delete;
-  RowFunction& operator=(const RowFunction&) = delete;
-  RowFunction(RowFunction&&) = delete;
-  RowFunction& operator=(RowFunction&&) = delete;
-  // This fails only while a statement runs, and none does.
-  ~RowFunction() { static_cast<void>(define(nullptr)); }
-
-  /// What the visitor threw, if it did: SQLite knows nothing of exceptions.
-  void rethrow() const {
-    if (failure_) std::rethrow_exception(failure_);
-  }
-
- private:
-  using Function = void (*)(sqlite3_context*, int, sqlite3_value**);
-
-  int define(Function function) {
-    // Not for what the schema says: that may be anybody's.
-    return sqlite3_create_function_v2(
-        connection_.database().getHandle(), name, static_cast<int>(texts_.size()) + 1,
-        SQLITE_UTF8 | SQLITE_DIRECTONLY, this, function, nullptr, nullptr, nullptr);
-  }
-
-  static void on_row(sqlite3_context* context, int count, sqlite3_value** values) {
-    static_cast<RowFunction*>(sqlite3_user_data(context))
-        ->visit(context, std::span(values, static_cast<std::size_t>(count)));
-  }
-
-  void visit(sqlite3_context* context, std::span<sqlite3_value*> values) {
-    try {
-      for (std::size_t i = 0; i < texts_.size(); ++i) texts_[i] = text_of(values[i + 1]);
-      visit_(sqlite3_value_int64(values.front()), texts_);
-      sqlite3_result_int(context, clock_.is_over() ? 1 : 0);
-    } catch (...) {
-      failure_ = std::current_exception();
-      sqlite3_result_error_code(context, SQLITE_ABORT);
-    }
-  }
-
-  static std::string_view text_of(sqlite3_value* value) {
-    const int type = sqlite3_value_type(value);
-    if (type == SQLITE_NULL || type == SQLITE_BLOB) return {};
-    const auto* text = static_cast<const void*>(sqlite3_value_text(value));
-    if (text == nullptr) throw std::bad_alloc();
-    return {static_cast<const char*>(text), static_cast<std::size_t>(sqlite3_value_bytes(value))};
-  }
-
-  Connection& connection_;
-  PieceClock& clock_;
-  const TextVisitor& visit_;
-  std::vector<std::string_view> texts_;
-  std::exception_ptr failure_;
-};
-
-/// What a function of SQL may have (SQLITE_MAX_FUNCTION_ARG may be as low as 100).
-constexpr std::size_t most_texts = 99;
-
 std::string identity_of(const Table& table) {
   return fmt::format("{}", fmt::join(quoted_identity(table), ", "));
 }
@@ -186,7 +120,12 @@ void call_in_pieces(Connection& connection, const Table& table,
                     const std::vector<std::string>& columns, const TextVisitor& visit,
                     const std::function<void()>& before_next_piece) {
   PieceClock clock(connection);
-  RowFunction function(connection, columns.size(), clock, visit);
+  std::vector<std::string_view> texts(columns.size());
+  RowFunction function(connection, columns.size() + 1, [&](std::span<sqlite3_value*> values) {
+    for (std::size_t i = 0; i < texts.size(); ++i) texts[i] = text_of(values[i + 1]);
+    visit(sqlite3_value_int64(values.front()), texts);
+    return clock.is_over();
+  });
   const auto rowid = quoted_name(table.identity.front());
   std::string call = fmt::format("{}({}", RowFunction::name, rowid);
   for (const auto& column : columns) call += ", " + quoted_name(column);
@@ -199,14 +138,11 @@ void call_in_pieces(Connection& connection, const Table& table,
     return fmt::format("SELECT {0} FROM {1} NOT INDEXED WHERE {2} ORDER BY {0}", rowid,
                        main_table(table), condition);
   };
-  try {
+  function.run([&] {
     read_pieces(
         connection, table, clock, select, [](const SQLite::Statement&) { return true; },
         before_next_piece);
-  } catch (const SQLite::Exception&) {
-    function.rethrow();
-    throw;
-  }
+  });
 }
 
 /// visit_in_pieces() for any table.
@@ -266,7 +202,7 @@ void visit_in_pieces(Connection& connection, const Table& table,
                      const std::function<void()>& before_next_piece) {
   // Only rows that come in the order of their rowids need no sorting, which SQLite does at the end:
   // it would call for all of them first.
-  if (table.has_rowid && columns.size() <= most_texts) {
+  if (table.has_rowid && columns.size() < RowFunction::most_values) {
     call_in_pieces(connection, table, columns, visit, before_next_piece);
   } else {
     step_in_pieces(connection, table, columns, visit, before_next_piece);
