@@ -157,7 +157,7 @@ class StoreTransaction {
   virtual void visit_new_sessions(const SessionVisitor& visit) = 0;
 
   /// Whether that takes no longer than the app may be kept waiting for. If not, others have written
-  /// since SessionStore::look_again(), which does it without keeping anybody waiting.
+  /// since SessionStore::look_again(), which then does it without keeping anybody waiting.
   [[nodiscard]] virtual bool can_look_quickly() { return true; }
 
   /// Deletes the rows of the chosen owners, sessions last, and adds to `counts` what went.
@@ -190,9 +190,9 @@ class SessionStore {
   /// meanwhile, twice.
   virtual void visit_sessions(const SessionVisitor& visit) = 0;
 
-  /// Visits what a transaction could not look at in the time for which it may keep the app waiting:
-  /// where that is much, and others have written since the last look, every session (some that are
-  /// as they were among them). Before begin(), where claims count.
+  /// Visits what a transaction could not look at in the time for which it may keep the app waiting,
+  /// or said so of (can_look_quickly()): every session, some that are as they were among them; none
+  /// where nobody else has written since the last look. Before begin(), where claims count.
   virtual void look_again(const SessionVisitor& visit) { static_cast<void>(visit); }
 
   /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.

@@ -1,4 +1,4 @@
-// What the store has read, and how rows of sessions and runs are read and written with it.
+// What the store has read, and how runs of rows are read and written with it.
 #pragma once
 
 #include <cstdint>
@@ -13,18 +13,22 @@
 #include "sqlite_connection.hpp"
 #include "sqlite_scan.hpp"
 #include "sqlite_schema.hpp"
+#include "sqlite_sessions.hpp"
 
 namespace calib::sqlite {
 
-/// So many sessions are read in a part of the time for which the write lock can be held.
+/// So many sessions are read in a part of the time for which the write lock can be held, and of so
+/// many it is told in such a time whether they have changed.
 inline constexpr std::uint64_t most_revisited = 50'000;
+inline constexpr std::uint64_t most_compared = 150'000;
 
 /// What the store knows from its reading, and every transaction uses.
 struct Knowledge {
   Schema schema;
   std::int64_t schema_version = 0;
-  std::int64_t data_version = 0;    ///< before the sessions were read: others' commits change it
-  std::uint64_t session_count = 0;  ///< as they were read
+  std::int64_t data_version = 0;  ///< before the sessions were read: others' commits change it
+  SeenSessions sessions;
+  bool sessions_changed = false;  ///< some are known not to be as they were read
   std::span<const DoomedKey> doomed;
   std::span<const std::string> leaked_keys;  ///< of the survey
   std::vector<DirectTable> direct;
@@ -35,18 +39,11 @@ struct Knowledge {
   }
   [[nodiscard]] bool is_session(OwnerIndex owner) const { return owner < doomed.size(); }
   /// Too many to be read while the write lock is held.
-  [[nodiscard]] bool has_many_sessions() const { return session_count > most_revisited; }
+  [[nodiscard]] bool has_many_sessions() const { return sessions.rows() > most_revisited; }
+  /// Too many even to be compared.
+  [[nodiscard]] bool has_very_many_sessions() const { return sessions.rows() > most_compared; }
   [[nodiscard]] std::size_t column_of(std::size_t table) const;
 };
-
-/// Reads `sessions` and visits each row.
-void visit_all_sessions(Connection& connection, const Schema& schema, const SessionVisitor& visit);
-
-/// The columns of a SessionRow, as SQL; empty expressions where the schema lacks them.
-std::string session_columns(const Schema& schema);
-
-/// Makes a SessionRow of the columns from `first` on.
-SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema);
 
 std::int64_t read_schema_version(Connection& connection);
 std::int64_t read_data_version(Connection& connection);

@@ -66,8 +66,9 @@ class SqliteStore : public SessionStore {
   }
 
   void look_again(const SessionVisitor& visit) override {
-    // A transaction reads a few by itself.
+    // A transaction reads a few by itself, and tells of some more whether they are as they were.
     if (!knowledge_.has_many_sessions()) return;
+    if (!knowledge_.has_very_many_sessions() && !knowledge_.sessions_changed) return;
     const auto version = connection_.translated([&] { return read_data_version(connection_); });
     if (version != knowledge_.data_version) read_sessions(visit);
   }
@@ -203,13 +204,16 @@ class SqliteStore : public SessionStore {
       const auto& schema = knowledge_.schema;
       const auto& table = schema.tables[schema.sessions];
       const int first = static_cast<int>(table.identity.size());
-      knowledge_.session_count = 0;
+      knowledge_.sessions = {};
+      knowledge_.sessions_changed = false;
       knowledge_.data_version = read_data_version(connection_);
       read_in_pieces(
           connection_, table, session_columns(schema),
           [&](SQLite::Statement& statement) {
             const auto row = session_row(statement, first, schema);
-            ++knowledge_.session_count;
+            knowledge_.sessions.add(
+                row.fingerprint,
+                table.has_rowid ? std::optional(statement.getColumn(0).getInt64()) : std::nullopt);
             visit(row);
           },
           [&] { require_same_schema(); });

@@ -152,18 +152,35 @@ void Transaction::drop_chosen(std::span<const OwnerIndex> owners) {
       chosen_, [&](OwnerIndex owner) { return std::binary_search(out.begin(), out.end(), owner); });
 }
 
+bool Transaction::known_sessions_stand() {
+  // Once: from here on only this transaction changes anything.
+  if (!known_stand_) known_stand_ = knowledge_.sessions.stand(connection_, knowledge_.schema);
+  return *known_stand_;
+}
+
 bool Transaction::can_look_quickly() {
   if (!knowledge_.has_many_sessions()) return true;
-  return connection_.translated(
-      [&] { return read_data_version(connection_) == knowledge_.data_version; });
+  return connection_.translated([&] {
+    if (read_data_version(connection_) == knowledge_.data_version) return true;
+    if (!knowledge_.has_very_many_sessions() && known_sessions_stand()) return true;
+    knowledge_.sessions_changed = true;
+    return false;
+  });
 }
 
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
   for_every_slice([&] {
     visited_version_ = read_data_version(connection_);
     if (*visited_version_ == knowledge_.data_version) return;
-    // All of them: an UPDATE shows in no rowid.
-    visit_all_sessions(connection_, knowledge_.schema, visit);
+    const auto& schema = knowledge_.schema;
+    if (!known_sessions_stand()) {
+      // All of them: an UPDATE shows in no rowid.
+      seen_ = SeenSessions();
+      visit_sessions(connection_, schema, std::nullopt, *seen_, visit);
+    } else if (schema.tables[schema.sessions].has_rowid) {
+      seen_ = knowledge_.sessions;
+      visit_sessions(connection_, schema, knowledge_.sessions.highest(), *seen_, visit);
+    }
   });
 }
 
@@ -203,6 +220,9 @@ void Transaction::delete_records(RecordCounts& counts) {
     const auto gone = connection_.database().exec(
         fmt::format("DELETE FROM main.sessions WHERE id IN (SELECT key FROM {} WHERE is_session)",
                     owner_table));
+    for (const auto owner : chosen_) {
+      if (knowledge_.is_session(owner)) deleted_.push_back(knowledge_.doomed[owner].fingerprint);
+    }
     if (gone != wanted) {
       throw StoreError(
           StoreError::Kind::refused, connection_.path(),
@@ -225,6 +245,11 @@ CommitOutcome Transaction::commit() {
     added_rows_.committed();
     // What was visited is known from here on: others' later commits show in another version.
     if (visited_version_) knowledge_.data_version = *visited_version_;
+    if (seen_) {
+      knowledge_.sessions = *seen_;
+      knowledge_.sessions_changed = false;
+    }
+    for (const auto fingerprint : deleted_) knowledge_.sessions.remove(fingerprint);
     return CommitOutcome::committed;
   }
   commit_error_ = connection_.store_error(SQLite::Exception(database.getHandle(), result));

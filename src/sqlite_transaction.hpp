@@ -41,6 +41,8 @@ class Transaction : public StoreTransaction {
   std::optional<Refusal> recheck_session(OwnerIndex owner, SQLite::Statement& look);
   std::vector<Refusal> refuse_held();
   void drop_chosen(std::span<const OwnerIndex> owners);
+  /// Whether the sessions that were read are as they were.
+  bool known_sessions_stand();
 
   Connection& connection_;
   Knowledge& knowledge_;
@@ -51,6 +53,9 @@ class Transaction : public StoreTransaction {
   std::vector<OwnerIndex> chosen_;  ///< sorted
   AddedRows added_rows_;
   std::optional<std::int64_t> visited_version_;  ///< the data version of visit_new_sessions()
+  std::optional<bool> known_stand_;              ///< once it was asked for
+  std::optional<SeenSessions> seen_;             ///< by visit_new_sessions(), where that is news
+  std::vector<std::uint64_t> deleted_;           ///< fingerprints of sessions
 };
 
 }  // namespace calib::sqlite

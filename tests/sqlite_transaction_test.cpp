@@ -9,34 +9,6 @@
 using namespace calib;
 using namespace calib::test;
 
-namespace {
-
-/// Whether the session is among those that may be new.
-bool shows(StoreTransaction& transaction, const std::string& id) {
-  bool shown = false;
-  transaction.visit_new_sessions([&](const SessionRow& row) { shown = shown || row.id == id; });
-  return shown;
-}
-
-/// More sessions than a store reads in one transaction.
-constexpr unsigned very_many = 60'000;
-
-SessionDb with_others(unsigned count) {
-  auto database = with_rows(Shape::plain);
-  std::vector<std::string> others;
-  for (unsigned i = 0; i < count; ++i) others.push_back(uuid(i));
-  database.add(others);
-  return database;
-}
-
-std::size_t count_shown(StoreTransaction& transaction) {
-  std::size_t count = 0;
-  transaction.visit_new_sessions([&](const SessionRow&) { ++count; });
-  return count;
-}
-
-}  // namespace
-
 TEST_CASE("a session that is gone, or is another one now, is not chosen, and the others go",
           "[store][transaction]") {
   struct Change {
@@ -199,73 +171,4 @@ TEST_CASE("a leaked key that has become a session again is not chosen", "[store]
                 {stereo(uuid(3), uuid(1)), "changed"}});
   CHECK(finish(pass, *transaction).at(uuid(2)).at("images") == 1);
   CHECK(database.text("SELECT group_concat(n) FROM images WHERE n >= 20") == "20,22,23");
-}
-
-TEST_CASE("sessions that came since the reading are shown, in each transaction anew",
-          "[store][transaction]") {
-  const auto database = with_others(GENERATE(0U, very_many));
-  const bool no_rowid_is_left = GENERATE(false, true);
-  if (no_rowid_is_left) {
-    database.execute("UPDATE sessions SET rowid = 9223372036854775807 WHERE id = 'keep'");
-  }
-  StorePass pass(database);
-  pass.look({"a", "b"});
-  SECTION("added at the end") { database.add({"new"}); }
-  SECTION("at the rowid of the newest, which went") {
-    database.execute("DELETE FROM sessions WHERE rowid = (SELECT max(rowid) FROM sessions)");
-    database.add({"new"});
-  }
-  SECTION("below the newest ones, which went") {
-    database.execute("DELETE FROM sessions WHERE rowid > (SELECT max(rowid) - 2 FROM sessions)");
-    database.add({"new"});
-  }
-  auto transaction = pass.begin();
-  CHECK(shows(*transaction, "new"));
-  CHECK(transaction->choose(pass.owners({"a"})).empty());
-  finish(pass, *transaction);
-
-  database.add({"newer"});
-  transaction = pass.begin();
-  CHECK(shows(*transaction, "newer"));
-}
-
-TEST_CASE("what others have made of many sessions is looked at before the transaction",
-          "[store][transaction]") {
-  const bool many = GENERATE(false, true);
-  const auto database = with_others(many ? very_many : 0);
-  StorePass pass(database);
-  pass.look({"a", "b"});
-  std::map<std::string, std::string> shown;
-  const auto look = [&] {
-    shown.clear();
-    pass.store().look_again(
-        [&](const SessionRow& row) { shown.emplace(row.id, row.images_dir.value_or("")); });
-  };
-  look();
-  CHECK(shown.empty());
-
-  database.execute("UPDATE sessions SET images_dir = 'uploads/a' WHERE id = 'keep'");
-  database.add({"new"});
-  look();
-  if (many) {
-    CHECK(shown.size() == 4 + very_many + 1);
-    CHECK(shown["keep"] == "uploads/a");
-  }
-  look();
-  CHECK(shown.empty());
-
-  auto transaction = pass.begin();
-  CHECK(transaction->can_look_quickly());
-  CHECK(count_shown(*transaction) == (many ? 0U : 5U));
-  transaction.reset();
-
-  // What came after the look shows under the lock: all of it, for nobody knows what has changed.
-  database.execute("UPDATE sessions SET images_dir = 'uploads/b' WHERE id = 'keep'");
-  transaction = pass.begin();
-  CHECK(transaction->can_look_quickly() == !many);
-  CHECK(count_shown(*transaction) == 5 + (many ? very_many : 0));
-  CHECK(transaction->choose(pass.owners({"a"})).empty());
-  finish(pass, *transaction);
-  transaction = pass.begin();
-  CHECK(count_shown(*transaction) == 0);
 }
