@@ -2,7 +2,6 @@
 // nothing is left in to vouch for.
 #include <fmt/format.h>
 
-#include <csignal>
 #include <fstream>
 #include <sstream>
 
@@ -39,66 +38,6 @@ class Staged : public App {
 };
 
 }  // namespace
-
-TEST_CASE("until its journal's header is cleared nothing is committed, and then everything is",
-          "[tool][crash][sqlite]") {
-  const Backlog backlog;
-  const App app;
-  const auto journal = app.database().string() + "-journal";
-  int commits = 0;
-  for (int n = 1;; ++n) {
-    CAPTURE(n);
-    backlog.copy_to(app);
-    if (run_pass(app, {}, fmt::format("clear/-journal:{}:kill", n)).status != killed) break;
-    CHECK(read(journal).find_first_not_of('\0') < 28);
-    CHECK(backlog.faults(app) == none);
-    CHECK(backlog.has_all_records(app));
-    backlog.copy_to(app);
-    REQUIRE(run_pass(app, {}, fmt::format("clear/-journal:{}:kill-after", n)).status == killed);
-    CHECK(read(journal).find_first_not_of('\0') >= 28);
-    CHECK(backlog.faults(app) == none);
-    if (backlog.has_all_records(app)) continue;
-    ++commits;
-    // No file is unlinked before its commit.
-    for (const auto& id : backlog.due()) {
-      CHECK(Backlog::has_all_images(app.uploads() / (".calib-cleanup." + id)));
-    }
-  }
-  CHECK(commits == 1);
-}
-
-TEST_CASE(
-    "a journal that a killed pass leaves stands in nobody's way, and goes with the next write",
-    "[tool][crash][sqlite]") {
-  const Backlog app;
-  const auto journal = app.database().string() + "-journal";
-  // In the commit, or at the end; the first journal is that of a transaction that is rolled back.
-  const auto* point = GENERATE("clear/-journal:1:kill-after", "unlink/-journal:2:kill");
-  REQUIRE(run_pass(app, {}, point).status == killed);
-  REQUIRE(fs::file_size(journal) > 0);
-  const auto dry = run_pass(app, {"--dry-run"});
-  CHECK(dry.status == 0);
-  CHECK(dry.err.empty());
-  const bool by_the_app = GENERATE(true, false);
-  if (by_the_app) {
-    app.execute("UPDATE sessions SET images_dir = images_dir || '/'");
-  } else {
-    CHECK(run_pass(app).status == 0);
-  }
-  CHECK_FALSE(fs::exists(journal));
-}
-
-TEST_CASE("a pass leaves no journal", "[tool][sqlite]") {
-  const Backlog app;
-  const auto rule = GENERATE(as<std::string>{}, "none:1:0", "clear/-journal:1:stop");
-  Running running(pass_arguments(app), at(rule));
-  if (rule != "none:1:0") {
-    REQUIRE(running.wait_until_stopped());
-    running.signal(SIGTERM);
-  }
-  CHECK(running.finish().status == (rule == "none:1:0" ? 0 : 128 + SIGTERM));
-  CHECK_FALSE(fs::exists(app.database().string() + "-journal"));
-}
 
 TEST_CASE("a backlog of several slices that is cut short loses whole sessions only",
           "[tool][crash][slices][vast]") {
