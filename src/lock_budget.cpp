@@ -24,6 +24,20 @@ constexpr milliseconds shortest_gap{30};
 
 double seconds(std::chrono::duration<double> duration) { return duration.count(); }
 
+/// How many units fit into the promised time beside what a transaction costs by itself, after one
+/// that took in `taken` and held the lock for `held` seconds; of which each unit took `each` before
+/// the commit, and `each_commit` in it.
+double beside_fixed_cost(double taken, double held, double each, double each_commit) {
+  const double fixed = held - (each + each_commit) * taken;
+  // What is left of the promised time is for units, and a little where nothing is.
+  const double left =
+      std::max(seconds(longest_with_fixed) - fixed, std::max(seconds(shortest_fill), fixed / 8));
+  const double each_held = std::max(each + each_commit, left / (2 * taken));
+  // By chance a transaction may look as if its few units took all of the time.
+  const double fewest = each > 0 ? std::min(few_units, seconds(shortest_fill) / each) : few_units;
+  return std::max(fewest, left / each_held);
+}
+
 }  // namespace
 
 std::size_t LockBudget::next_portion(std::size_t taken, Duration spent, std::size_t portion) const {
@@ -63,19 +77,15 @@ std::size_t LockBudget::first_of(const Fill& now) const {
     return std::clamp((cost - other_cost) / (now.taken - other_.taken), 0.0, most);
   };
   const double each = slope(now.filled, other_.filled);
+  double fitting = 0;
   if (now.filled - each * now.taken > fill_time / 2) {
     const double each_commit = slope(commit, other_.held - other_.filled);
-    const double fixed = now.held - (each + each_commit) * now.taken;
-    // What is left of the promised time is for units, and a little where nothing is.
-    const double left =
-        std::max(seconds(longest_with_fixed) - fixed, std::max(seconds(shortest_fill), fixed / 8));
-    const double each_held = std::max(each + each_commit, left / (2 * now.taken));
-    // By chance a transaction may look as if its few units took all of the time.
-    const double fewest = each > 0 ? std::min(few_units, seconds(shortest_fill) / each) : few_units;
-    return static_cast<std::size_t>(std::max({1.0, fewest, left / each_held}));
+    fitting = beside_fixed_cost(now.taken, now.held, each, each_commit);
+  } else {
+    // Half of what should fit: the rest of the time is for a closer guess.
+    fitting = now.taken * fill_time / now.filled / 2;
   }
-  // Half of what should fit: the rest of the time is for a closer guess.
-  return static_cast<std::size_t>(std::max(1.0, now.taken * fill_time / now.filled / 2));
+  return static_cast<std::size_t>(std::max(1.0, fitting));
 }
 
 LockBudget::Duration LockBudget::gap(Duration held) {
