@@ -1,5 +1,7 @@
 #include "new_claims.hpp"
 
+#include <utility>
+
 namespace calib {
 namespace {
 
@@ -9,12 +11,15 @@ constexpr int most_looks = 3;
 
 }  // namespace
 
-std::unique_ptr<StoreTransaction> NewClaims::begin(SessionStore& store,
-                                                   std::chrono::milliseconds wait) {
+NewClaims::Begun NewClaims::begin(SessionStore& store, std::chrono::milliseconds wait) {
   for (int looks = 1;; ++looks) {
     look(store);
     auto transaction = store.begin(wait);
-    if (looks == most_looks || transaction->can_look_quickly()) return transaction;
+    // Before the question, which may take a part of the time for which the lock may be held.
+    const auto since = std::chrono::steady_clock::now();
+    if (looks == most_looks || transaction->can_look_quickly()) {
+      return {std::move(transaction), since};
+    }
   }
 }
 

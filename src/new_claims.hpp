@@ -21,9 +21,13 @@ class NewClaims {
   /// `planned` must outlive this.
   explicit NewClaims(const std::vector<DoomedSession>& planned) : planned_(planned) {}
 
+  struct Begun {
+    std::unique_ptr<StoreTransaction> transaction;
+    std::chrono::steady_clock::time_point since;  ///< when it had the lock
+  };
   /// Begins a transaction, before which there was a look at what takes too long to be looked at in
   /// it. `wait`: for each lock. Throws StoreError.
-  std::unique_ptr<StoreTransaction> begin(SessionStore& store, std::chrono::milliseconds wait);
+  Begun begin(SessionStore& store, std::chrono::milliseconds wait);
   /// In a transaction: what came since. Once, before anything is changed.
   void look(StoreTransaction& transaction);
 

@@ -98,12 +98,11 @@ void Slices::rest() const {
 }
 
 Slices::Result Slices::try_slice(Slice& slice) {
-  auto transaction = c_.claims.begin(c_.store, c_.lock_wait);
-  const auto began = Clock::now();
+  auto [transaction, began] = c_.claims.begin(c_.store, c_.lock_wait);
   auto result = Result::committed;
   Clock::duration filled{};
   try {
-    if (fill(*transaction, slice)) {
+    if (fill(*transaction, slice, began)) {
       filled = Clock::now() - began;
       result = commit(*transaction, slice);
     }
@@ -149,9 +148,8 @@ void Slices::keep_notes(Slice& slice) {
 }
 
 /// Everything between BEGIN and COMMIT: takes units in, portion by portion, as long as there is
-/// time. False where nobody is left to go.
-bool Slices::fill(StoreTransaction& transaction, Slice& slice) {
-  const auto began = Clock::now();
+/// time, which runs since `began`. False where nobody is left to go.
+bool Slices::fill(StoreTransaction& transaction, Slice& slice, Clock::time_point began) {
   bool any = false;
   for (std::size_t portion = 0; slice.taken < slice.units.size();) {
     portion = budget_.next_portion(slice.taken, Clock::now() - began, portion);

@@ -74,7 +74,7 @@ class Slices {
   void run_once(const std::vector<Unit>& units);
   void give_up(const Unit& unit);
   Result try_slice(Slice& slice);
-  bool fill(StoreTransaction& transaction, Slice& slice);
+  bool fill(StoreTransaction& transaction, Slice& slice, Clock::time_point began);
   bool take_portion(StoreTransaction& transaction, Slice& slice, std::size_t first);
   Result commit(StoreTransaction& transaction, Slice& slice);
   bool is_claimed_meanwhile(const Slice& slice) const;

@@ -46,6 +46,9 @@ struct Knowledge {
 };
 
 std::int64_t read_schema_version(Connection& connection);
+/// Throws StoreError where the tables are not those of `knowledge` any more, or their rows may have
+/// other rowids: VACUUM counts as a change, too.
+void require_same_schema(Connection& connection, const Knowledge& knowledge);
 std::int64_t read_data_version(Connection& connection);
 
 /// Asks the database itself whether a leaked record's key names what is gone.

@@ -142,6 +142,15 @@ bool SeenSessions::stand(Connection& connection, const Schema& schema) const {
   return found.rows_ == rows_ && found.sum_ == sum_;
 }
 
+std::optional<std::int64_t> highest_session(Connection& connection, const Schema& schema) {
+  const auto& table = schema.tables[schema.sessions];
+  if (!table.has_rowid) return std::nullopt;
+  const auto highest = connection.database().execAndGet(
+      fmt::format("SELECT max({}) FROM main.sessions", quoted_name(table.identity.front())));
+  if (highest.isNull()) return std::nullopt;
+  return highest.getInt64();
+}
+
 void visit_sessions(Connection& connection, const Schema& schema, std::optional<std::int64_t> above,
                     SeenSessions& seen, const SessionVisitor& visit) {
   const auto& table = schema.tables[schema.sessions];

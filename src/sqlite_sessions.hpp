@@ -23,8 +23,10 @@ class SeenSessions {
  public:
   /// `rowid`: where the table has them.
   void add(std::uint64_t fingerprint, std::optional<std::int64_t> rowid);
-  /// One that was seen has been deleted.
+  /// One that was seen has been deleted. Then end_at() what is the highest one now: the rowids
+  /// above it are used again.
   void remove(std::uint64_t fingerprint);
+  void end_at(std::optional<std::int64_t> highest) { highest_ = highest; }
 
   [[nodiscard]] std::uint64_t rows() const { return rows_; }
   /// The highest rowid; none: no row was seen, or they have none.
@@ -40,6 +42,9 @@ class SeenSessions {
   std::uint64_t sum_ = 0;  ///< of the fingerprints
   std::optional<std::int64_t> highest_;
 };
+
+/// The highest rowid there is; nothing where there is none.
+std::optional<std::int64_t> highest_session(Connection& connection, const Schema& schema);
 
 /// Reads `sessions` in one statement, visits each row above a rowid (nothing: all), and adds it to
 /// `seen`.

@@ -69,8 +69,11 @@ class SqliteStore : public SessionStore {
     // A transaction reads a few by itself, and tells of some more whether they are as they were.
     if (!knowledge_.has_many_sessions()) return;
     if (!knowledge_.has_very_many_sessions() && !knowledge_.sessions_changed) return;
-    const auto version = connection_.translated([&] { return read_data_version(connection_); });
-    if (version != knowledge_.data_version) read_sessions(visit);
+    connection_.translated([&] {
+      if (read_data_version(connection_) == knowledge_.data_version) return;
+      require_same_schema(connection_, knowledge_);
+      read_sessions(visit);
+    });
   }
 
   Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) override {
@@ -84,12 +87,12 @@ class SqliteStore : public SessionStore {
       survey.counts = RecordCounts(doomed.size(), survey.tables.size());
       LeakedKeys found(doomed.size());
       for (auto& direct : knowledge_.direct) {
-        require_same_schema();
+        require_same_schema(connection_, knowledge_);
         scan_table(connection_, knowledge_.schema, keys_, direct,
                    leaked == Leaked::wanted ? &found : nullptr, survey.counts,
                    knowledge_.column_of(direct.table));
       }
-      require_same_schema();
+      require_same_schema(connection_, knowledge_);
       survey.leaked_keys = found.take();
       knowledge_.leaked_keys = survey.leaked_keys;
       LeakCheck check(connection_);
@@ -204,28 +207,22 @@ class SqliteStore : public SessionStore {
       const auto& schema = knowledge_.schema;
       const auto& table = schema.tables[schema.sessions];
       const int first = static_cast<int>(table.identity.size());
-      knowledge_.sessions = {};
-      knowledge_.sessions_changed = false;
-      knowledge_.data_version = read_data_version(connection_);
+      SeenSessions seen;
+      const auto version = read_data_version(connection_);
       read_in_pieces(
           connection_, table, session_columns(schema),
           [&](SQLite::Statement& statement) {
             const auto row = session_row(statement, first, schema);
-            knowledge_.sessions.add(
-                row.fingerprint,
-                table.has_rowid ? std::optional(statement.getColumn(0).getInt64()) : std::nullopt);
+            seen.add(row.fingerprint, table.has_rowid
+                                          ? std::optional(statement.getColumn(0).getInt64())
+                                          : std::nullopt);
             visit(row);
           },
-          [&] { require_same_schema(); });
+          [&] { require_same_schema(connection_, knowledge_); });
+      knowledge_.sessions = seen;
+      knowledge_.sessions_changed = false;
+      knowledge_.data_version = version;
     });
-  }
-
-  void require_same_schema() {
-    // VACUUM counts as a change: it may give every row another rowid.
-    if (read_schema_version(connection_) == knowledge_.schema_version) return;
-    throw StoreError(StoreError::Kind::unusable, connection_.path(),
-                     "the database was changed in its structure (or "
-                     "vacuumed) while it was read; run again");
   }
 
   /// Rows of the tables that runs do not tell all about, and who may not go for their sake.

@@ -100,11 +100,7 @@ std::vector<Refusal> Transaction::recheck(std::span<const OwnerIndex> owners) {
 
 std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
   return connection_.translated([&] {
-    if (read_schema_version(connection_) != knowledge_.schema_version) {
-      throw StoreError(StoreError::Kind::unusable, connection_.path(),
-                       "the database was changed in its structure (or "
-                       "vacuumed) while the pass read it; run again");
-    }
+    require_same_schema(connection_, knowledge_);
     connection_.keep_journal();
     chosen_.clear();
     auto refusals = recheck(owners);
@@ -160,12 +156,17 @@ bool Transaction::known_sessions_stand() {
 
 bool Transaction::can_look_quickly() {
   if (!knowledge_.has_many_sessions()) return true;
-  return connection_.translated([&] {
-    if (read_data_version(connection_) == knowledge_.data_version) return true;
-    if (!knowledge_.has_very_many_sessions() && known_sessions_stand()) return true;
-    knowledge_.sessions_changed = true;
-    return false;
+  bool quickly = false;
+  for_every_slice([&] {
+    if (read_data_version(connection_) == knowledge_.data_version) {
+      quickly = true;
+      return;
+    }
+    require_same_schema(connection_, knowledge_);
+    quickly = !knowledge_.has_very_many_sessions() && known_sessions_stand();
+    if (!quickly) knowledge_.sessions_changed = true;
   });
+  return quickly;
 }
 
 void Transaction::visit_new_sessions(const SessionVisitor& visit) {
@@ -229,6 +230,7 @@ void Transaction::delete_records(RecordCounts& counts) {
           fmt::format("{} were to go, and {} would have; nothing of them was deleted",
                       count_text(static_cast<std::uint64_t>(wanted), "session", "sessions"), gone));
     }
+    highest_left_ = highest_session(connection_, knowledge_.schema);
     added_rows_.look_ahead();
   });
 }
@@ -250,6 +252,8 @@ CommitOutcome Transaction::commit() {
       knowledge_.sessions_changed = false;
     }
     for (const auto fingerprint : deleted_) knowledge_.sessions.remove(fingerprint);
+    // All that are left are known where the new ones have been visited.
+    if (visited_version_ && !deleted_.empty()) knowledge_.sessions.end_at(highest_left_);
     return CommitOutcome::committed;
   }
   commit_error_ = connection_.store_error(SQLite::Exception(database.getHandle(), result));

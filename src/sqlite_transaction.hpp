@@ -56,6 +56,7 @@ class Transaction : public StoreTransaction {
   std::optional<bool> known_stand_;              ///< once it was asked for
   std::optional<SeenSessions> seen_;             ///< by visit_new_sessions(), where that is news
   std::vector<std::uint64_t> deleted_;           ///< fingerprints of sessions
+  std::optional<std::int64_t> highest_left_;     ///< rowid of a session, after delete_records()
 };
 
 }  // namespace calib::sqlite

@@ -28,7 +28,7 @@ void Unclaimed::drop_claimed(StoreTransaction& transaction) {
 
 void Unclaimed::ask_again() {
   c_.progress.begin("waiting for the database", 0);
-  auto transaction = c_.claims.begin(c_.store, c_.options.lock_wait);
+  auto transaction = c_.claims.begin(c_.store, c_.options.lock_wait).transaction;
   drop_claimed(*transaction);
   // No room on the disk is no reason to stop here: removing the orphans makes some.
   try {
@@ -75,7 +75,9 @@ void Unclaimed::remove_orphans() {
       some[i].usage = usage;
       c_.report.orphans.push_back(some[i]);
     });
-    if (!orphans.empty()) drop_claimed(*c_.claims.begin(c_.store, c_.options.lock_wait));
+    if (!orphans.empty()) {
+      drop_claimed(*c_.claims.begin(c_.store, c_.options.lock_wait).transaction);
+    }
     const std::chrono::duration<double> took = Clock::now() - began;
     if (took < orphans_between_looks / 2) most *= 2;
     if (took > 2 * orphans_between_looks) most = std::max<std::size_t>(1, most / 2);

@@ -15,6 +15,37 @@ using namespace std::chrono_literals;
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+/// A transaction that says when it was asked whether it can look quickly.
+class AskedTransaction : public StoreTransaction {
+ public:
+  AskedTransaction(std::unique_ptr<StoreTransaction> real, Clock::time_point& asked)
+      : real_(std::move(real)), asked_(asked) {}
+  bool require_writable() override { return real_->require_writable(); }
+  std::vector<Refusal> choose(std::span<const OwnerIndex> owners) override {
+    return real_->choose(owners);
+  }
+  std::vector<Refusal> withdraw(std::span<const OwnerIndex> owners) override {
+    return real_->withdraw(owners);
+  }
+  void visit_new_sessions(const SessionVisitor& visit) override {
+    real_->visit_new_sessions(visit);
+  }
+  bool can_look_quickly() override {
+    asked_ = Clock::now();
+    return real_->can_look_quickly();
+  }
+  void delete_records(RecordCounts& counts) override { real_->delete_records(counts); }
+  Sealed seal() override { return real_->seal(); }
+  CommitOutcome commit() override { return real_->commit(); }
+  [[nodiscard]] StoreError commit_error() const override { return real_->commit_error(); }
+
+ private:
+  std::unique_ptr<StoreTransaction> real_;
+  Clock::time_point& asked_;
+};
+
 /// A store of which somebody uses the database just before each of its transactions begins.
 class BusyStore : public SessionStore {
  public:
@@ -27,7 +58,9 @@ class BusyStore : public SessionStore {
   }
   std::unique_ptr<StoreTransaction> begin(std::chrono::milliseconds wait) override {
     before_begin_();
-    return store_.begin(wait);
+    auto transaction = store_.begin(wait);
+    began_ = Clock::now();
+    return std::make_unique<AskedTransaction>(std::move(transaction), asked_);
   }
   std::vector<bool> present(std::span<const OwnerIndex> owners) override {
     return store_.present(owners);
@@ -37,9 +70,15 @@ class BusyStore : public SessionStore {
   std::uint64_t vacuum() override { return store_.vacuum(); }
   [[nodiscard]] std::vector<std::string> remarks() const override { return store_.remarks(); }
 
+  /// When the last one began, and when one was last asked whether it can look quickly.
+  [[nodiscard]] Clock::time_point began() const { return began_; }
+  [[nodiscard]] Clock::time_point asked() const { return asked_; }
+
  private:
   SessionStore& store_;
   std::function<void()> before_begin_;
+  Clock::time_point began_;
+  Clock::time_point asked_;
 };
 
 SessionDb with_sessions(unsigned count) {
@@ -67,7 +106,7 @@ TEST_CASE("a claim made between the look and the lock is seen, however many sess
 
   const std::vector<DoomedSession> none;
   NewClaims claims(none);
-  const auto transaction = claims.begin(busy, 2s);
+  const auto [transaction, since] = claims.begin(busy, 2s);
   claims.look(*transaction);
 
   CHECK(claims.contain("taken-" + std::to_string(std::min(begun, most_written))));
@@ -86,8 +125,21 @@ TEST_CASE("what a transaction that was taken back has seen is seen again", "[sto
     const auto transaction = pass.begin();
     first.look(*transaction);
   }
-  const auto transaction = second.begin(pass.store(), 2s);
-  second.look(*transaction);
+  const auto begun = second.begin(pass.store(), 2s);
+  second.look(*begun.transaction);
   CHECK(first.contain("taken"));
   CHECK(second.contain("taken"));
+}
+
+TEST_CASE("the time for which the lock is held begins before the sessions are compared",
+          "[store][claims]") {
+  const auto database = with_sessions(60'000);
+  StorePass pass(database);
+  pass.look({});
+  BusyStore busy(pass.store(), [&] { database.execute("PRAGMA user_version = 5"); });
+  const std::vector<DoomedSession> none;
+  NewClaims claims(none);
+  const auto begun = claims.begin(busy, 2s);
+  CHECK(busy.began() <= begun.since);
+  CHECK(begun.since <= busy.asked());
 }

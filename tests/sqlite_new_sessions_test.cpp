@@ -186,3 +186,37 @@ TEST_CASE("very many sessions are looked at before the transaction whatever othe
   CHECK(looked_again_at(pass).size() == 4 + too_many_to_compare);
   CHECK(pass.begin()->can_look_quickly());
 }
+
+TEST_CASE("a session that takes the rowid of one that this pass has deleted is shown alone",
+          "[store][transaction]") {
+  const auto database = with_rows(Shape::plain);
+  StorePass pass(database);
+  const bool all = GENERATE(false, true);
+  pass.look(all ? std::vector<std::string>{"a", "b", "c", "keep"}
+                : std::vector<std::string>{"c", "keep"});
+  write_elsewhere(database);
+  const auto transaction = pass.begin();
+  CHECK(count_shown(*transaction) == 0);
+  CHECK(transaction->choose(pass.all()).empty());
+  finish(pass, *transaction);
+  CHECK(database.number("SELECT coalesce(max(rowid), 0) FROM sessions") == (all ? 0 : 2));
+  database.add({"new"});
+  CHECK(count_shown(*pass.begin()) == 1);
+}
+
+TEST_CASE("a structure that changes while the pass runs is told, however many sessions there are",
+          "[store][transaction]") {
+  const auto others = GENERATE(too_many_to_read, too_many_to_compare);
+  const auto database = with_others(others);
+  StorePass pass(database);
+  pass.look({"a"});
+  database.execute("ALTER TABLE sessions RENAME COLUMN images_dir TO folder");
+  const auto error = store_error_of([&] {
+    if (others == too_many_to_compare) return looked_again_at(pass).empty();
+    return pass.begin()->can_look_quickly();
+  });
+  REQUIRE(error);
+  CHECK(error->kind() == StoreError::Kind::unusable);
+  CHECK_THAT(error->text(),
+             Catch::Matchers::StartsWith("the database was changed in its structure"));
+}
