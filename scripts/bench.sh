@@ -8,7 +8,7 @@ usage() {
   cat <<'END'
 Usage: scripts/bench.sh [OPTION]...
 
-  --quick         small data, few pairs: done within two minutes
+  --quick         small data, few pairs: done within two minutes, the build aside
   --only ROWS     only these rows, separated by commas: pass jobs dry-run cold records waits
                   databases nothing memory linear app-style; databases
                   takes a PostgreSQL server that is installed (postgresql)
