@@ -40,10 +40,11 @@ std::string_view bytes_of(const void* bytes, int size) {
   return {static_cast<const char*>(bytes), static_cast<std::size_t>(size)};
 }
 
-/// The columns of the fingerprint, in its order.
+/// The columns of the fingerprint, in its order, and how many they are.
 std::string fingerprinted_columns(const Schema& schema) {
   return schema.has_images_dir ? "id, created_at, images_dir" : "id, created_at";
 }
+int fingerprinted_count(const Schema& schema) { return schema.has_images_dir ? 3 : 2; }
 
 }  // namespace
 
@@ -90,12 +91,17 @@ SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema) 
     if (directory.is_text && whole(directory.bytes)) result.images_dir = directory.bytes;
   }
   if (schema.is_utf16) {
-    const int next = first + (schema.has_images_dir ? 3 : 2);
+    const int next = first + fingerprinted_count(schema);
     result.id_as_text = text_of(row, next);
     if (schema.has_images_dir) result.claimed_as_text = text_of(row, next + 1);
   }
   result.fingerprint = fingerprint.value();
   return result;
+}
+
+std::optional<std::int64_t> rowid_of(SQLite::Statement& row, const Table& table) {
+  if (!table.has_rowid) return std::nullopt;
+  return row.getColumn(0).getInt64();
 }
 
 void SeenSessions::add(std::uint64_t fingerprint, std::optional<std::int64_t> rowid) {
@@ -112,8 +118,7 @@ void SeenSessions::remove(std::uint64_t fingerprint) {
 bool SeenSessions::stand(Connection& connection, const Schema& schema) const {
   const auto& table = schema.tables[schema.sessions];
   SeenSessions found;
-  const auto columns = fingerprinted_columns(schema);
-  const auto count = static_cast<std::size_t>(std::count(columns.begin(), columns.end(), ',')) + 1;
+  const auto count = static_cast<std::size_t>(fingerprinted_count(schema));
   RowFunction function(connection, count, [&](std::span<sqlite3_value*> values) {
     Fingerprint fingerprint;
     for (auto* value : values) {
@@ -135,7 +140,7 @@ bool SeenSessions::stand(Connection& connection, const Schema& schema) const {
   function.run([&] {
     SQLite::Statement rows(connection.database(),
                            fmt::format("SELECT 1 FROM main.sessions WHERE {}{}({})", up_to,
-                                       RowFunction::name, columns));
+                                       RowFunction::name, fingerprinted_columns(schema)));
     while (rows.executeStep()) {
     }
   });
@@ -161,8 +166,7 @@ void visit_sessions(Connection& connection, const Schema& schema, std::optional<
                   above ? fmt::format(" WHERE {} > {}", rowid, *above) : ""));
   while (rows.executeStep()) {
     const auto row = session_row(rows, 1, schema);
-    seen.add(row.fingerprint,
-             table.has_rowid ? std::optional(rows.getColumn(0).getInt64()) : std::nullopt);
+    seen.add(row.fingerprint, rowid_of(rows, table));
     visit(row);
   }
 }

@@ -17,6 +17,9 @@ std::string session_columns(const Schema& schema);
 /// Makes a SessionRow of the columns from `first` on.
 SessionRow session_row(SQLite::Statement& row, int first, const Schema& schema);
 
+/// The first column of a row, where the table has rowids.
+std::optional<std::int64_t> rowid_of(SQLite::Statement& row, const Table& table);
+
 /// What is left of a reading of all sessions: enough to tell whether one of them has changed, in a
 /// third of the time that it takes to look at each, and in no memory.
 class SeenSessions {

@@ -127,8 +127,9 @@ class SqliteStore : public SessionStore {
       return found;
     });
     const bool none = std::find(result.begin(), result.end(), true) == result.end();
-    if (none && !result.empty() && !fresh.is_wal())
+    if (none && !result.empty() && !fresh.is_wal()) {
       fresh.translated([&] { require_no_journal(fresh); });
+    }
     return result;
   }
 
@@ -213,9 +214,7 @@ class SqliteStore : public SessionStore {
           connection_, table, session_columns(schema),
           [&](SQLite::Statement& statement) {
             const auto row = session_row(statement, first, schema);
-            seen.add(row.fingerprint, table.has_rowid
-                                          ? std::optional(statement.getColumn(0).getInt64())
-                                          : std::nullopt);
+            seen.add(row.fingerprint, rowid_of(statement, table));
             visit(row);
           },
           [&] { require_same_schema(connection_, knowledge_); });
