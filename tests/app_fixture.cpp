@@ -21,13 +21,6 @@
 namespace calib::test {
 namespace {
 
-std::string slurp(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return text.str();
-}
-
 const std::string& stereo_columns() {
   static const std::string columns =
       "left_camera_matrix, left_distortion_coefficients, right_camera_matrix, "
@@ -39,6 +32,13 @@ const std::string& stereo_columns() {
 }
 
 }  // namespace
+
+std::string bytes_in(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
 
 std::string new_uuid() {
   static std::mt19937_64 random(20251014);
@@ -180,7 +180,7 @@ std::string App::fingerprint() const {
     parts[entry.path().string()] = fmt::format(
         "{:o} {} {} {}.{} {}", status.st_mode, status.st_ino,
         S_ISDIR(status.st_mode) ? 0 : status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-        S_ISREG(status.st_mode) ? std::hash<std::string>{}(slurp(entry.path())) : 0);
+        S_ISREG(status.st_mode) ? std::hash<std::string>{}(bytes_in(entry.path())) : 0);
   }
   std::string result;
   for (const auto& [path, what] : parts) result += path + ": " + what + "\n";

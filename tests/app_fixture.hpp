@@ -20,6 +20,9 @@ namespace fs = std::filesystem;
 /// A new lower-case UUID 4. The same ones on every run, in the order of the calls.
 std::string new_uuid();
 
+/// What a file holds.
+std::string bytes_in(const fs::path& path);
+
 /// A time `hours` before now, as SQLAlchemy stores it.
 std::string hours_ago(double hours);
 

@@ -3,20 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
-#include <sstream>
 
 namespace calib::test {
 namespace {
 
 constexpr int images = 3;
 constexpr int leaked_rows = 2;
-
-std::string contents(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::int64_t stereo_rows(const App& app, const std::string& left, const std::string& right) {
   return app.number("SELECT count(*) FROM stereo_calibration_results WHERE session_id = " +
@@ -31,10 +23,10 @@ std::string state_of(const App& app) {
     const auto name = entry.path().lexically_relative(app.uploads()).string();
     lines.push_back(
         entry.is_regular_file()
-            ? fmt::format("file {} {}", name, std::hash<std::string>{}(contents(entry.path())))
+            ? fmt::format("file {} {}", name, std::hash<std::string>{}(bytes_in(entry.path())))
             : "directory " + name);
   }
-  lines.push_back("outside " + contents(app.outside() / "sentinel"));
+  lines.push_back("outside " + bytes_in(app.outside() / "sentinel"));
   std::sort(lines.begin(), lines.end());
   std::string text;
   for (const auto& line : lines) text += line + "\n";
@@ -89,7 +81,7 @@ std::vector<std::string> Backlog::faults(const App& app) const {
   expect(app.is_sound(), "the database is damaged");
   for (const auto& id : live_) expect(app.is_whole(id, images), "live session harmed: " + id);
   expect(stereo_rows(app, live_[0], live_[1]) == 1, "a stereo row of live sessions is gone");
-  expect(contents(app.outside() / "sentinel") == contents(outside() / "sentinel"),
+  expect(bytes_in(app.outside() / "sentinel") == bytes_in(outside() / "sentinel"),
          "something outside was touched");
 
   // One transaction: all that is due is there with everything, or none of it has a record left.

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <fstream>
 #include <functional>
-#include <iterator>
 
 #include "catch.hpp"
 #include "diagnostics.hpp"
@@ -264,9 +262,7 @@ TEST_CASE("what is deleted is overwritten where the database's owner has it so",
   app.execute(fmt::format("UPDATE calibration_images SET image_path = '{}' WHERE session_id = {}",
                           secret, sql_text(id)));
   const auto is_in_the_file = [&] {
-    std::ostringstream text;
-    text << std::ifstream(app.database(), std::ios::binary).rdbuf();
-    return text.str().find(secret) != std::string::npos;
+    return bytes_in(app.database()).find(secret) != std::string::npos;
   };
   REQUIRE(is_in_the_file());
   const bool overwrites = app.number("PRAGMA secure_delete") == 1;

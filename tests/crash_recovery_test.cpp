@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "backlog.hpp"
 #include "catch.hpp"
@@ -15,12 +14,6 @@ namespace {
 
 void write(const fs::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
-}
-
-std::string read(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
 }
 
 /// An app whose expired session stands aside, with its records, after a crash before the commit.
@@ -133,7 +126,7 @@ TEST_CASE("where the app has made the directory anew, the staged files join it",
   CHECK(ran.status == 0);
   CHECK(ran.err.empty());
   CHECK(app.is_whole(app.id));
-  CHECK(read(app.home() / "live_000.png") == "taken after the crash");
+  CHECK(bytes_in(app.home() / "live_000.png") == "taken after the crash");
   CHECK_FALSE(fs::exists(app.aside()));
 
   CHECK(run_pass(app).status == 0);
@@ -143,7 +136,7 @@ TEST_CASE("where the app has made the directory anew, the staged files join it",
 TEST_CASE("where the app has written a file of the same name anew, both are kept and reported",
           "[tool][crash]") {
   Staged app;
-  const auto old_image = read(app.aside() / "image_001.png");
+  const auto old_image = bytes_in(app.aside() / "image_001.png");
   fs::create_directory(app.home());
   write(app.home() / "image_001.png", "taken after the crash");
 
@@ -158,8 +151,8 @@ TEST_CASE("where the app has written a file of the same name anew, both are kept
     CHECK(said.strays.empty());
     CHECK(app.has_session(app.id));
     CHECK(app.rows_of(app.id) == 4);
-    CHECK(read(app.home() / "image_001.png") == "taken after the crash");
-    CHECK(read(app.aside() / "image_001.png") == old_image);
+    CHECK(bytes_in(app.home() / "image_001.png") == "taken after the crash");
+    CHECK(bytes_in(app.aside() / "image_001.png") == old_image);
     CHECK(fs::exists(app.home() / "image_000.png"));
     CHECK(fs::exists(app.home() / "image_002.png"));
   }

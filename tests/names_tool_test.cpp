@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <iterator>
 
 #include "catch.hpp"
 #include "diagnostics.hpp"
@@ -43,11 +42,6 @@ bool is_clean_json(const std::string& text) {
     if (c != '\n' && static_cast<unsigned char>(c) < ' ') return false;
   }
   return nlohmann::json::accept(text);
-}
-
-std::string contents(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /// A session, an orphan, a table of leaked rows, and a session that has to stay, all with such
@@ -148,7 +142,7 @@ TEST_CASE("hostile names deep in what cannot be removed break no line, document 
   CHECK(json.json().at("errors").front().at("path") ==
         (app.uploads() / fmt::format("orphan/{0}/{1}/in {0}/{0}", in_json, longest)).string());
   CHECK(fs::exists(inner / hostile));
-  const auto samples = contents(metrics / "calib.prom");
+  const auto samples = bytes_in(metrics / "calib.prom");
   CHECK(is_plain(samples));
   for (const auto& line : lines_of(samples)) {
     CHECK((line.starts_with("# ") || line.starts_with("calib_cleanup_")));

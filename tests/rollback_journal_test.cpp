@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <fstream>
-#include <sstream>
 
 #include "backlog.hpp"
 #include "catch.hpp"
@@ -15,16 +13,6 @@
 #include "tool_run.hpp"
 
 using namespace calib::test;
-
-namespace {
-
-std::string read_journal(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-
-}  // namespace
 
 TEST_CASE("until its journal's header is cleared nothing is committed, and then everything is",
           "[tool][crash][sqlite]") {
@@ -36,12 +24,12 @@ TEST_CASE("until its journal's header is cleared nothing is committed, and then 
     CAPTURE(n);
     backlog.copy_to(app);
     if (run_pass(app, {}, fmt::format("clear/-journal:{}:kill", n)).status != killed) break;
-    CHECK(read_journal(journal).find_first_not_of('\0') < 28);
+    CHECK(bytes_in(journal).find_first_not_of('\0') < 28);
     CHECK(backlog.faults(app) == none);
     CHECK(backlog.has_all_records(app));
     backlog.copy_to(app);
     REQUIRE(run_pass(app, {}, fmt::format("clear/-journal:{}:kill-after", n)).status == killed);
-    CHECK(read_journal(journal).find_first_not_of('\0') >= 28);
+    CHECK(bytes_in(journal).find_first_not_of('\0') >= 28);
     CHECK(backlog.faults(app) == none);
     if (backlog.has_all_records(app)) continue;
     ++commits;
