@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034 # what is not used here
 # Sourced by the other scripts: what Debian packages they need, and how they get them.
 
 # To build the tool.
@@ -44,7 +45,8 @@ need_packages() {
   return "$status"
 }
 
-# install_packages NAME...: with ${as_root[@]} before what takes root.
+# install_packages NAME...: with ${as_root[@]} before what takes root. Asks nothing: settings of which
+# a package brings others stay as they are, and nobody is told what is to be restarted or has bugs.
 install_packages() {
   # Debian's postgresql would make a cluster for the machine, and start it at each boot.
   local without_cluster=/etc/postgresql-common/createcluster.d/without-main.conf
@@ -53,8 +55,11 @@ install_packages() {
     "${as_root[@]}" install -D -m 644 /dev/stdin "$without_cluster" \
       <<<"create_main_cluster = false" || return
   fi
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get -o DPkg::Lock::Timeout=60 install -y --no-install-recommends "$@" || status=$?
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 NEEDRESTART_SUSPEND=1 \
+    APT_LISTCHANGES_FRONTEND=none APT_LISTBUGS_FRONTEND=none \
+    apt-get -o DPkg::Lock::Timeout=60 \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+    install -y --no-install-recommends "$@" </dev/null || status=$?
   if [[ " $* " = *" postgresql "* ]]; then "${as_root[@]}" rm -f "$without_cluster"; fi
   return "$status"
 }
