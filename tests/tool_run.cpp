@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,14 +37,36 @@ std::string taken_from(int file) {
   return text;
 }
 
+/// A copy that everybody can run or load, as long as this process lives. The original may lie in a
+/// folder that nobody else may enter.
+const std::string& copy_for_everybody(const std::string& file) {
+  static const TempDir folder;
+  static std::map<std::string, std::string> copies;
+  auto& copy = copies[file];
+  if (!copy.empty()) return copy;
+  const auto path = folder / std::to_string(copies.size());
+  fs::copy_file(file, path);
+  for (const auto& entry : {folder.path(), path}) {
+    if (::chmod(entry.c_str(), 0755) != 0) {
+      throw std::system_error(errno, std::generic_category(), entry.string());
+    }
+  }
+  copy = path.string();
+  return copy;
+}
+
 }  // namespace
 
 Running::Running(const std::vector<std::string>& arguments, const RunOptions& options)
     : out_(unnamed_file()), err_(unnamed_file()), measures_memory_(options.measures_memory) {
+  const bool becomes_nobody = options.as == As::nobody && ::geteuid() == 0;
+  const auto for_it = [&](const std::string& file) {
+    return becomes_nobody ? copy_for_everybody(file) : file;
+  };
   std::vector<std::string> environment{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC0"};
   for (const auto& [name, value] : options.environment) environment.push_back(name + "=" + value);
   if (!options.interpose.empty() || options.clock_wrong_by != 0) {
-    environment.emplace_back("LD_PRELOAD=" INTERPOSER);
+    environment.push_back("LD_PRELOAD=" + for_it(INTERPOSER));
     environment.push_back("CALIB_TEST_AT=" + options.interpose);
     if (options.clock_wrong_by != 0) {
       environment.push_back(fmt::format("CALIB_TEST_CLOCK={}", options.clock_wrong_by));
@@ -51,7 +74,8 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
     // The sanitizer wants to be loaded first, but our library only wraps a few calls.
     environment.emplace_back("ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0");
   }
-  std::vector<std::string> words{options.executable.empty() ? executable() : options.executable};
+  std::vector<std::string> words{
+      for_it(options.executable.empty() ? executable() : options.executable)};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
@@ -86,7 +110,7 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
       if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(123);
     }
     if (options.directory && ::chdir(options.directory->c_str()) != 0) ::_exit(120);
-    if (options.as == As::nobody && ::geteuid() == 0 &&
+    if (becomes_nobody &&
         // Not the C library's, which tell every thread of the process whose memory this is.
         (::syscall(SYS_setgid, nobody_id) != 0 || ::syscall(SYS_setuid, nobody_id) != 0)) {
       ::_exit(121);
