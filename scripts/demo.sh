@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows calib-cleanup at work. Installs what the build needs (Debian 12 or 13) and builds first.
+# Shows calib-cleanup at work. Installs what the build, and then a package of it, needs (Debian 12 or
+# 13) and builds first.
 #
 #   scripts/demo.sh        makes a sandbox app folder, then: a dry run, a real pass, what is left
 #   scripts/demo.sh DIR    a dry run on the app folder DIR; changes nothing there
@@ -12,8 +13,8 @@ sandbox=$PWD/build/demo-app
 tool=build/release/calib-cleanup
 
 build() {
-  # shellcheck disable=SC2086 # a list of words
-  need_packages $build_packages "$@"
+  # shellcheck disable=SC2086 # lists of words
+  need_packages $build_packages $package_packages "$@"
   echo "Building (a few minutes the first time) ..." >&2
   mkdir -p build
   { cmake --preset release -DBUILD_TESTING=OFF && cmake --build --preset release; } \

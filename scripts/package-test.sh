@@ -79,8 +79,8 @@ build_packages() {
 for suite in "$@"; do
   make_base "$suite"
   title "$suite: build"
-  # shellcheck disable=SC2086 # a list of words
-  builder=$(new_root "$suite" builder $build_packages dpkg-dev file lintian)
+  # shellcheck disable=SC2086 # lists of words
+  builder=$(new_root "$suite" builder $build_packages $package_packages lintian)
   build_packages "$builder"
   ls "$builder"/packages/*.deb
   in_root "$builder" sh -c 'lintian --version; lintian --fail-on error,warning /packages/*.deb'

@@ -5,6 +5,9 @@
 build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libpq-dev
   libfmt-dev nlohmann-json3-dev libtomlplusplus-dev"
 
+# To make its Debian package: what looks up which others that one depends on.
+package_packages="dpkg-dev file"
+
 # To test it on a PostgreSQL server: each run makes a cluster of its own.
 postgresql_packages="postgresql"
 

@@ -18,8 +18,8 @@ cd "$(dirname "$0")/.."
 need_packages $build_packages $postgresql_packages catch2
 # The rest comes while the first build runs.
 # shellcheck disable=SC2086
-need_packages $app_packages coreutils mandoc sqlite3 clang-format clang-tidy dpkg-dev file lintian \
-  man-db prometheus systemd util-linux zsh fish &
+need_packages $app_packages $package_packages coreutils mandoc sqlite3 clang-format clang-tidy \
+  lintian man-db prometheus systemd util-linux zsh fish &
 rest=$!
 
 title() { printf '\n== %s\n' "$*"; }

@@ -4,9 +4,24 @@
 # systems.
 #   package_test.sh BUILD_FOLDER
 . "$(dirname "$0")/shell.sh"
-need cpack dpkg-shlibdeps lintian
+need cpack dpkg-shlibdeps file lintian
 cpack --config "$1/CPackConfig.cmake" -B "$scratch" >"$scratch/log" || { cat "$scratch/log"; exit 1; }
 deb=$(ls "$scratch"/*.deb)
+
+# Where one of those is missing that look up what it depends on, there is no package.
+for missing in dpkg-shlibdeps file; do
+  without=$scratch/without-$missing
+  mkdir "$without"
+  ln -s /usr/bin/* "$without"
+  rm "$without/$missing"
+  status=0
+  PATH=$without cpack --config "$1/CPackConfig.cmake" -B "$without/made" \
+    -D CMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF >"$scratch/log" 2>&1 || status=$?
+  check "without $missing it fails" test "$status" -ne 0
+  check "and says what to do" grep -q "apt-get install dpkg-dev file" \
+    <<<"$(grep -A 1 "$missing is not installed" "$scratch/log" | tr -s '\n ' ' ')"
+  check "and makes none" test -z "$(find "$without" -name '*.deb')"
+done
 
 lintian --allow-root --fail-on error,warning --no-tag-display-limit "$deb" >"$scratch/lintian" 2>&1 ||
   { cat "$scratch/lintian"; check "lintian has no error and no warning" false; }

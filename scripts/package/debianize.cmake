@@ -1,5 +1,16 @@
 # Run by cpack on what it has installed, before it makes the package: what Debian wants elsewhere, or
 # compressed, or beside it.
+
+# Without dpkg-shlibdeps, CPack would make a package that depends on nothing, and say so in passing.
+foreach(program dpkg-shlibdeps file)
+  unset(found)
+  find_program(found ${program} NO_CACHE)
+  if(NOT found)
+    message(FATAL_ERROR "${program} is not installed, and tells what the package depends on; "
+      "run as root: apt-get install dpkg-dev file")
+  endif()
+endforeach()
+
 set(root ${CPACK_TEMPORARY_DIRECTORY})
 set(doc ${root}/usr/share/doc/calib-cleanup)
 
