@@ -20,11 +20,6 @@ mkdir -p "$folder"
 
 title() { printf '\n== %s\n' "$*"; }
 
-# The first mirror that apt has Debian itself from.
-mirror() {
-  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1
-}
-
 # in_root ROOT COMMAND...: runs it in a container without systemd.
 in_root() {
   local root=$1
@@ -44,7 +39,7 @@ make_base() {
   [ -e "$folder/$1/etc/debian_version" ] && return
   title "$1: debootstrap"
   rm -rf "${folder:?}/$1"
-  debootstrap --variant=minbase "$1" "$(mirror)" "$folder/$1.part" >"$folder/$1.log" ||
+  debootstrap --variant=minbase "$1" "$(debian_mirror)" "$folder/$1.part" >"$folder/$1.log" ||
     { tail -n 20 "$folder/$1.log" >&2; return 1; }
   # It is thrown away: nothing of it needs to reach the disk.
   echo force-unsafe-io >"$folder/$1.part/etc/dpkg/dpkg.cfg.d/unsafe-io"

@@ -66,3 +66,22 @@ install_packages() {
   if [[ " $* " = *" postgresql "* ]]; then "${as_root[@]}" rm -f "$without_cluster"; fi
   return "$status"
 }
+
+# debian_mirror: the first one that this machine's apt has Debian itself from.
+debian_mirror() {
+  local uri
+  uri=$(listed_mirror)
+  [ -n "$uri" ] || { apt-get update >&2 && uri=$(listed_mirror); }
+  case $uri in
+    "") echo "This machine's apt has Debian from nowhere: see sources.list(5)" >&2; return 1 ;;
+    # Debian's cloud images name a file with mirrors.
+    mirror+file:*) sed -nE '/^[a-z]+:/ { s/[[:space:]].*//; p; q }' "${uri#mirror+file:}" ;;
+    *) printf '%s\n' "$uri" ;;
+  esac
+}
+
+# What a mirror is of stands in apt's lists, which a machine may not have yet.
+# shellcheck disable=SC2016 # apt-get fills it in
+listed_mirror() {
+  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1
+}

@@ -6,6 +6,7 @@
 #   scripts/test.sh           everything
 #   scripts/test.sh dev       only these presets (dev, asan, tsan), without the checks after them;
 #                             the sanitizers' ones take what `dev` has built
+#   scripts/test.sh unit      only the modules' own tests, in the preset dev
 #
 # What takes longer has the label `long`, and runs where it is asked for, after a build:
 #
@@ -14,13 +15,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
-# shellcheck disable=SC2086 # lists of words
-need_packages $build_packages $postgresql_packages catch2
-# The rest comes while the first build runs.
-# shellcheck disable=SC2086
-need_packages $app_packages $package_packages coreutils mandoc sqlite3 clang-format clang-tidy \
-  lintian man-db prometheus systemd util-linux zsh fish &
-rest=$!
+rest=  # the process that installs what the build does not need, while that runs
+install_all() {
+  # shellcheck disable=SC2086 # lists of words
+  need_packages $build_packages $postgresql_packages catch2
+  # shellcheck disable=SC2086
+  need_packages $app_packages $package_packages coreutils mandoc sqlite3 clang-format clang-tidy \
+    lintian man-db prometheus systemd util-linux zsh fish &
+  rest=$!
+}
 
 title() { printf '\n== %s\n' "$*"; }
 
@@ -36,11 +39,11 @@ prefer_memory() {
   [ "$room" -lt 2048 ] || export TMPDIR=$memory
 }
 
-# run_preset NAME [TESTS THAT ARE LEFT OUT]
+# run_preset NAME [ARGUMENT OF CTEST...]
 run_preset() (
   title "$1: tests"
   [ "$1" != tsan ] || prefer_memory
-  ctest --preset "$1" --progress ${2:+--exclude-regex "$2"}
+  ctest --preset "$1" --progress "${@:2}"
   [ "$1" != dev ] || exit 0
   prefer_memory
   # What drives the executable is not built again: an instrumented executable gets the same tests,
@@ -52,7 +55,7 @@ run_preset() (
     ctest --preset dev --progress -R "$driven"
 )
 
-# build_and_run NAME [TARGET [TESTS THAT ARE LEFT OUT]]
+# build_and_run NAME [TARGET [ARGUMENT OF CTEST...]]
 build_and_run() {
   title "$1: build"
   { cmake --preset "$1" -DCMAKE_UNITY_BUILD=ON &&
@@ -60,7 +63,7 @@ build_and_run() {
     { cat build/"$1".log; return 1; }
   [ -z "$rest" ] || wait "$rest"
   rest=
-  run_preset "$1" "${3-}"
+  run_preset "$1" "${@:3}"
 }
 
 # Debian's Python, whatever else is on PATH: the packages are for that one.
@@ -100,12 +103,19 @@ check_manual() {
 }
 
 mkdir -p build
+if [ "$*" = unit ]; then
+  # shellcheck disable=SC2086 # a list of words
+  need_packages $build_packages catch2
+  build_and_run dev unit_tests --tests-regex '^unit: '
+  exit
+fi
+install_all
 if [ "$#" -gt 0 ]; then
   for preset in "$@"; do build_and_run "$preset"; done
   exit
 fi
 # The modules' own tests run where they find the most: in the sanitizers' presets.
-build_and_run dev executable_tests '^(unit|fuzz)'
+build_and_run dev executable_tests --exclude-regex '^(unit|fuzz)'
 build_and_run asan
 build_and_run tsan
 test_app
