@@ -115,7 +115,6 @@ DatabaseLocation sqlite_location(std::string_view rest, const fs::path& app_dir,
   location.kind = DatabaseKind::sqlite;
   location.path = app_dir / relative;
   location.display = location.path.string();
-  location.named = Named::yes;
   return location;
 }
 
@@ -179,7 +178,6 @@ DatabaseLocation postgresql_location(std::string_view url, std::string_view sche
   location.kind = DatabaseKind::postgresql;
   location.url = url;
   location.display = postgresql_display(scheme, rest, source);
-  location.named = Named::yes;
   return location;
 }
 
@@ -220,7 +218,9 @@ DatabaseLocation parse_database_url(std::string_view url, const fs::path& app_di
 DatabaseLocation parse_database_option(std::string_view value, const fs::path& app_dir,
                                        std::string_view source) {
   if (value.find("://") != std::string_view::npos) {
-    return parse_database_url(value, app_dir, source);
+    auto location = parse_database_url(value, app_dir, source);
+    location.named = Named::by_option;
+    return location;
   }
   refuse_nul(value, source);
   if (value.empty()) fail(source, "is empty: give it a path or a URL");
@@ -233,19 +233,14 @@ DatabaseLocation parse_database_option(std::string_view value, const fs::path& a
   location.kind = DatabaseKind::sqlite;
   location.path = value;
   location.display = location.path.string();
-  location.named = Named::yes;
+  location.named = Named::by_option;
   return location;
 }
 
 DatabaseLocation find_app_database(const std::optional<std::string>& environment_url,
                                    const fs::path& app_dir) {
-  const auto location_of = [&](std::string_view url, std::string_view source) {
-    auto location = parse_database_url(url, app_dir, source);
-    location.named = Named::no;
-    return location;
-  };
   if (environment_url && !environment_url->empty()) {
-    return location_of(*environment_url, "DATABASE_URL");
+    return parse_database_url(*environment_url, app_dir, "DATABASE_URL");
   }
   for (const fs::path& file : {app_dir / "backend" / ".env", app_dir / ".env"}) {
     const auto text = read_dotenv(file);
@@ -258,7 +253,7 @@ DatabaseLocation find_app_database(const std::optional<std::string>& environment
           fmt::format("cannot tell the app's database from {}: {}", file.string(), error.what()));
     }
     if (url && !url->empty()) {
-      return location_of(*url, fmt::format("DATABASE_URL in {}", file.string()));
+      return parse_database_url(*url, app_dir, fmt::format("DATABASE_URL in {}", file.string()));
     }
     break;
   }

@@ -11,10 +11,13 @@ namespace calib {
 
 enum class DatabaseKind { sqlite, postgresql };
 
-/// Whether the user named the database to this tool (--database, its environment variable or file
-/// key). An empty one proves nothing otherwise: the app makes whatever database its DATABASE_URL
-/// names, and so one that a new value has just brought into being would doom every upload.
-enum class Named { no, yes };
+/// Who named the database: an empty one proves nothing where nobody did.
+enum class Named {
+  no,               ///< it is where the app keeps one by default
+  by_app,           ///< DATABASE_URL, in the environment or a .env
+  by_option,        ///< CALIB_CLEANUP_DATABASE, or the file of --config
+  on_command_line,  ///< --database: a person vouches for it
+};
 
 struct DatabaseLocation {
   DatabaseKind kind = DatabaseKind::sqlite;
@@ -34,12 +37,13 @@ class DatabaseLocationError : public std::runtime_error {
 /// `postgresql+psycopg2://…`. The path is not percent-decoded (SQLAlchemy does not). `source`
 /// names where the URL stood, for the message. Throws DatabaseLocationError for in-memory
 /// databases, `file:` URIs, hosts in sqlite URLs, query arguments that change what file is opened,
-/// other schemes and what is no URL at all.
+/// other schemes and what is no URL at all. Who named it is the caller's to say.
 DatabaseLocation parse_database_url(std::string_view url, const std::filesystem::path& app_dir,
                                     std::string_view source);
 
 /// Reads what --database (or its environment variable or file key) says: a URL where it contains
-/// `://`, else a path, relative to the working directory. Throws as parse_database_url does.
+/// `://`, else a path, relative to the working directory. It is named `by_option`. Throws as
+/// parse_database_url does.
 DatabaseLocation parse_database_option(std::string_view value, const std::filesystem::path& app_dir,
                                        std::string_view source);
 

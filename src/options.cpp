@@ -213,10 +213,15 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
   if (options.color == When::automatic && from_environment.no_color) options.color = When::never;
   if (options.uploads.empty()) options.uploads = options.app_dir / "uploads";
   try {
-    options.database =
-        draft.database
-            ? parse_database_option(draft.database->text, options.app_dir, draft.database->source)
-            : find_app_database(from_environment.database_url, options.app_dir);
+    if (draft.database) {
+      options.database =
+          parse_database_option(draft.database->text, options.app_dir, draft.database->source);
+      if (draft.database->layer == Layer::command_line) {
+        options.database.named = Named::on_command_line;
+      }
+    } else {
+      options.database = find_app_database(from_environment.database_url, options.app_dir);
+    }
   } catch (const DatabaseLocationError& error) {
     options.database_error = error.what();
   }

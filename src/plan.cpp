@@ -128,7 +128,7 @@ void Planner::add(const SessionRow& row) {
 }
 
 bool Planner::may_remove(const std::string& name) const {
-  return proven_ || (seen_ == 0 && rules_.database_named == Named::yes && is_uuid(name));
+  return proven_ || (seen_ == 0 && rules_.database_named != Named::no && is_uuid(name));
 }
 
 Failure Planner::left_unproven(const std::string& entry) const {

@@ -66,7 +66,6 @@ TEST_CASE("database URL: sqlite paths as SQLAlchemy opens them") {
   CHECK(location.path == fs::path(expected.path));
   CHECK(location.display == expected.path);
   CHECK(location.url.empty());
-  CHECK(location.named == Named::yes);
 }
 
 TEST_CASE("database URL: a relative path starts at the app's folder as it was given") {
@@ -136,7 +135,6 @@ TEST_CASE("database URL: PostgreSQL is kept whole and shown without its password
   CHECK(location.url == expected.url);
   CHECK(location.display == expected.display);
   CHECK(location.path.empty());
-  CHECK(location.named == Named::yes);
 }
 
 TEST_CASE("database option: paths are the working directory's, URLs are the app's") {
@@ -149,7 +147,7 @@ TEST_CASE("database option: paths are the working directory's, URLs are the app'
   CHECK(location.kind == DatabaseKind::sqlite);
   CHECK(location.path.native() == expected.path);
   CHECK(location.display == expected.path);
-  CHECK(location.named == Named::yes);
+  CHECK(location.named == Named::by_option);
   CHECK(parse_database_option("postgres://h/d", "/app", "S").kind == DatabaseKind::postgresql);
 }
 

@@ -83,7 +83,7 @@ void check_claims(const std::string& text) {
     name.clear();
   }
 
-  Planner planner({Mode::expired, Instant{}, Instant{}, {}, Named::yes, "/srv/uploads", "db"},
+  Planner planner({Mode::expired, Instant{}, Instant{}, {}, Named::by_option, "/srv/uploads", "db"},
                   folder(), listing, {});
   planner.add(row);
   SessionRow proof;

@@ -71,7 +71,7 @@ TEST_CASE("options: every option of the command line") {
   CHECK(parse({"--dry-run"}).dry_run == DryRun::yes);
   CHECK(parse({"-n"}).dry_run == DryRun::yes);
   CHECK(parse({"--database=x.db"}).database.path == "x.db");
-  CHECK(parse({"--database=x.db"}).database.named == Named::yes);
+  CHECK(parse({"--database=x.db"}).database.named == Named::on_command_line);
   CHECK(parse({"--uploads", "up"}).uploads.native() == "up");
   CHECK(parse({}).uploads == "/nonexistent/app/uploads");
   CHECK(parse({}).database.path == "/nonexistent/app/backend/calibration.db");

@@ -15,7 +15,7 @@ TEST_CASE("orphans in a folder where no session's directory stands are listed an
   situation.sessions = {session("old"), session("young", young)};
   situation.directories({"orphan", one_uuid, staged("left")});
   situation.entry("old", EntryKind::link).entry("young", EntryKind::other);
-  situation.rules.database_named = GENERATE(Named::no, Named::yes);
+  situation.rules.database_named = GENERATE(Named::no, Named::by_option);
   situation.rules.mode = GENERATE(Mode::expired, Mode::orphans_only);
   const auto plan = plan_of(situation);
   CHECK(plan.orphans.empty());
@@ -82,7 +82,7 @@ TEST_CASE("of an empty database only directories named by a UUID go, and only if
   situation.directories({one_uuid, "word", "0D1F6D0E-3333-1000-8000-00000000000A",
                          staged(another_uuid), staged("word2")});
   SECTION("named") {
-    situation.rules.database_named = Named::yes;
+    situation.rules.database_named = Named::by_option;
     const auto plan = plan_of(situation);
     CHECK(plan.orphans == Names{"0D1F6D0E-3333-1000-8000-00000000000A", one_uuid});
     CHECK(plan.leftovers == Names{another_uuid});

@@ -35,7 +35,7 @@ class RandomSituation {
     if (situation.rules.mode == Mode::named) {
       for (int i = 0; i < 3; ++i) situation.rules.sessions.push_back(any_id());
     }
-    situation.rules.database_named = one_in(2) ? Named::yes : Named::no;
+    situation.rules.database_named = one_in(2) ? Named::by_option : Named::no;
   }
 
   Situation situation;
@@ -158,7 +158,7 @@ void check_plan(const Situation& situation, const Plan& plan) {
   }
 
   const bool may_go =
-      proven || (situation.sessions.empty() && situation.rules.database_named == Named::yes);
+      proven || (situation.sessions.empty() && situation.rules.database_named != Named::no);
   for (const auto& name : plan.orphans) {
     CHECK(situation.rules.mode != Mode::named);
     CHECK(may_go);

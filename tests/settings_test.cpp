@@ -48,7 +48,7 @@ TEST_CASE("environment: every option but --session and --config") {
   CHECK(parse_environment("CALIB_CLEANUP_ORPHANS_ONLY=1").mode == Mode::orphans_only);
   CHECK(parse_environment("CALIB_CLEANUP_DRY_RUN=1").dry_run == DryRun::yes);
   CHECK(parse_environment("CALIB_CLEANUP_DATABASE=x.db").database.path == "x.db");
-  CHECK(parse_environment("CALIB_CLEANUP_DATABASE=x.db").database.named == Named::yes);
+  CHECK(parse_environment("CALIB_CLEANUP_DATABASE=x.db").database.named == Named::by_option);
   CHECK(parse_environment("CALIB_CLEANUP_UPLOADS=a=b").uploads == "a=b");
   CHECK(parse_environment("CALIB_CLEANUP_ORPHAN_GRACE=1").orphan_grace == 1min);
   CHECK(parse_environment("CALIB_CLEANUP_MAX_DELETE=5").max_delete == 5U);
@@ -174,7 +174,7 @@ TEST_CASE("file: every option but session and config") {
   CHECK(options.dry_run == DryRun::yes);
   CHECK(options.app_dir == "/nonexistent/b");
   CHECK(options.database.path == "/nonexistent/b/a # b.db");
-  CHECK(options.database.named == Named::yes);
+  CHECK(options.database.named == Named::by_option);
   CHECK(options.uploads == "up # loads");
   CHECK(options.orphan_grace == 2min);
   CHECK(options.max_delete == 1000U);
