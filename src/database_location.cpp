@@ -79,12 +79,26 @@ void refuse_special_name(std::string_view name, std::string_view source) {
   if (name.starts_with("file:")) fail(source, "is a file: URI: give the path itself");
 }
 
+/// SQLAlchemy decodes %XX in the name of the database since 2.1.
+void refuse_percent_code(std::string_view name, std::string_view source) {
+  constexpr std::string_view hexadecimal = "0123456789abcdefABCDEF";
+  for (std::size_t at = name.find('%'); at < name.size(); at = name.find('%', at + 1)) {
+    const std::string_view code = name.substr(at + 1, 2);
+    if (code.size() < 2 || code.find_first_not_of(hexadecimal) != std::string_view::npos) continue;
+    fail(source, fmt::format("has %{} in its path, which not every SQLAlchemy reads alike: write "
+                             "the character itself, or name the file with --database PATH",
+                             code));
+  }
+}
+
 void check_sqlite_query(std::string_view query, std::string_view source) {
   while (!query.empty()) {
     const std::string_view argument = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(argument.size() + 1, query.size()));
     const std::string_view key = argument.substr(0, argument.find('='));
-    if (argument.empty() || std::ranges::count(harmless_arguments, key) > 0) continue;
+    // Python before 3.10 takes a semicolon for the end of an argument, too.
+    const bool one = argument.find(';') == std::string_view::npos;
+    if (argument.empty() || (one && std::ranges::count(harmless_arguments, key) > 0)) continue;
     fail(source, fmt::format("has a query argument that may change which file is opened: only {} "
                              "can stand in a sqlite URL here",
                              fmt::join(harmless_arguments, ", ")));
@@ -105,6 +119,7 @@ DatabaseLocation sqlite_location(std::string_view rest, const fs::path& app_dir,
     fail(source, fmt::format("names an in-memory database: {}", sqlite_forms));
   }
   refuse_special_name(database, source);
+  refuse_percent_code(database, source);
   check_sqlite_query(query, source);
 
   // SQLAlchemy opens os.path.abspath(database): `..` goes by the text, not through links, and a

@@ -32,12 +32,12 @@ class DatabaseLocationError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Reads a database URL as SQLAlchemy 1.4 and 2.0 do: `sqlite:///relative.db` (to `app_dir`),
+/// Reads a database URL as SQLAlchemy 1.4, 2.0 and 2.1 do: `sqlite:///relative.db` (to `app_dir`),
 /// `sqlite:////absolute.db`, `sqlite+pysqlite://…`, `postgresql://…`, `postgres://…`,
-/// `postgresql+psycopg2://…`. The path is not percent-decoded (SQLAlchemy does not). `source`
-/// names where the URL stood, for the message. Throws DatabaseLocationError for in-memory
-/// databases, `file:` URIs, hosts in sqlite URLs, query arguments that change what file is opened,
-/// other schemes and what is no URL at all. Who named it is the caller's to say.
+/// `postgresql+psycopg2://…`. `source` names where the URL stood, for the message. Throws
+/// DatabaseLocationError for in-memory databases, `file:` URIs, hosts in sqlite URLs, %XX in their
+/// path (only 2.1 decodes it), query arguments that change what file is opened, other schemes and
+/// what is no URL at all. Who named it is the caller's to say.
 DatabaseLocation parse_database_url(std::string_view url, const std::filesystem::path& app_dir,
                                     std::string_view source);
 

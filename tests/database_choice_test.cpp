@@ -179,6 +179,7 @@ TEST_CASE("a DATABASE_URL that cannot be served is refused: never the default in
                "postgresql+psycopg2://calib:se/cret@host/x", "mysql://calib:secret@localhost/calib",
                "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://host/calibration.db",
                "sqlite:///file:calibration.db?uri=true", "sqlite:///backend/calibration.db?mode=ro",
+               "sqlite:///backend/%63alibration.db", "sqlite:///backend%2Fcalibration.db",
                "backend/calibration.db", "calib:secret@localhost", "://", " ",
                "sqlite:///no/such.db", "sqlite:///backend", "sqlcipher:///backend/calibration.db");
   CAPTURE(url);

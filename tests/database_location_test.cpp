@@ -52,7 +52,9 @@ TEST_CASE("database URL: sqlite paths as SQLAlchemy opens them") {
       PathCase{"sqlite:///./backend/x.db", "/app/backend/x.db"},
       PathCase{"sqlite+pysqlite:///x.db", "/app/x.db"},
       PathCase{"sqlite+aiosqlite:///x.db", "/app/x.db"},
-      PathCase{"sqlite:///a%20b@c:d.db", "/app/a%20b@c:d.db"},
+      PathCase{"sqlite:///a+b@c:d.db", "/app/a+b@c:d.db"},
+      PathCase{"sqlite:///50%.db", "/app/50%.db"}, PathCase{"sqlite:///%x0", "/app/%x0"},
+      PathCase{"sqlite:///é\\~", "/app/é\\~"}, PathCase{"sqlite:///x.db\n", "/app/x.db\n"},
       PathCase{"sqlite:///a b.db ", "/app/a b.db "}, PathCase{"sqlite:///x#y", "/app/x#y"},
       PathCase{"sqlite:////a/link/../x.db", "/a/x.db"},
       PathCase{"sqlite:///a/../../x.db", "/app/../x.db"}, PathCase{"sqlite:///x.db/", "/app/x.db"},
@@ -79,6 +81,9 @@ TEST_CASE("database URL: what is refused, and the source is named") {
       Text{"sqlite:///?timeout=1"}, Text{"sqlite:///file:x.db"}, Text{"sqlite://host/x.db"},
       Text{"sqlite://x.db"}, Text{"sqlite://u:secret@/x.db"}, Text{"sqlite://:secret@/x.db"},
       Text{"sqlite:///x.db?uri=true"}, Text{"sqlite:///x.db?mode=ro"},
+      Text{"sqlite:///x.db?timeout=1;uri=true"}, Text{"sqlite:///x.db?%75ri=true"},
+      Text{"sqlite:///a%20b.db"}, Text{"sqlite:////%2e%2E/x"}, Text{"sqlite:///%%41"},
+      Text{"sqlite+aiosqlite:///x%3f.db?timeout=1"}, Text{"\u00a0sqlite:///x.db"},
       Text{"sqlite:///x.db?timeout=1&cache=shared"}, Text{"sqlite:///x.db?password=secret"},
       Text{"sqlite:///x.db?timeout=1&secret"}, Text{"sqlite+pysqlcipher://:secret@/x.db"},
       Text{"SQLite:///x.db"}, Text{"mysql://u:secret@h/d"}, Text{"mysql+pymysql://u:secret@h/d"},
@@ -109,6 +114,8 @@ TEST_CASE("database URL: what is wrong is said") {
   CHECK_THAT(message_of("SQLITE:///x.db"), ContainsSubstring("write sqlite:///"));
   CHECK_THAT(message_of(Text("sqlite:///\0", 11)), ContainsSubstring("NUL"));
   CHECK_THAT(message_of("postgresql://u:p"), ContainsSubstring("%XX"));
+  CHECK_THAT(message_of("sqlite:///a%20b"),
+             ContainsSubstring("%20") && ContainsSubstring("--database PATH"));
 }
 
 TEST_CASE("database URL: PostgreSQL is kept whole and shown without its password") {
