@@ -17,7 +17,8 @@ class DotenvError : public std::runtime_error {
 /// escapes, values over several lines, comments, the last of several wins; nothing where it is not
 /// there, or last stands there without `=`. Statements that cannot be understood are skipped, but
 /// throw DotenvError where they set `name`; so does a value with `${…}`, which python-dotenv
-/// expands, and this does not.
+/// expands, and this does not; what makes python-dotenv fail (invalid UTF-8, a NUL); and what its
+/// releases, from 0.21 on, read differently.
 std::optional<std::string> dotenv_value(std::string_view text, std::string_view name);
 
 }  // namespace calib

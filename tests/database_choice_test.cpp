@@ -249,6 +249,9 @@ TEST_CASE("a .env that cannot be understood is refused: it may name another data
   SECTION("a FIFO that nobody writes to") { REQUIRE(::mkfifo(path.c_str(), 0600) == 0); }
   SECTION("a line gone wrong") { app.write(file, "DATABASE_URL: sqlite:///root.db\n"); }
   SECTION("a quote that does not end") { app.write(file, "DATABASE_URL=\"sqlite:///root.db\n"); }
+  SECTION("bytes that are no UTF-8") { app.write(file, line_for("sqlite:///root.db") + "#\xff\n"); }
+  SECTION("a byte order mark") { app.write(file, "\ufeff" + line_for("sqlite:///root.db")); }
+  SECTION("what releases read differently") { app.write(file, "DATABASE_URL= #x\n"); }
   SECTION("another variable in it") { app.write(file, "DATABASE_URL=sqlite:///${HOME}/x.db\n"); }
   const auto before = app.fingerprint();
 
