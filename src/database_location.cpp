@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "dotenv.hpp"
 #include "small_file.hpp"
@@ -196,16 +198,56 @@ DatabaseLocation postgresql_location(std::string_view url, std::string_view sche
   return location;
 }
 
-/// Nothing where the file does not exist; every other failure could hide another database.
+[[noreturn]] void fail_to_look(const fs::path& path, std::string_view reason) {
+  throw DatabaseLocationError(
+      fmt::format("cannot read {}, where the app's DATABASE_URL may stand: {}; make it readable, "
+                  "or name the database with --database",
+                  path.string(), reason));
+}
+
+/// Nothing where there is no such file for the app; every failure could hide another database.
 std::optional<std::string> read_dotenv(const fs::path& path) {
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  if (type == fs::file_type::not_found) return std::nullopt;
+  if (error) fail_to_look(path, error.message());
+  // python-dotenv passes over a folder or a device of that name. Only some releases do so with a
+  // FIFO, which is not read here.
+  if (type != fs::file_type::regular && type != fs::file_type::fifo) return std::nullopt;
   try {
     return read_small_file(path);
-  } catch (const FileError& error) {
-    if (error.missing()) return std::nullopt;
+  } catch (const FileError& failure) {
+    if (failure.missing()) return std::nullopt;
+    fail_to_look(path, failure.what());
+  }
+}
+
+/// Where load_dotenv() looks from `backend/` on, the nearest first; none where there is no app. The
+/// app's root is its working directory, which has no links in its path; `backend` may be one.
+std::vector<fs::path> dotenv_files(const fs::path& app_dir) {
+  std::error_code error;
+  fs::path folder = fs::canonical(app_dir, error);
+  if (error) {
+    std::error_code ignored;
+    if (fs::status(app_dir, ignored).type() == fs::file_type::not_found) return {};
+    fail_to_look(app_dir / ".env", error.message());
+  }
+  std::vector<fs::path> files{folder / "backend" / ".env", folder / ".env"};
+  while (folder.has_relative_path()) {
+    folder = folder.parent_path();
+    files.push_back(folder / ".env");
+  }
+  return files;
+}
+
+std::optional<std::string> database_url_in(const fs::path& dotenv_file, std::string_view text) {
+  try {
+    return dotenv_value(text, "DATABASE_URL");
+  } catch (const DotenvError& error) {
     throw DatabaseLocationError(
-        fmt::format("cannot read {}, where the app's DATABASE_URL may stand: {}; make it readable, "
-                    "or name the database with --database",
-                    path.string(), error.what()));
+        fmt::format("cannot tell the app's database from {}: {}, or name the database with "
+                    "--database",
+                    dotenv_file.string(), error.what()));
   }
 }
 
@@ -252,25 +294,28 @@ DatabaseLocation parse_database_option(std::string_view value, const fs::path& a
   return location;
 }
 
-DatabaseLocation find_app_database(const std::optional<std::string>& environment_url,
-                                   const fs::path& app_dir) {
-  if (environment_url && !environment_url->empty()) {
-    return parse_database_url(*environment_url, app_dir, "DATABASE_URL");
+DatabaseLocation find_app_database(const AppVariables& variables, const fs::path& app_dir) {
+  auto url = variables.database_url;
+  std::string source = "DATABASE_URL";
+  // load_dotenv() leaves alone what is set, even to nothing.
+  if (!url) {
+    for (const fs::path& file : dotenv_files(app_dir)) {
+      const auto text = read_dotenv(file);
+      if (!text) continue;
+      url = database_url_in(file, *text);
+      source = fmt::format("DATABASE_URL in {}", file.string());
+      break;
+    }
+    if (url && !url->empty() && variables.dotenv_disabled) {
+      fail(source,
+           "counts for some releases of python-dotenv only, as PYTHON_DOTENV_DISABLED is set: "
+           "unset that, or name the database with --database");
+    }
   }
-  for (const fs::path& file : {app_dir / "backend" / ".env", app_dir / ".env"}) {
-    const auto text = read_dotenv(file);
-    if (!text) continue;
-    std::optional<std::string> url;
-    try {
-      url = dotenv_value(*text, "DATABASE_URL");
-    } catch (const DotenvError& error) {
-      throw DatabaseLocationError(
-          fmt::format("cannot tell the app's database from {}: {}", file.string(), error.what()));
-    }
-    if (url && !url->empty()) {
-      return parse_database_url(*url, app_dir, fmt::format("DATABASE_URL in {}", file.string()));
-    }
-    break;
+  if (url && !url->empty()) {
+    auto location = parse_database_url(*url, app_dir, source);
+    location.named = Named::by_app;
+    return location;
   }
   DatabaseLocation location;
   location.path = app_dir / "backend" / "calibration.db";

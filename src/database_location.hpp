@@ -47,12 +47,19 @@ DatabaseLocation parse_database_url(std::string_view url, const std::filesystem:
 DatabaseLocation parse_database_option(std::string_view value, const std::filesystem::path& app_dir,
                                        std::string_view source);
 
-/// The database that the app itself would use: `environment_url` (DATABASE_URL), else DATABASE_URL
-/// in `<app_dir>/backend/.env`, or in `<app_dir>/.env` where backend/.env does not exist, else
-/// `<app_dir>/backend/calibration.db`. Never `named`. Empty counts as unset. Throws
-/// DatabaseLocationError also where a .env cannot be read, or its DATABASE_URL line not understood:
+/// What the app's environment says of its database.
+struct AppVariables {
+  std::optional<std::string> database_url;  ///< DATABASE_URL
+  bool dotenv_disabled = false;             ///< PYTHON_DOTENV_DISABLED is set to a yes
+};
+
+/// The database that the app itself would use, `by_app`: DATABASE_URL in its environment, else in
+/// the first regular file `.env` on the way from `<app_dir>/backend` up to `/`, as python-dotenv's
+/// load_dotenv() in `backend/config.py` finds it. Where it says nothing, and where it is set to
+/// nothing, `<app_dir>/backend/calibration.db`, which nobody named. Throws DatabaseLocationError
+/// also where a .env cannot be looked for or read, or its DATABASE_URL line not understood:
 /// guessing could mean another database.
-DatabaseLocation find_app_database(const std::optional<std::string>& environment_url,
+DatabaseLocation find_app_database(const AppVariables& variables,
                                    const std::filesystem::path& app_dir);
 
 }  // namespace calib

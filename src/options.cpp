@@ -220,7 +220,7 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
         options.database.named = Named::on_command_line;
       }
     } else {
-      options.database = find_app_database(from_environment.database_url, options.app_dir);
+      options.database = find_app_database(from_environment.app, options.app_dir);
     }
   } catch (const DatabaseLocationError& error) {
     options.database_error = error.what();

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <set>
 #include <string_view>
 
 #include "config_file.hpp"
 #include "option_table.hpp"
+#include "text.hpp"
 
 namespace calib {
 namespace {
@@ -18,6 +20,12 @@ using Layers = OptionSpec::Layers;
 constexpr std::string_view prefix = "CALIB_CLEANUP_";
 /// The app's adapter finds the executable through this one; it is none of ours.
 constexpr std::string_view ignored_variable = "CALIB_CLEANUP_BIN";
+
+/// What python-dotenv takes for a yes, since release 1.2.
+bool is_yes_to_dotenv(std::string_view value) {
+  constexpr std::array<std::string_view, 5> yes{"1", "true", "t", "yes", "y"};
+  return std::ranges::count(yes, ascii_lowered(value)) > 0;
+}
 
 std::string variable_of(const OptionSpec& spec) {
   std::string variable(prefix);
@@ -83,13 +91,16 @@ EnvironmentSettings environment_settings(const Environment& environment) {
     const std::string name = entry.substr(0, equals);
     const std::string value = equals < entry.size() ? entry.substr(equals + 1) : std::string();
     if (name == "NO_COLOR" && !value.empty()) result.no_color = true;
+    if (name == "PYTHON_DOTENV_DISABLED" && is_yes_to_dotenv(value)) {
+      result.app.dotenv_disabled = true;
+    }
     if (!name.starts_with(prefix) && name != "DATABASE_URL") continue;
     // Some programs go by the first, some by the last.
     if (!seen.insert(name).second) {
       throw UsageError(fmt::format("{} is in the environment twice: set it once", name));
     }
     if (name == "DATABASE_URL") {
-      result.database_url = value;
+      result.app.database_url = value;
     } else if (name != ignored_variable) {
       const OptionSpec& spec = option_of(name);
       const Setting setting{Layer::environment, name, value};

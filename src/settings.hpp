@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +17,8 @@ using Settings = std::map<std::string, std::vector<Setting>, std::less<>>;
 
 struct EnvironmentSettings {
   Settings settings;
-  std::optional<std::string> database_url;  ///< DATABASE_URL, the app's own variable
-  bool no_color = false;                    ///< NO_COLOR is there and not empty
+  AppVariables app;       ///< the app's own
+  bool no_color = false;  ///< NO_COLOR is there and not empty
 };
 
 /// Throws UsageError for a CALIB_CLEANUP_… variable that is unknown, empty or there twice.

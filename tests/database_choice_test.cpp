@@ -91,10 +91,31 @@ TEST_CASE("the database is the one that the app itself would use, unless one is 
     app.write("backend/.env", line_for("sqlite:///backend.db"));
     expected = "variable.db";
   }
-  SECTION("backend/.env where the environment's is empty") {
+  SECTION("the default where the environment's is empty: it hides every .env") {
     environment["DATABASE_URL"] = "";
     app.write("backend/.env", line_for("sqlite:///backend.db"));
-    expected = "backend.db";
+  }
+  SECTION(".env in a folder above the root, where none is nearer") {
+    app.write("../.env", line_for("sqlite:///root.db"));
+    expected = "root.db";
+  }
+  SECTION(".env before one in a folder above") {
+    app.write(".env", "OTHER=1\n");
+    app.write("../.env", line_for("sqlite:///root.db"));
+  }
+  SECTION("a folder called .env is passed over") {
+    fs::create_directory(app.root() / "backend" / ".env");
+    app.write(".env", line_for("sqlite:///root.db"));
+    expected = "root.db";
+  }
+  SECTION("a link called .env that leads nowhere is passed over") {
+    fs::create_symlink("gone", app.root() / "backend" / ".env");
+    app.write(".env", line_for("sqlite:///root.db"));
+    expected = "root.db";
+  }
+  SECTION("white space beyond ASCII") {
+    app.write(".env", "\u00a0DATABASE_URL\u3000=\u2003sqlite:///root.db\u0085#\u2028\n");
+    expected = "root.db";
   }
   SECTION("a quoted URL, as people write it") {
     app.write(".env", "# the app\nexport DATABASE_URL=\"sqlite:///root.db\"  # here\n");
@@ -241,11 +262,10 @@ TEST_CASE("what --database names and cannot be served is refused in the same way
 
 TEST_CASE("a .env that cannot be understood is refused: it may name another database",
           "[tool][database][untouched][sqlite]") {
-  const auto* const file = GENERATE("backend/.env", ".env");
+  const auto* const file = GENERATE("backend/.env", ".env", "../.env");
   CAPTURE(file);
   ChoiceApp app;
-  const auto path = app.root() / file;
-  SECTION("a directory") { fs::create_directory(path); }
+  const auto path = (app.root() / file).lexically_normal();
   SECTION("a FIFO that nobody writes to") { REQUIRE(::mkfifo(path.c_str(), 0600) == 0); }
   SECTION("a line gone wrong") { app.write(file, "DATABASE_URL: sqlite:///root.db\n"); }
   SECTION("a quote that does not end") { app.write(file, "DATABASE_URL=\"sqlite:///root.db\n"); }

@@ -176,7 +176,7 @@ TEST_CASE("database option: names that SQLite or people mean otherwise are refus
 TEST_CASE("app database: found where the app finds it") {
   const TempDir app;
   const auto find = [&app](const std::optional<Text>& url) {
-    return find_app_database(url, app.path());
+    return find_app_database({url}, app.path());
   };
   const fs::path standard = app / "backend/calibration.db";
 
@@ -185,21 +185,23 @@ TEST_CASE("app database: found where the app finds it") {
     CHECK(find(std::nullopt).named == Named::no);
     CHECK(find(std::nullopt).kind == DatabaseKind::sqlite);
     CHECK(find(std::nullopt).display == standard.string());
+  }
+  SECTION("the environment says nothing, and so hides every .env") {
+    REQUIRE(fs::exists(app.put("backend/.env", "DATABASE_URL=sqlite:///b.db\n")));
     CHECK(find("").path == standard);
     CHECK(find("").named == Named::no);
   }
   SECTION("the environment") {
     REQUIRE(fs::exists(app.put("backend/.env", "DATABASE_URL='broken")));
     CHECK(find("sqlite:///e.db").path == app / "e.db");
-    CHECK(find("sqlite:///e.db").named == Named::no);
+    CHECK(find("sqlite:///e.db").named == Named::by_app);
     REQUIRE_THROWS_WITH(find("mysql://h/d"), ContainsSubstring("DATABASE_URL "));
   }
   SECTION("backend/.env, which hides the other") {
     const fs::path file = app.put("backend/.env", "export DATABASE_URL=sqlite:///b.db\n");
     REQUIRE(fs::exists(app.put(".env", "DATABASE_URL=sqlite:///r.db\n")));
     CHECK(find(std::nullopt).path == app / "b.db");
-    CHECK(find("").path == app / "b.db");
-    CHECK(find(std::nullopt).named == Named::no);
+    CHECK(find(std::nullopt).named == Named::by_app);
 
     const Text silent = GENERATE(Text{"DATABASE_URL=\n"}, Text{"OTHER=1\n"}, Text{""});
     REQUIRE(fs::exists(app.put("backend/.env", silent)));
@@ -224,13 +226,83 @@ TEST_CASE("app database: found where the app finds it") {
   }
 }
 
+TEST_CASE("app database: the first regular file .env on the way up counts") {
+  const TempDir folder;
+  const fs::path app = folder / "srv/app";
+  fs::create_directories(app / "backend");
+  const auto found = [](const fs::path& app_dir) {
+    return find_app_database({}, app_dir).path.string();
+  };
+  REQUIRE(fs::exists(folder.put(".env", "DATABASE_URL=sqlite:////top.db\n")));
+
+  SECTION("far above the root") { CHECK(found(app) == "/top.db"); }
+  SECTION("the nearest of two") {
+    REQUIRE(fs::exists(folder.put("srv/.env", "DATABASE_URL=sqlite:////srv.db\n")));
+    CHECK(found(app) == "/srv.db");
+  }
+  SECTION("the first one, although it does not say") {
+    REQUIRE(fs::exists(folder.put("srv/.env", "OTHER=1\n")));
+    CHECK(found(app) == app / "backend/calibration.db");
+  }
+  SECTION("a relative URL starts at the app's root all the same") {
+    REQUIRE(fs::exists(folder.put(".env", "DATABASE_URL=sqlite:///x.db\n")));
+    CHECK(found(app) == app / "x.db");
+  }
+  SECTION("a folder is passed over") {
+    fs::create_directory(app / "backend/.env");
+    fs::create_directory(app / ".env");
+    CHECK(found(app) == "/top.db");
+  }
+  SECTION("a device is passed over, as a container masks a file") {
+    fs::create_symlink("/dev/null", app / ".env");
+    CHECK(found(app) == "/top.db");
+  }
+  SECTION("a link that leads nowhere is passed over") {
+    fs::create_symlink("gone", app / ".env");
+    CHECK(found(app) == "/top.db");
+  }
+  SECTION("a link to a file is followed") {
+    REQUIRE(fs::exists(folder.put("shared", "DATABASE_URL=sqlite:////shared.db\n")));
+    fs::create_symlink("../../shared", app / ".env");
+    CHECK(found(app) == "/shared.db");
+  }
+  SECTION("the app's folder is a link: its own parents count") {
+    fs::create_directory(folder / "links");
+    fs::create_directory_symlink(app, folder / "links/app");
+    REQUIRE(fs::exists(folder.put("links/.env", "DATABASE_URL=sqlite:////links.db\n")));
+    CHECK(found(folder / "links/app") == "/top.db");
+  }
+  SECTION("backend is a link: what it leads to is asked, not its parents") {
+    fs::remove(app / "backend");
+    fs::create_directories(folder / "release/backend");
+    fs::create_directory_symlink(folder / "release/backend", app / "backend");
+    REQUIRE(fs::exists(folder.put("release/.env", "DATABASE_URL=sqlite:////release.db\n")));
+    CHECK(found(app) == "/top.db");
+    REQUIRE(fs::exists(folder.put("release/backend/.env", "DATABASE_URL=sqlite:////b.db\n")));
+    CHECK(found(app) == "/b.db");
+  }
+  SECTION("the app's folder is not there") {
+    CHECK(found(folder / "other") == folder / "other/backend/calibration.db");
+  }
+}
+
+TEST_CASE("app database: a switched off python-dotenv is an error where it matters") {
+  const TempDir app;
+  const AppVariables off{std::nullopt, true};
+  CHECK(find_app_database(off, app.path()).path == app / "backend/calibration.db");
+  const fs::path file = app.put(".env", "DATABASE_URL=sqlite:///r.db\n");
+  REQUIRE_THROWS_WITH(
+      find_app_database(off, app.path()),
+      ContainsSubstring(file.string()) && ContainsSubstring("PYTHON_DOTENV_DISABLED"));
+  CHECK(find_app_database({"sqlite:///e.db", true}, app.path()).path == app / "e.db");
+}
+
 TEST_CASE("app database: a .env that cannot be read or understood is an error") {
   const TempDir app;
   REQUIRE(fs::exists(app.put(".env", "DATABASE_URL=sqlite:///r.db\n")));
   fs::create_directory(app / "backend");
   const fs::path file = app / "backend/.env";
 
-  SECTION("a directory") { fs::create_directory(file); }
   SECTION("a FIFO") { REQUIRE(::mkfifo(file.c_str(), 0600) == 0); }
   SECTION("a link to itself") { fs::create_symlink(".env", file); }
   SECTION("too large") { REQUIRE(fs::exists(app.put("backend/.env", Text(2'000'000, '#')))); }
@@ -241,22 +313,43 @@ TEST_CASE("app database: a .env that cannot be read or understood is an error") 
   }
   SECTION("in the root") {
     fs::remove(app / ".env");
-    fs::create_directory(app / ".env");
-    REQUIRE_THROWS_WITH(find_app_database(std::nullopt, app.path()),
+    REQUIRE(::mkfifo((app / ".env").c_str(), 0600) == 0);
+    REQUIRE_THROWS_WITH(find_app_database({}, app.path()),
                         ContainsSubstring((app / ".env").string()));
     return;
   }
-  REQUIRE_THROWS_AS(find_app_database(std::nullopt, app.path()), DatabaseLocationError);
-  REQUIRE_THROWS_WITH(find_app_database(std::nullopt, app.path()),
-                      ContainsSubstring(file.string()));
+  REQUIRE_THROWS_AS(find_app_database({}, app.path()), DatabaseLocationError);
+  REQUIRE_THROWS_WITH(find_app_database({}, app.path()), ContainsSubstring(file.string()));
 }
 
-TEST_CASE("app database: a .env that the user may not read is an error") {
-  const TempDir app;
-  REQUIRE(fs::exists(app.put(".env", "DATABASE_URL=sqlite:///r.db\n")));
-  fs::permissions(app.put("backend/.env", "A=1\n"), fs::perms::none);
-  fs::permissions(app.path(),
-                  fs::perms::owner_all | fs::perms::others_read | fs::perms::others_exec);
+TEST_CASE("app database: a .env that the user may not read or look for is an error") {
+  const TempDir folder;
+  const fs::path app = folder / "srv/app";
+  REQUIRE(fs::exists(folder.put("srv/app/backend/.env", "A=1\n")));
+  fs::path closed;
+  fs::path named;
+  SECTION("the file") {
+    closed = app / "backend/.env";
+    named = closed;
+  }
+  SECTION("its folder") {
+    closed = app / "backend";
+    named = closed / ".env";
+  }
+  SECTION("what it is a link to") {
+    fs::remove(app / "backend/.env");
+    REQUIRE(fs::exists(folder.put("closed/file", "A=1\n")));
+    fs::create_symlink("../../../closed/file", app / "backend/.env");
+    closed = folder / "closed";
+    named = app / "backend/.env";
+  }
+  SECTION("a folder above the app's") {
+    closed = folder / "srv";
+    named = app / ".env";
+  }
+  fs::permissions(folder.path(),
+                  fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec);
+  fs::permissions(closed, fs::perms::none);
   // Permissions do not bind root, so a child asks as somebody else.
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
@@ -264,14 +357,19 @@ TEST_CASE("app database: a .env that the user may not read is an error") {
     constexpr uid_t nobody = 65534;
     if (::geteuid() == 0 && ::setuid(nobody) != 0) ::_exit(2);
     try {
-      find_app_database(std::nullopt, app.path());
+      find_app_database({}, app);
     } catch (const DatabaseLocationError& error) {
-      ::_exit(Text(error.what()).find("Permission denied") == Text::npos ? 3 : 0);
+      const Text said = error.what();
+      const bool clear = said.find("Permission denied") != Text::npos &&
+                         said.find(named.string() + ",") != Text::npos &&
+                         said.find("--database") != Text::npos;
+      ::_exit(clear ? 0 : 3);
     }
     ::_exit(1);
   }
   int status = -1;
   REQUIRE(::waitpid(child, &status, 0) == child);
+  fs::permissions(closed, fs::perms::owner_all);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
 }

@@ -129,7 +129,7 @@ TEST_CASE("environment: NO_COLOR settles --color auto") {
 TEST_CASE("environment: DATABASE_URL is the app's, and weaker than --database") {
   const Options options = parse({}, {"DATABASE_URL=sqlite:///x.db"});
   CHECK(options.database.path == "/nonexistent/app/x.db");
-  CHECK(options.database.named == Named::no);
+  CHECK(options.database.named == Named::by_app);
   CHECK(parse({"--database=y"}, {"DATABASE_URL=mysql://h"}).database.path == "y");
   CHECK(parse({}, {"DATABASE_URL="}).database.named == Named::no);
   CHECK(parse({}, {"DATABASE_URL=mysql://h"}).database_error);
