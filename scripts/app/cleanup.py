@@ -1,8 +1,9 @@
 """Deletes expired upload sessions, and what no session claims, by calib-cleanup.
 
 Takes the place of the app's own backend/utils/cleanup.py, and needs nothing but Python. Like the
-app it works on its working directory: uploads/ there, and the database that DATABASE_URL,
-backend/.env or .env name.
+app it works on its working directory: uploads/ there, and the database of DATABASE_URL in the app's
+own backend/config.py. Where that is not there, or does not say, the tool looks for DATABASE_URL in
+the environment and for a .env, as the app mostly does.
 
 CALIB_CLEANUP_BIN is the path of the executable where it is not on PATH. What an administrator sets
 for safety holds here too: CALIB_CLEANUP_DRY_RUN, _MAX_DELETE, _ORPHAN_GRACE, _LOCK_WAIT and others.
@@ -15,12 +16,14 @@ stopped, and what is done is done whole.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import os
 import subprocess
 import sys
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 __all__ = [
     "CleanupError",
@@ -123,7 +126,7 @@ def cleanup_old_sessions(hours_old: float = 24) -> int:
 def cleanup_orphaned_files() -> int:
     """Removes directories and records that have no session; returns how many directories are gone.
 
-    Where there is no session at all the tool cannot tell whose the directories are, and leaves
+    Where there is no session at all the tool cannot tell whose the directories are, and may leave
     them: call this before cleanup_old_sessions, or run_cleanup, which does both in one pass.
     """
     return _clean_up("--orphans-only").print_directories()
@@ -172,6 +175,69 @@ def _hours(hours: float) -> float:
     return float(hours)
 
 
+def _imported(name: str) -> ModuleType | None:
+    """The app's module of that name; None where there is none.
+
+    Raises CleanupError where it cannot be imported: guessing could mean another database.
+    """
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            return None
+        raise CleanupError(
+            f"cannot ask {name} for the app's database: {type(error).__name__}; run this with the "
+            "app's own Python, in its root folder"
+        ) from error
+    if "." in name:
+        return module
+    # Any module may have a name without a package: the app's stands in the folder above this one.
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    found = os.path.abspath(module.__file__ or "")
+    ours = (os.path.join(folder, f"{name}.py"), os.path.join(folder, name, "__init__.py"))
+    return module if found in ours else None
+
+
+def _database() -> str | None:
+    """The database that the app itself uses, as the tool takes it; None where it does not say.
+
+    Only the app knows which .env it has read: under uvicorn's --reload and --workers load_dotenv()
+    mostly begins in the working directory, and not in backend/.
+    """
+    package = __package__ or ""  # none where this is run by its path, away from the app
+    above = package.rpartition(".")[0]
+    for name in (f"{above}.config".lstrip("."), f"{package}.config") if package else ():
+        url: Any = getattr(_imported(name), "DATABASE_URL", None)
+        if url is not None and url != "":
+            return _as_the_tool_takes_it(url, f"{name}.DATABASE_URL")
+    return None
+
+
+def _as_the_tool_takes_it(url: Any, source: str) -> str:
+    """The app's URL as text; SQLAlchemy's own object hides the password in its str()."""
+    if hasattr(url, "render_as_string"):
+        special = url.query or url.database in (None, "", ":memory:")
+        if url.get_backend_name() == "sqlite" and not special:
+            return str(os.path.abspath(url.database))
+        url = url.render_as_string(hide_password=False)
+    text = str(url)
+    if "://" not in text or "\0" in text:
+        raise CleanupError(
+            f"{source} is no URL of a database: write sqlite:///PATH or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    return text
+
+
+def _environment() -> dict[str, str]:
+    """The tool's: ours, and the database where the app says it. Nobody sees it among processes."""
+    environment = {name: text for name, text in os.environ.items() if name not in _SETTLED_HERE}
+    database = _database()
+    if database is not None:
+        environment["CALIB_CLEANUP_DATABASE"] = database
+    return environment
+
+
 def _clean_up(*options: str | bytes) -> _Report:
     """Runs the tool; raises CleanupError unless it went through, complete or in part."""
     executable = os.environ.get("CALIB_CLEANUP_BIN") or "calib-cleanup"
@@ -181,11 +247,12 @@ def _clean_up(*options: str | bytes) -> _Report:
         raise CleanupError(
             f"no working directory: {error.strerror}; start the app in its root folder"
         ) from error
+    environment = _environment()
     try:
         # No time limit: the tool bounds its own waiting, and a long pass is at work.
         done = subprocess.run(
             [executable, "--json", f"--app-dir={app_dir}", *options],
-            env={name: text for name, text in os.environ.items() if name not in _SETTLED_HERE},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

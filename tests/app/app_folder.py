@@ -34,7 +34,8 @@ class AppFolder:
     """The folder, and what the tests ask of it and do to it behind the app's back."""
 
     def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="calib-app-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="calib-app-"))
+        self.root = self._folder / "app"
         shutil.copytree(SOURCE / "tests" / "app" / "backend", self.root / "backend",
                         ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ADAPTER, self.root / "backend" / "utils")
@@ -46,7 +47,7 @@ class AppFolder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        shutil.rmtree(self.root)
+        shutil.rmtree(self._folder)
 
     def create(self) -> None:
         """What the app makes at its first start, as far as a clean-up looks."""

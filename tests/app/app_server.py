@@ -16,9 +16,9 @@ from app_folder import DEADLINE, AppFolder
 
 
 class AppServer:
-    """A running app, and a client of its."""
+    """A running app, and a client of its; `options` are uvicorn's."""
 
-    def __init__(self, app: AppFolder, **environment: str) -> None:
+    def __init__(self, app: AppFolder, *options: str, **environment: str) -> None:
         self._lines: list[str] = []
         self._news = threading.Condition()
         self._folder = tempfile.TemporaryDirectory(prefix="calib-app-socket-")
@@ -30,7 +30,7 @@ class AppServer:
             self._process = subprocess.Popen(
                 # Kept open for long: the client must not use a connection as the app closes it.
                 [sys.executable, "-m", "uvicorn", "backend.main:app", "--timeout-keep-alive",
-                 str(10 * DEADLINE), "--fd", str(listener.fileno())],
+                 str(10 * DEADLINE), "--fd", str(listener.fileno()), *options],
                 cwd=app.root, env=os.environ | environment, pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 text=True)
