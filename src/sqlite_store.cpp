@@ -10,6 +10,7 @@
 #include "sqlite_closure.hpp"
 #include "sqlite_connection.hpp"
 #include "sqlite_knowledge.hpp"
+#include "sqlite_own_log.hpp"
 #include "sqlite_pieces.hpp"
 #include "sqlite_scan.hpp"
 #include "sqlite_schema.hpp"
@@ -268,6 +269,7 @@ namespace calib {
 std::unique_ptr<SessionStore> open_sqlite_store(const DatabaseLocation& location, Access access,
                                                 std::chrono::milliseconds wait,
                                                 const StopFlag& stop) {
+  sqlite::require_own_log(location.path, stop);
   return std::make_unique<sqlite::SqliteStore>(location.path, access, wait, stop);
 }
 
