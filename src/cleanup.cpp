@@ -134,7 +134,7 @@ class Pass {
   }
 
   void carry_out() {
-    NewClaims claims(agenda_.plan.sessions);
+    NewClaims claims(agenda_.plan.sessions, *uploads_);
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
     Unclaimed unclaimed({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,

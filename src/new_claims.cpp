@@ -17,6 +17,11 @@ NewClaims::Begun NewClaims::begin(SessionStore& store, std::chrono::milliseconds
     auto transaction = store.begin(wait);
     // Before the question, which may take a part of the time for which the lock may be held.
     const auto since = std::chrono::steady_clock::now();
+    if (!uploads_.is_in_place()) {
+      throw StoreError(StoreError::Kind::unusable, uploads_.path(),
+                       "the uploads folder was replaced or moved away while the pass ran (this "
+                       "path leads to another folder by now, or to none); run again");
+    }
     if (looks == most_looks || transaction->can_look_quickly()) {
       return {std::move(transaction), since};
     }

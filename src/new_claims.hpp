@@ -12,21 +12,24 @@
 #include "lookup.hpp"
 #include "plan.hpp"
 #include "session_store.hpp"
+#include "upload_dir.hpp"
 
 namespace calib {
 
 /// All claims but those of the planned sessions that are as they were. Once seen, a claim stays.
 class NewClaims {
  public:
-  /// `planned` must outlive this.
-  explicit NewClaims(const std::vector<DoomedSession>& planned) : planned_(planned) {}
+  /// Both must outlive this.
+  NewClaims(const std::vector<DoomedSession>& planned, const UploadDir& uploads)
+      : planned_(planned), uploads_(uploads) {}
 
   struct Begun {
     std::unique_ptr<StoreTransaction> transaction;
     std::chrono::steady_clock::time_point since;  ///< when it had the lock
   };
   /// Begins a transaction, before which there was a look at what takes too long to be looked at in
-  /// it. `wait`: for each lock. Throws StoreError.
+  /// it. `wait`: for each lock. Throws StoreError, also where the folder's path leads elsewhere by
+  /// now: whoever moved it has begun with another one.
   Begun begin(SessionStore& store, std::chrono::milliseconds wait);
   /// In a transaction: what came since. Once, before anything is changed.
   void look(StoreTransaction& transaction);
@@ -41,6 +44,7 @@ class NewClaims {
   [[nodiscard]] bool is_planned(const SessionRow& row);
 
   const std::vector<DoomedSession>& planned_;
+  const UploadDir& uploads_;
   std::optional<PositionsByHash> by_fingerprint_;  ///< positions in the plan; made when needed
   Claims claims_;
 };

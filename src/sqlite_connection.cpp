@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -23,7 +24,15 @@ constexpr int steps_between_looks = 20'000;
 constexpr std::chrono::milliseconds poll_interval{5};
 
 constexpr const char* replaced =
-    "the database was replaced or moved away while the pass ran; run again";
+    "the database was replaced or moved away while the pass ran (its path leads to another file "
+    "by now, or to none); run again";
+
+/// The file that a path leads to.
+std::optional<FileId> file_at(const char* path) {
+  struct stat status {};
+  if (::stat(path, &status) != 0) return std::nullopt;
+  return FileId{status.st_dev, status.st_ino};
+}
 
 /// A FIFO would hang open(), a directory or a device is no database; this looks without opening.
 std::string checked(const std::filesystem::path& path) {
@@ -126,6 +135,8 @@ void Connection::set_up() {
                              "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
     database_.exec(pragma);
   }
+  file_ = file_at(sqlite3_db_filename(handle, "main"));
+  require_in_place();
   // From here on the file is read: it may be locked, hot, or no database at all.
   is_wal_ = database_.execAndGet("PRAGMA main.journal_mode").getString() == "wal";
   if (access_ == Access::read_write) {
@@ -147,7 +158,8 @@ bool Connection::is_in_place() const noexcept {
 }
 
 void Connection::require_in_place() const {
-  if (!is_in_place()) throw StoreError(Kind::unusable, path_, replaced);
+  const bool leads_here = file_ && file_at(path_.c_str()) == file_;
+  if (!leads_here || !is_in_place()) throw StoreError(Kind::unusable, path_, replaced);
 }
 
 int Connection::on_busy(void* policy, int count) {

@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "dir_io.hpp"
 #include "session_store.hpp"
 #include "stop.hpp"
 
@@ -58,8 +60,8 @@ class Connection {
   /// Where the database is, behind any link to it.
   std::filesystem::path folder() const;
 
-  /// Throws StoreError where the database is not the file at its path any more: what is read and
-  /// written is then somebody's past.
+  /// Throws StoreError where the database is not the file any more that its path leads to, through
+  /// whatever links: what is read and written is then somebody's past.
   void require_in_place() const;
 
   /// Runs `work`, and turns what SQLite throws into StoreError.
@@ -87,6 +89,7 @@ class Connection {
   void set_up();
   /// False where that cannot be told.
   bool has_journal_mode(std::string_view mode) const noexcept;
+  /// Whether the file is where SQLite found it, behind any link.
   bool is_in_place() const noexcept;
   /// Whether everybody who may use the database may use a journal that this process makes.
   bool is_shareable() const;
@@ -97,6 +100,7 @@ class Connection {
   Access access_;
   WaitPolicy policy_;
   SQLite::Database database_;
+  std::optional<FileId> file_;  ///< that database_ has open
   bool is_wal_ = false;
 };
 

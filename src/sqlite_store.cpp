@@ -117,6 +117,7 @@ class SqliteStore : public SessionStore {
     // A connection of its own: the other's idea of the database may be what is wrong. It may have
     // to roll a hot journal back, so it is no read-only one.
     Connection fresh(path_, Access::read_write, wait_, stop_);
+    connection_.require_in_place();
     auto result = fresh.translated([&] {
       SQLite::Statement look(fresh.database(), "SELECT 1 FROM main.sessions WHERE id = ?1");
       std::vector<bool> found;
@@ -146,6 +147,7 @@ class SqliteStore : public SessionStore {
   }
 
   std::uint64_t vacuum() override {
+    connection_.require_in_place();
     return connection_.translated([&] {
       const auto given_back = free_bytes().value_or(0);
       auto& database = connection_.database();

@@ -1,6 +1,7 @@
 #include "upload_dir.hpp"
 
 #include <dirent.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -97,6 +98,13 @@ UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
                                                            : errno_code(EINVAL);
   if (error) throw std::system_error(error, path_);
   mount_ = status.mount;
+}
+
+bool UploadDir::is_in_place() const {
+  struct stat open {};
+  struct stat given {};
+  return ::fstat(fd_.get(), &open) == 0 && ::stat(path_.c_str(), &given) == 0 &&
+         open.st_dev == given.st_dev && open.st_ino == given.st_ino;
 }
 
 bool UploadDir::try_lock() {

@@ -66,6 +66,9 @@ class UploadDir {
   /// The path as it was given, for messages.
   [[nodiscard]] const std::string& path() const { return path_; }
 
+  /// Whether the path as it was given still leads here, through whatever links.
+  [[nodiscard]] bool is_in_place() const;
+
   /// Takes the lock that keeps passes apart (flock on the folder, held until this object goes).
   /// False where another has it. Throws std::system_error on anything else.
   [[nodiscard]] bool try_lock();

@@ -105,7 +105,8 @@ TEST_CASE("a claim made between the look and the lock is seen, however many sess
   });
 
   const std::vector<DoomedSession> none;
-  NewClaims claims(none);
+  const UploadDir folder(fs::temp_directory_path());
+  NewClaims claims(none, folder);
   const auto [transaction, since] = claims.begin(busy, 2s);
   claims.look(*transaction);
 
@@ -118,8 +119,9 @@ TEST_CASE("what a transaction that was taken back has seen is seen again", "[sto
   StorePass pass(database);
   pass.look({});
   const std::vector<DoomedSession> none;
-  NewClaims first(none);
-  NewClaims second(none);
+  const UploadDir folder(fs::temp_directory_path());
+  NewClaims first(none, folder);
+  NewClaims second(none, folder);
   database.execute("UPDATE sessions SET images_dir = 'uploads/taken' WHERE id = '" + uuid(5) + "'");
   {
     const auto transaction = pass.begin();
@@ -138,7 +140,8 @@ TEST_CASE("the time for which the lock is held begins before the sessions are co
   pass.look({});
   BusyStore busy(pass.store(), [&] { database.execute("PRAGMA user_version = 5"); });
   const std::vector<DoomedSession> none;
-  NewClaims claims(none);
+  const UploadDir folder(fs::temp_directory_path());
+  NewClaims claims(none, folder);
   const auto begun = claims.begin(busy, 2s);
   CHECK(busy.began() <= begun.since);
   CHECK(begun.since <= busy.asked());

@@ -88,6 +88,89 @@ TEST_CASE("where the database is replaced while a pass runs, the pass ends there
   for (const auto& id : app.live()) CHECK(app.is_whole(id));
 }
 
+TEST_CASE("where a link leads to another database while a pass runs, the pass ends there",
+          "[tool][race][sqlite]") {
+  const auto journal = GENERATE(from_range(journals()));
+  const bool before_all = GENERATE(true, false);
+  const Backlog app(journal);
+  app.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  // The one is where the pass finds it, until a restore has made the other ready.
+  const auto restored = app.scratch("restored");
+  const auto given = app.scratch("current");
+  fs::create_directory(restored);
+  fs::copy_file(app.database(), restored / "calibration.db");
+  fs::create_directory_symlink(app.database().parent_path(), given);
+  Running running(pass_arguments(app, {"--database", (given / "calibration.db").string()}),
+                  at(before_all ? "getdents:2:stop-after" : first_removal));
+  REQUIRE(running.wait_until_stopped());
+
+  fs::remove(given);
+  fs::create_directory_symlink(restored, given);
+  const auto ran = running.finish();
+
+  INFO(ran.err);
+  CHECK(ran.status == (before_all ? 3 : 1));
+  CHECK(is_one_error(ran, {(given / "calibration.db").string(), "leads to another file by now"}));
+  for (const auto& id : app.due()) CHECK(app.is_whole(id));
+  for (const auto& id : app.live()) CHECK(app.is_whole(id));
+  CHECK_FALSE(fs::exists(app.database().string() + "-journal"));
+}
+
+TEST_CASE("where the path of the uploads leads to another folder while a pass runs, it ends there",
+          "[tool][race]") {
+  const bool before_all = GENERATE(true, false);
+  const bool by_link = GENERATE(true, false);
+  const Backlog app;
+  const auto other = app.scratch("other");
+  const auto real = app.scratch("real");
+  fs::create_directory(other);
+  if (by_link) {
+    fs::rename(app.uploads(), real);
+    fs::create_directory_symlink(real, app.uploads());
+  }
+  Running running(pass_arguments(app), at(before_all ? "getdents:2:stop-after" : first_removal));
+  REQUIRE(running.wait_until_stopped());
+
+  if (by_link) {
+    fs::remove(app.uploads());
+    fs::create_directory_symlink(other, app.uploads());
+  } else {
+    fs::rename(app.uploads(), real);
+  }
+  const auto ran = running.finish();
+
+  INFO(ran.err);
+  CHECK(ran.status == (before_all ? 3 : 1));
+  CHECK(is_one_error(ran, {app.uploads().string(), "leads to another folder by now"}));
+  fs::remove(app.uploads());
+  fs::rename(real, app.uploads());
+  for (const auto& id : app.due()) CHECK(app.is_whole(id));
+  for (const auto& id : app.live()) CHECK(app.is_whole(id));
+}
+
+TEST_CASE("between two transactions, too, it is looked where the paths lead", "[tool][race]") {
+  const Backlog app;
+  constexpr int sessions = 2500;  // more than one transaction takes
+  std::string rows;
+  for (int i = 0; i < sessions; ++i) {
+    rows += fmt::format("{0}('{1}', 'uploads/{1}', '{2}')", i == 0 ? "" : ", ", new_uuid(),
+                        hours_ago(50));
+  }
+  app.execute("INSERT INTO sessions (id, images_dir, created_at) VALUES " + rows);
+  Running running(pass_arguments(app), at("rmdirat/.calib-cleanup.:1:stop"));
+  REQUIRE(running.wait_until_stopped());
+  fs::rename(app.uploads(), app.scratch("real"));
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {app.uploads().string(), "leads to another folder by now"}));
+  const auto left = app.number("SELECT count(*) FROM sessions");
+  CHECK(left > 2);
+  CHECK(left < sessions);
+  fs::rename(app.scratch("real"), app.uploads());
+  for (const auto& id : app.live()) CHECK(app.is_whole(id));
+}
+
 TEST_CASE("the journal of a database that stands there by the end is its own",
           "[tool][race][sqlite]") {
   const Backlog app;
