@@ -98,11 +98,21 @@ StoreError no_room(const std::string& path, const std::string& why) {
   return {Kind::full, path, "there is no room on the disk (" + why + "); free some and run again"};
 }
 
-/// Whether the folder takes no file more. What cannot be tried counts as room.
+bool means_no_room(int error) { return error == ENOSPC || error == EDQUOT; }
+
+/// Whether the folder takes no file more, or nothing in one. What cannot be tried counts as room.
+/// The file has a name, as a journal has: a full disk may still take one without (XFS), and others
+/// never do (FUSE).
 bool lacks_room(const std::filesystem::path& folder) {
   constexpr mode_t owner_only = S_IRUSR | S_IWUSR;
-  const Fd fd(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, owner_only));
-  return !fd && (errno == ENOSPC || errno == EDQUOT);
+  constexpr std::array<char, 4096> page{};
+  const auto path = folder / fmt::format(".calib-cleanup.room.{}", ::getpid());
+  const Fd fd(
+      ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, owner_only));
+  if (!fd) return means_no_room(errno);
+  ::unlink(path.c_str());
+  const auto put = ::write(fd.get(), page.data(), page.size());
+  return put < 0 ? means_no_room(errno) : static_cast<std::size_t>(put) < page.size();
 }
 
 }  // namespace
@@ -222,7 +232,7 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
     // A journal or a -shm file for which there is no room, or no inode. What SQLite cannot make it
     // tries to open (unixOpen() in its os_unix.c), and says only that it is not there.
     const int number = sqlite3_system_errno(database_.getHandle());
-    if (number == ENOSPC || number == EDQUOT || (number == ENOENT && lacks_room(folder()))) {
+    if (means_no_room(number) || (number == ENOENT && lacks_room(folder()))) {
       return no_room(path_, why);
     }
   }
