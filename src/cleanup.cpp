@@ -162,10 +162,20 @@ class Pass {
       changed_ = true;
     } catch (const StoreError& error) {
       using Kind = StoreError::Kind;
-      const bool vacuumed = error.kind() == Kind::disturbed;
-      if (!vacuumed && error.kind() != Kind::full && error.kind() != Kind::busy) throw;
-      report_.warnings.push_back(error.path() + (vacuumed ? ": " : ": not vacuumed: ") +
-                                 error.text());
+      switch (error.kind()) {
+        case Kind::disturbed:  // it is vacuumed
+          report_.warnings.emplace_back(error.what());
+          break;
+        case Kind::full:
+        case Kind::busy:
+        case Kind::refused:
+          report_.warnings.push_back(error.path() + ": not vacuumed: " + error.text());
+          break;
+        case Kind::stopped:
+          throw;
+        case Kind::unusable:
+          throw StoreError(error.kind(), error.path(), "not vacuumed: " + error.text());
+      }
     }
   }
 

@@ -218,7 +218,8 @@ class SessionStore {
   virtual std::optional<std::uint64_t> free_bytes() = 0;
 
   /// Gives free pages back to the disk; how many bytes. Throws StoreError: full where there is no
-  /// room for it, disturbed where it is done, but the file shrinks later.
+  /// room for it, refused where the database cannot be vacuumed here, disturbed where it is done,
+  /// but the file shrinks later.
   virtual std::uint64_t vacuum() = 0;
 
   /// Things about this database that its owner should know, a sentence each.

@@ -3,7 +3,9 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 
 #include "session_keys.hpp"
@@ -20,6 +22,25 @@
 namespace calib::sqlite {
 
 namespace {
+
+/// While one lives, SQLite has its temporary files in this folder, where the room for them was
+/// looked for: /var/tmp may be small, or in memory. Not where the environment names another one.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const std::filesystem::path& folder) {
+    if (std::getenv("SQLITE_TMPDIR") == nullptr) {
+      sqlite3_temp_directory = sqlite3_mprintf("%s", folder.c_str());
+    }
+  }
+  ~TemporaryFolder() {
+    sqlite3_free(sqlite3_temp_directory);
+    sqlite3_temp_directory = nullptr;
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  TemporaryFolder(TemporaryFolder&&) = delete;
+  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
+};
 
 class SqliteStore : public SessionStore {
  public:
@@ -164,9 +185,12 @@ class SqliteStore : public SessionStore {
       // Its copy belongs on the disk; in memory, where our own tables are, it may not fit.
       closure_.reset();
       database.exec("PRAGMA temp_store=FILE");
+      const TemporaryFolder folder(connection_.folder());
+      // All of it goes through the cache: what that may not spill has to fit into the memory.
+      database.exec("PRAGMA cache_spill=ON");
       // As large as the database, its journal is nothing to keep.
       connection_.remove_journal();
-      database.exec("VACUUM main");
+      run_vacuum();
       if (connection_.is_wal()) {
         // The file shrinks when the log goes into it, for which nobody may still read the old
         // state.
@@ -192,6 +216,31 @@ class SqliteStore : public SessionStore {
   }
 
  private:
+  /// The rest of the pass needs no function, collation or module of the app's; to build all indexes
+  /// anew does.
+  void run_vacuum() {
+    auto& database = connection_.database();
+    // A row that the tool would not read is none of its business here.
+    sqlite3_limit(database.getHandle(), SQLITE_LIMIT_LENGTH, std::numeric_limits<int>::max());
+    const int result = database.tryExec("VACUUM main");
+    if (result == SQLITE_OK) return;
+    const SQLite::Exception error(database.getHandle(), result);
+    switch (error.getErrorCode()) {
+      case SQLITE_ERROR:
+      case SQLITE_CONSTRAINT:
+      case SQLITE_TOOBIG:
+        throw StoreError(
+            StoreError::Kind::refused, connection_.path(),
+            fmt::format("{}; leave --vacuum out, or vacuum with the app", error.what()));
+      case SQLITE_NOMEM:
+        throw StoreError(
+            StoreError::Kind::refused, connection_.path(),
+            fmt::format("{}; leave --vacuum out, or give it more memory", error.what()));
+      default:
+        throw SQLite::Exception(error);
+    }
+  }
+
   /// After a sync that failed the next one may succeed without anything reaching the disk
   /// (fsync(2)), so a journal that says "committed" may say otherwise after a power loss. While the
   /// lock is ours nobody else has one.

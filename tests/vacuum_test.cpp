@@ -1,13 +1,17 @@
 // --vacuum: the database's free pages go back to the disk.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <sqlite3.h>
 #include <sys/mount.h>
 
+#include <cerrno>
 #include <thread>
 
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "scale.hpp"
 #include "tool_run.hpp"
 
 using namespace calib::test;
@@ -147,4 +151,107 @@ TEST_CASE("where the disk has no room for it, the vacuum is skipped with a warni
   CHECK_THAT(said.warnings[0], ContainsSubstring("not vacuumed"));
   CHECK_THAT(ran->out, !ContainsSubstring("Vacuum"));
   CHECK(size_then == full);
+}
+
+TEST_CASE("what only the app's own connection knows keeps the database from being vacuumed",
+          "[tool][vacuum][sqlite]") {
+  const LargeApp app;
+  std::string missing;
+  {
+    SQLite::Database file(app.database().string(), SQLite::OPEN_READWRITE);
+    file.exec("CREATE TABLE other (x); INSERT INTO other VALUES ('a')");
+    SECTION("a function") {
+      missing = "no such function: norm";
+      const auto same = [](sqlite3_context* context, int, sqlite3_value** values) {
+        sqlite3_result_value(context, *values);
+      };
+      sqlite3_create_function(file.getHandle(), "norm", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+                              nullptr, same, nullptr, nullptr);
+      file.exec("CREATE INDEX i ON other (norm(x))");
+    }
+    SECTION("a collation") {
+      missing = "no such collation sequence: app";
+      sqlite3_create_collation(file.getHandle(), "app", SQLITE_UTF8, nullptr,
+                               [](void*, int, const void*, int, const void*) { return 0; });
+      file.exec("CREATE INDEX i ON other (x COLLATE app)");
+    }
+  }
+  const auto full = app.size();
+  for (const bool first : {true, false}) {
+    const auto ran = run_on(app, {"--vacuum"});
+    CAPTURE(first, ran.err);
+    CHECK(ran.status == 0);
+    CHECK(is_one_warning(ran, {app.database().string() + ": not vacuumed: " + missing,
+                               "leave --vacuum out, or vacuum with the app"}));
+    CHECK(app.is_gone(app.old_one));
+    CHECK(app.size() == full);
+  }
+}
+
+TEST_CASE("a vacuum that fails says what failed, and the database is as it was",
+          "[tool][vacuum][faults][sqlite]") {
+  const LargeApp app(GENERATE(from_range(journals())));
+  // The copy stands where the room for it was looked for.
+  const std::string copy = "app/backend/etilqs_";
+  RunOptions options;
+  SECTION("no room: skipped, with a warning") {
+    options.interpose = fmt::format("pwrite/{}:1:{}", copy, ENOSPC);
+    const auto ran = run_on(app, {"--vacuum"}, options);
+    INFO(ran.err);
+    CHECK(ran.status == 0);
+    CHECK(is_one_warning(ran, {app.database().string() + ": not vacuumed: there is no room"}));
+  }
+  SECTION("the disk: an error") {
+    options.interpose = fmt::format("pwrite/{}:1:{}", copy, EIO);
+    const auto ran = run_on(app, {"--vacuum"}, options);
+    INFO(ran.err);
+    CHECK(ran.status == 1);
+    CHECK(is_one_error(ran, {app.database().string() + ": not vacuumed: the database failed"}));
+  }
+  CHECK(app.is_gone(app.old_one));
+  CHECK(app.is_whole(app.young));
+  CHECK(app.free_pages() > 0);
+  CHECK(app.is_sound());
+  CHECK(run_on(app, {"--vacuum"}).status == 0);
+  CHECK(app.free_pages() == 0);
+}
+
+TEST_CASE("the environment says where a vacuum has its copy", "[tool][vacuum][sqlite]") {
+  const LargeApp app;
+  const auto elsewhere = app.scratch("temporary");
+  fs::create_directory(elsewhere);
+  RunOptions options;
+  options.environment = {{"SQLITE_TMPDIR", elsewhere.string()}};
+  options.interpose = fmt::format("pwrite/temporary/etilqs_:1:{}", ENOSPC);
+  CHECK(is_one_warning(run_on(app, {"--vacuum"}, options), {"not vacuumed"}));
+}
+
+TEST_CASE("a vacuum takes no more memory than a pass, however large the database is",
+          "[tool][vacuum][bounded][sqlite]") {
+  constexpr std::uint64_t mib = 1024 * 1024;
+  const LargeApp app(GENERATE(from_range(journals())));
+  app.execute(
+      "CREATE TABLE kept (x); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+      "WHERE i < 60) INSERT INTO kept SELECT randomblob(1000000) FROM n; PRAGMA "
+      "wal_checkpoint(TRUNCATE)");
+  REQUIRE(app.size() > 55 * mib);
+  RunOptions options;
+  options.measures_memory = true;
+  const auto ran = run_on(app, {"--vacuum"}, options);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK_THAT(ran.out, ContainsSubstring("\nVacuum gave back "));
+  INFO(ran.peak_bytes / mib);
+  CHECK((sanitized || ran.peak_bytes < 30 * mib));
+}
+
+TEST_CASE("a row that is too large for the pass is vacuumed like any other",
+          "[tool][vacuum][sqlite]") {
+  const LargeApp app;
+  app.execute("CREATE TABLE kept (x); INSERT INTO kept VALUES (zeroblob(20000000))");
+  const auto ran = run_on(app, {"--vacuum"});
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(app.free_pages() == 0);
 }
