@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <thread>
@@ -26,6 +28,9 @@ constexpr std::chrono::milliseconds poll_interval{5};
 constexpr const char* replaced =
     "the database was replaced or moved away while the pass ran (its path leads to another file "
     "by now, or to none); run again";
+
+constexpr const char* read_only_mount =
+    "the database is on a file system that is mounted read-only; mount it writable";
 
 /// The file that a path leads to.
 std::optional<FileId> file_at(const char* path) {
@@ -115,6 +120,25 @@ bool lacks_room(const std::filesystem::path& folder) {
   return put < 0 ? means_no_room(errno) : static_cast<std::size_t>(put) < page.size();
 }
 
+/// Where nobody may write, whoever it is.
+bool is_mounted_read_only(const char* path) {
+  struct statvfs status {};
+  return ::statvfs(path, &status) == 0 && (status.f_flag & ST_RDONLY) != 0;
+}
+
+/// Whether the schema holds what this SQLite does not understand, as one of a later version writes
+/// it. What is damaged in it is told in other words (corruptSchema() in SQLite's prepare.c).
+bool has_unknown_sql(std::string_view why) {
+  if (why == "unsupported file format") return true;
+  constexpr std::array<std::string_view, 3> damaged{"invalid rootpage", "orphan index",
+                                                    "already exists"};
+  return why.starts_with("malformed database schema (") &&
+         why.find(") - ") != std::string_view::npos &&
+         std::none_of(damaged.begin(), damaged.end(), [&](std::string_view words) {
+           return why.find(words) != std::string_view::npos;
+         });
+}
+
 }  // namespace
 
 Connection::Connection(const std::filesystem::path& path, Access access,
@@ -151,6 +175,7 @@ void Connection::set_up() {
   is_wal_ = database_.execAndGet("PRAGMA main.journal_mode").getString() == "wal";
   if (access_ == Access::read_write) {
     if (sqlite3_db_readonly(handle, "main") == 1) {
+      if (is_on_read_only_mount()) throw StoreError(Kind::unusable, path_, read_only_mount);
       throw StoreError(Kind::unusable, path_,
                        "the database may only be read; run as the app's user");
     }
@@ -158,6 +183,11 @@ void Connection::set_up() {
     // A spilled cache takes the exclusive lock long before the commit.
     database_.exec("PRAGMA cache_spill=OFF");
   }
+}
+
+bool Connection::is_on_read_only_mount() const {
+  return is_mounted_read_only(sqlite3_db_filename(database_.getHandle(), "main")) ||
+         is_mounted_read_only(folder().c_str());
 }
 
 bool Connection::is_in_place() const noexcept {
@@ -235,6 +265,19 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
     if (means_no_room(number) || (number == ENOENT && lacks_room(folder()))) {
       return no_room(path_, why);
     }
+    if (number == EFBIG) {
+      return says(Kind::full,
+                  "a file may not grow as large as this takes; raise the limit for files (ulimit "
+                  "-f), or move the database to a file system that takes larger ones");
+    }
+    if (is_on_read_only_mount()) return says(Kind::unusable, read_only_mount);
+  }
+  if (has_unknown_sql(why)) {
+    return says(Kind::unusable,
+                fmt::format("SQLite {} cannot read the database's schema ({}): a later version may "
+                            "have written it; run with a newer libsqlite3, or drop there what it "
+                            "names (its \"pragma integrity_check\" tells whether all is well)",
+                            sqlite3_libversion(), why));
   }
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
@@ -259,9 +302,13 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
       return says(Kind::unusable, "the database is damaged (" + why +
                                       "); look at it with 'sqlite3 … \"pragma integrity_check\"' "
                                       "and restore a backup");
+    case SQLITE_IOERR:
+      return says(Kind::unusable,
+                  "the database failed: " + why + "; see to the disk that it is on, and run again");
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_READONLY:
+      if (is_on_read_only_mount()) return says(Kind::unusable, read_only_mount);
       return says(Kind::unusable,
                   "the database cannot be used (" + why + "); run as the app's user");
     default:

@@ -91,6 +91,7 @@ class Connection {
   bool has_journal_mode(std::string_view mode) const noexcept;
   /// Whether the file is where SQLite found it, behind any link.
   bool is_in_place() const noexcept;
+  bool is_on_read_only_mount() const;
   /// Whether everybody who may use the database may use a journal that this process makes.
   bool is_shareable() const;
   /// Whether a reader still finds a hot journal.

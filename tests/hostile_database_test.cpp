@@ -146,6 +146,39 @@ TEST_CASE("a damaged schema is refused with what is wrong with it", "[tool][host
   check_refused(app, {app.database().string(), "malformed", "integrity_check"});
 }
 
+TEST_CASE("what a later SQLite has written into the schema is not called damage",
+          "[tool][hostile][sqlite]") {
+  const HostileApp app;
+  app.add_usual_rows();
+  SECTION("a view") {
+    app.damage(
+        "INSERT INTO sqlite_schema VALUES ('view', 'v', 'v', 0, 'CREATE VIEW v AS SELECT id FROM "
+        "sessions AS OF YESTERDAY')");
+  }
+  SECTION("a trigger") {
+    app.damage(
+        "INSERT INTO sqlite_schema VALUES ('trigger', 't', 'sessions', 0, 'CREATE TRIGGER t "
+        "WHENEVER sessions BEGIN SELECT 1; END')");
+  }
+  SECTION("an option of a table") {
+    app.damage(
+        "CREATE TABLE notes (x); UPDATE sqlite_schema SET sql = sql || ' FUTURE' WHERE name = "
+        "'notes'");
+  }
+  SECTION("the file's format") {
+    std::fstream file(app.database(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(47);  // the last byte of the schema format number: at most 4 by now
+    file.put(5);
+  }
+  const auto ran = check_no_harm(app);
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(ran, {app.database().string(), "SQLite " + std::string(sqlite3_libversion()),
+                           "newer libsqlite3"}));
+  CHECK(ran.err.find("damage") == std::string::npos);
+  CHECK(ran.err.find("backup") == std::string::npos);
+}
+
 TEST_CASE("a table that lies on top of sessions takes no session along",
           "[tool][hostile][sqlite]") {
   // Deleting its rows would delete those of sessions.

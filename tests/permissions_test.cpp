@@ -1,10 +1,14 @@
 // Where permissions end: what the tool may not do is said before anything is gone, or keeps the one
 // session whole.
 #include <fmt/format.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <optional>
+#include <thread>
 
 #include "catch.hpp"
 #include "diagnostics.hpp"
@@ -222,6 +226,39 @@ TEST_CASE("a database beside which no journal can be made is refused before an o
   set_mode(app.root() / "backend", 0555);
   check_refused(app, {app.database().string()});
   set_mode(app.root() / "backend", 0755);
+}
+
+TEST_CASE("a database on a file system that is mounted read-only is refused by that name",
+          "[tool][files][permissions][untouched][sqlite]") {
+  const auto journal = GENERATE(from_range(journals()));
+  App app(AppSchema::current, journal);
+  const auto id = app.add_session(48);
+  const auto backend = app.database().parent_path();
+  std::optional<Ran> ran;
+  std::optional<Ran> dry;
+  // A thread has a mount namespace of its own for as long as it lives: nothing stays mounted.
+  std::thread([&] {
+    const unsigned long again = MS_REMOUNT | MS_BIND | MS_RDONLY;
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount(backend.c_str(), backend.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+        ::mount("none", backend.c_str(), nullptr, again, nullptr) != 0) {
+      return;
+    }
+    ran = run_on(app, {});
+    dry = run_on(app, {"--dry-run"});
+  }).join();
+  if (!ran) {
+    WARN("skipped: bind mounts need root and a mount namespace of their own");
+    return;
+  }
+  INFO(ran->err + dry->err);
+  CHECK(ran->status == 3);
+  CHECK(is_one_error(*ran, {app.database().string(), "mounted read-only", "mount it writable"}));
+  CHECK(app.is_whole(id));
+  // What is in write-ahead mode cannot even be read without writing beside it.
+  CHECK(dry->status == (journal == Journal::wal ? 3 : 0));
+  if (journal == Journal::wal) CHECK(is_one_error(*dry, {"mounted read-only"}));
 }
 
 TEST_CASE("a .env that may not be read is refused: it may name another database",
