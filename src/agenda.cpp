@@ -134,9 +134,8 @@ void enforce_limit(const AgendaContext& c, Agenda& agenda) {
   agenda.over_limit = true;
 }
 
-}  // namespace
-
-void make_plan(const AgendaContext& c, Agenda& agenda) {
+void make_plan(const AgendaContext& c, const std::vector<std::string>& ids, bool again,
+               Agenda& agenda) {
   c.progress.begin("reading sessions", 0);
   // Only then the database: whatever is listed and not claimed really is an orphan, for the app
   // commits a session before it makes the directory.
@@ -144,10 +143,11 @@ void make_plan(const AgendaContext& c, Agenda& agenda) {
   const Rules rules{c.options.mode,
                     c.now,
                     c.report.cutoff.value_or(c.now),
-                    c.options.sessions,
+                    ids,
                     c.options.database.named,
                     c.report.uploads,
-                    c.report.database};
+                    c.report.database,
+                    again};
   std::error_code error;
   auto real = std::filesystem::canonical(c.options.uploads, error);
   if (error) real = c.options.uploads;
@@ -162,6 +162,12 @@ void make_plan(const AgendaContext& c, Agenda& agenda) {
       c.now + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - c.began));
 }
 
+}  // namespace
+
+void make_plan(const AgendaContext& c, Agenda& agenda) {
+  make_plan(c, c.options.sessions, false, agenda);
+}
+
 void narrow_plan(const AgendaContext& c, Agenda& agenda) {
   apply_grace(c, agenda);
   survey(c, agenda);
@@ -171,6 +177,14 @@ void narrow_plan(const AgendaContext& c, Agenda& agenda) {
   move_into(c.report.errors, agenda.plan.failures);
   move_into(c.report.warnings, agenda.plan.warnings);
   enforce_limit(c, agenda);
+}
+
+void plan_again(const AgendaContext& c, const std::vector<std::string>& ids, Agenda& agenda) {
+  make_plan(c, ids, true, agenda);
+  for (auto& failure : agenda.plan.failures) {
+    if (failure.kind == ErrorKind::session) c.report.errors.push_back(std::move(failure));
+  }
+  if (!agenda.plan.sessions.empty()) survey(c, agenda);
 }
 
 }  // namespace calib

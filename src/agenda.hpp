@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 #include <vector>
 
 #include "options.hpp"
@@ -44,5 +45,9 @@ void make_plan(const AgendaContext& context, Agenda& agenda);
 
 /// Once the plan stands: says what becomes of it. Throws StoreError.
 void narrow_plan(const AgendaContext& context, Agenda& agenda);
+
+/// Plans once more for these sessions alone, which were asked for by name and were there. What else
+/// a plan tells of has been said. Throws StoreError.
+void plan_again(const AgendaContext& context, const std::vector<std::string>& ids, Agenda& agenda);
 
 }  // namespace calib

@@ -1,10 +1,15 @@
 #include "cleanup.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "agenda.hpp"
 #include "measure.hpp"
@@ -23,6 +28,9 @@ using Clock = std::chrono::steady_clock;
 
 // How often a dry run begins, where writers disturb it.
 constexpr int most_tries = 5;
+
+// How often sessions that were asked for by name are planned, where others change them.
+constexpr int most_plans = 5;
 
 enum class Repeat { allowed, refused };
 
@@ -99,8 +107,7 @@ class Pass {
     store_ = open_store(options_.database, is_dry() ? Access::read_only : Access::read_write,
                         options_.lock_wait, stop_);
     report_.warnings = store_->remarks();
-    const AgendaContext context{options_,  now_,      began_,  stop_,
-                                progress_, *uploads_, *store_, report_};
+    const auto context = agenda_context();
     make_plan(context, agenda_);
     if (!is_dry() && !agenda_.plan.restores.empty()) {
       restore();
@@ -113,6 +120,10 @@ class Pass {
     } else {
       carry_out();
     }
+  }
+
+  AgendaContext agenda_context() {
+    return {options_, now_, began_, stop_, progress_, *uploads_, *store_, report_};
   }
 
   void lock() {
@@ -146,12 +157,72 @@ class Pass {
     }
     unclaimed.remove();
     check_stop();
-    report_.texts = agenda_.plan.texts;
-    Slices({*store_, *uploads_, agenda_.plan.sessions, agenda_.survey, claims, links_, stop_,
-            progress_, *removers_, options_.lock_wait, report_, changed_, restored_})
-        .run(std::move(agenda_.units));
+    const auto left = delete_sessions(agenda_, claims);
+    if (options_.mode == Mode::named) {
+      see_named_gone(left);
+    } else {
+      see_gone(left);
+    }
     if (options_.vacuum == Vacuum::yes && !agenda_.over_limit) vacuum();
     finish();
+  }
+
+  using Left = std::map<std::string, Refusal::Reason, std::less<>>;
+
+  /// Whom the slices have passed over, by their ids.
+  Left delete_sessions(Agenda& agenda, NewClaims& claims) {
+    report_.texts.push_back(agenda.plan.texts);
+    Slices slices({*store_, *uploads_, agenda.plan.sessions, agenda.survey, claims, links_, stop_,
+                   progress_, *removers_, options_.lock_wait, report_, changed_, restored_});
+    slices.run(std::move(agenda.units));
+    Left left;
+    for (const auto& [owner, reason] : slices.passed_over()) {
+      left.emplace(agenda.plan.sessions[owner].id, reason);
+    }
+    return left;
+  }
+
+  /// Whoever was asked for by name is gone at the end, or is told of: who changed meanwhile is
+  /// planned again, and all of them are read once more, for a damaged index may hide some.
+  void see_named_gone(Left left) {
+    std::size_t told = 0;
+    for (int plans = 1; told < report_.sessions.size() || !left.empty(); ++plans) {
+      std::vector<std::string> ids;
+      for (; told < report_.sessions.size(); ++told) ids.emplace_back(report_.sessions[told].id);
+      for (const auto& [id, reason] : left) ids.push_back(id);
+      Agenda agenda;
+      plan_again(agenda_context(), ids, agenda);
+      if (plans == most_plans) {
+        for (const auto& session : agenda.plan.sessions) tell_left(session.id, left);
+        return;
+      }
+      NewClaims claims(agenda.plan.sessions, *uploads_);
+      left = delete_sessions(agenda, claims);
+    }
+  }
+
+  /// The same of those whose age was to be seen to, where the database says that they are gone.
+  void see_gone(Left left) {
+    std::erase_if(left, [](const auto& entry) { return entry.second != Refusal::Reason::gone; });
+    if (left.empty()) return;
+    store_->visit_sessions([&](const SessionRow& row) {
+      const auto found = left.find(row.id);
+      if (found == left.end()) return;
+      tell_left(row.id, left);
+      left.erase(found);
+    });
+  }
+
+  void tell_left(std::string_view id, const Left& left) {
+    const auto found = left.find(id);
+    const bool changed = found != left.end() && found->second == Refusal::Reason::changed;
+    report_.errors.push_back(
+        {"session " + std::string(id),
+         changed ? "it changed each time while it was worked on; it is left whole, run again"
+                 : "it is still there, although the database did not find it by its id: it came "
+                   "back, or an index of the table sessions is damaged; run again, and where that "
+                   "does not help, stop the app and have the indexes made anew (REINDEX)",
+         ErrorKind::session});
   }
 
   void vacuum() {

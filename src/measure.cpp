@@ -144,7 +144,7 @@ void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, co
   }
   if (stop.requested()) return;
 
-  report.texts = plan.texts;
+  report.texts.push_back(plan.texts);
   report.sessions.reserve(agenda.units.size());
   for (const auto& unit : agenda.units) {
     for (const auto owner : unit.owners) {

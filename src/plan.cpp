@@ -195,6 +195,7 @@ Plan Planner::finish(Instant read_until) {
   refuse_twins();
   protect_shared_directories();
   plan.failures = std::move(failures_);
+  if (rules_.again) wanted_.clear();
   for (const auto& id : wanted_) {
     plan.failures.push_back({"session " + id,
                              "there is no such session in " + rules_.database +

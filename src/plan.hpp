@@ -31,6 +31,7 @@ struct Rules {
   Named database_named = Named::no;
   std::string uploads;   ///< the folder's path, for messages
   std::string database;  ///< what may be printed of the database
+  bool again = false;    ///< mode named: they were there, and who is gone by now is no failure
 };
 
 /// A session that is to go. There may be a million of them, so the texts are views.

@@ -87,7 +87,7 @@ struct Report {
   std::string uploads;
 
   std::vector<std::string> tables;                        ///< names for SessionLine::records
-  TextPool texts;                                         ///< what views in `sessions` show
+  std::vector<TextPool> texts;                            ///< what views in `sessions` show
   std::vector<SessionLine> sessions;                      ///< deleted, or would be
   std::vector<OrphanLine> orphans;                        ///< removed, or would be
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows deleted

@@ -196,7 +196,7 @@ class SessionStore {
   virtual void look_again(const SessionVisitor& visit) { static_cast<void>(visit); }
 
   /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.
-  /// After visit_sessions, once. Transactions know the owners from here: what it returns must
+  /// Once after each visit_sessions. Transactions know the owners from here: what it returns must
   /// outlive them (it may be moved).
   virtual Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) = 0;
 

@@ -24,6 +24,7 @@ void Slices::drop_refused(StoreTransaction& transaction, Slice& slice,
       if (held) slice.held.push_back(slice.units[unit]);
       for (const auto owner : slice.units[unit].owners) {
         along.push_back(owner);
+        if (!held && is_session(owner)) slice.passed_over.emplace(owner, refusal.reason);
         if (!held || refused.contains(owner)) continue;
         slice.held_failures.push_back(goes_along_failure(name_of(owner)));
       }
@@ -34,15 +35,17 @@ void Slices::drop_refused(StoreTransaction& transaction, Slice& slice,
 
 void Slices::note(const Refusal& refusal, Slice& slice, std::size_t unit) {
   const auto name = name_of(refusal.owner);
+  // Who is asked for by name is planned again.
+  const bool is_left = c_.report.mode != Mode::named;
   switch (refusal.reason) {
     case Refusal::Reason::gone:
-      if (slice.units[unit].owners.size() > 1) {
+      if (is_left && slice.units[unit].owners.size() > 1) {
         slice.warnings.push_back(
             name + " went while the pass ran; who shares its directory is left for the next pass");
       }
       break;
     case Refusal::Reason::changed:
-      if (is_session(refusal.owner)) {
+      if (is_left && is_session(refusal.owner)) {
         slice.warnings.push_back(name +
                                  " changed while the pass ran, and is left for the next pass");
       }

@@ -145,6 +145,7 @@ void Slices::keep_notes(Slice& slice) {
   move_into(c_.report.warnings, slice.warnings);
   move_into(held_, slice.held);
   move_into(held_failures_, slice.held_failures);
+  passed_over_.merge(slice.passed_over);
 }
 
 /// Everything between BEGIN and COMMIT: takes units in, portion by portion, as long as there is

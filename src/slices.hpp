@@ -47,6 +47,12 @@ class Slices {
   /// cannot go on.
   void run(std::vector<Unit> units);
 
+  /// Sessions that were gone, or not as they were planned, when their turn came, and those that go
+  /// with them only. Nothing became of them, and of those nobody is told that were asked for by
+  /// name: they are planned again.
+  using PassedOver = std::map<OwnerIndex, Refusal::Reason>;
+  [[nodiscard]] const PassedOver& passed_over() const { return passed_over_; }
+
  private:
   enum class Result { committed, busy, disturbed, too_much };
   enum class Staging { done, refused, no_room };
@@ -69,6 +75,7 @@ class Slices {
     std::vector<std::string> warnings;
     std::vector<Unit> held;
     std::vector<Failure> held_failures;
+    PassedOver passed_over;
   };
 
   void run_once(const std::vector<Unit>& units);
@@ -103,6 +110,7 @@ class Slices {
   RecordCounts counts_;
   std::vector<Unit> held_;  ///< units that a row which stays refers to: tried again at the end
   std::vector<Failure> held_failures_;
+  PassedOver passed_over_;
   std::optional<StoreError> last_error_;  ///< why the last slice was too much
   LockBudget budget_;
   Clock::duration held_lock_{};   ///< by the last slice
