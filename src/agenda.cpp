@@ -10,6 +10,7 @@
 
 #include "removal.hpp"
 #include "text.hpp"
+#include "unplaced.hpp"
 
 namespace calib {
 namespace {
@@ -64,6 +65,22 @@ void refuse_staged(const Plan& plan, std::set<OwnerIndex>& refused) {
   }
 }
 
+/// Rows that no foreign key places: they stay, and where they are a doomed session's, that is left
+/// behind of it.
+void tell_unplaced(const AgendaContext& c, const Agenda& agenda) {
+  std::set<OwnerIndex> kept;
+  for (const auto& refusal : agenda.survey.refused) kept.insert(refusal.owner);
+  for (const auto& unplaced : agenda.survey.unplaced) {
+    const auto note = note_of(unplaced, agenda.keys, kept);
+    if (!note) continue;
+    if (note->is_failure) {
+      c.report.errors.push_back({c.report.database, note->text, ErrorKind::records});
+    } else if (c.options.mode != Mode::named) {
+      c.report.warnings.push_back(fmt::format("{}: {}", c.report.database, note->text));
+    }
+  }
+}
+
 /// In a dry run: who shares a directory with one that is held stays, too.
 void add_those_along(const Agenda& agenda, const std::set<OwnerIndex>& refused, Report& report) {
   const auto& sessions = agenda.plan.sessions;
@@ -98,6 +115,7 @@ void survey(const AgendaContext& c, Agenda& agenda) {
         held_failure(refusal, owner_name(refusal.owner, sessions, agenda.survey)));
   }
   add_those_along(agenda, refused, c.report);
+  tell_unplaced(c, agenda);
   if (!is_dry) refuse_staged(agenda.plan, refused);
   agenda.units = units_of(sessions, agenda.survey.leaked_keys.size(), refused);
 }

@@ -48,12 +48,26 @@ Role role_of(const DeclaredKey& key, const Columns& child, bool child_is_session
 
 void check_key_to_sessions(const DeclaredKey& key) {
   if (key.to.size() == 1 && ascii_lowered(key.to.front()) == "id") return;
+  // It names no column, and the table has no primary key for that.
+  if (key.to.empty() && key.from.size() == 1) return;
   not_this_apps(
       fmt::format("the foreign key of {} to sessions ({}) does not refer to the one column id",
                   key.child, fmt::join(key.from, ", ")));
 }
 
+/// Whether what a key whose meaning is not certain might refer to can be read: its parents by their
+/// values. Columns that have sessions' ids are read by themselves, see unplaced_columns().
+bool can_be_followed(const DeclaredKey& key, bool to_sessions) {
+  return !to_sessions && key.meaning == Meaning::not_unique && !has_name(key.from, "session_id");
+}
+
 }  // namespace
+
+bool has_name(const std::vector<std::string>& names, std::string_view wanted) {
+  const auto lowered = ascii_lowered(wanted);
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return ascii_lowered(name) == lowered; });
+}
 
 const Column* find_column(const Columns& columns, std::string_view name) {
   const auto wanted = ascii_lowered(name);
@@ -145,11 +159,15 @@ Cascade cascade_of(const std::string& sessions, const std::vector<DeclaredKey>& 
       if (declared.parent != parent) continue;
       const bool to_sessions = parent == sessions;
       if (to_sessions) check_key_to_sessions(declared);
-      if (declared.to.empty()) continue;
+      const bool is_unclear = declared.meaning != Meaning::certain;
+      if (is_unclear && !can_be_followed(declared, to_sessions)) continue;
       ForeignKey key;
       key.from = declared.from;
       key.to = declared.to;
-      key.role = role_of(declared, columns(declared.child), declared.child == sessions);
+      key.doubt = declared.doubt;
+      key.role = is_unclear
+                     ? Role::unclear
+                     : role_of(declared, columns(declared.child), declared.child == sessions);
       key.child = index_of(declared.child);
       key.parent = index_of(parent);
       key.is_session_id = to_sessions && ascii_lowered(declared.from.front()) == "session_id";
@@ -178,7 +196,8 @@ std::vector<std::size_t> direct_keys(const std::vector<ForeignKey>& keys, std::s
 bool depends_on_nothing_else(const std::vector<ForeignKey>& keys, std::size_t table) {
   return std::none_of(keys.begin(), keys.end(), [&](const ForeignKey& key) {
     const bool hangs_deeper = key.child == table && key.role == Role::hangs && key.parent != 0;
-    return key.parent == table || hangs_deeper || (key.child == table && key.role == Role::holds);
+    const bool is_asked_for = key.role == Role::holds || key.role == Role::unclear;
+    return key.parent == table || hangs_deeper || (key.child == table && is_asked_for);
   });
 }
 

@@ -18,7 +18,8 @@ enum class Role {
   hangs,        ///< the row goes too
   set_null,     ///< its columns become NULL
   set_default,  ///< its columns get their defaults
-  holds         ///< what it refers to must stay, unless the row goes for another reason
+  holds,        ///< what it refers to must stay, unless the row goes for another reason
+  unclear       ///< nothing: nobody can say which row it refers to
 };
 
 struct Column {
@@ -34,13 +35,26 @@ using Columns = std::vector<Column>;
 /// Nothing where there is no such column.
 const Column* find_column(const Columns& columns, std::string_view name);
 
+/// Whether a foreign key says which row it refers to.
+enum class Meaning {
+  certain,
+  not_unique,    ///< several rows may have what it refers to
+  leads_nowhere  ///< there is no such table or column
+};
+
+/// Whether `wanted` is among `names`.
+bool has_name(const std::vector<std::string>& names, std::string_view wanted);
+
 /// A foreign key as the database declares it.
 struct DeclaredKey {
   std::string child;   ///< the table that carries it
   std::string parent;  ///< the table that it refers to
   std::vector<std::string> from;
-  std::vector<std::string> to;  ///< empty: it refers to no such columns, and means nothing
+  std::vector<std::string> to;  ///< empty: the primary key of a table that has none like it
   std::string on_delete;        ///< as in SQL: `SET NULL`
+  Meaning meaning = Meaning::certain;
+  std::string doubt =
+      {};  ///< where it is not certain: why, as in `refers to no table that is there`
 };
 
 struct ForeignKey {
@@ -50,6 +64,7 @@ struct ForeignKey {
   std::vector<std::string> to;
   Role role = Role::holds;
   bool is_session_id = false;  ///< its one column is named session_id and refers to sessions.id
+  std::string doubt;           ///< where its role is unclear: why
 };
 
 /// The keys that refer to `sessions` or to a table whose rows hang on it, however deep.
@@ -58,12 +73,14 @@ struct Cascade {
   std::vector<ForeignKey> keys;
 };
 
-/// `columns` gives a table's. Throws StoreError (unusable) for a key to `sessions` that is not one
-/// to the one column id.
+/// `columns` gives a table's. A key whose meaning is not certain takes nothing along, holds nobody
+/// and sets nothing: its role is unclear, or unplaced_columns() has it. Throws StoreError
+/// (unusable) for a key to `sessions` that is not one to the one column id.
 Cascade cascade_of(const std::string& sessions, const std::vector<DeclaredKey>& keys,
                    const std::function<const Columns&(const std::string& table)>& columns);
 
-/// Whether rows of `table` go, or are held, by nothing but their own keys to `sessions` (index 0).
+/// Whether rows of `table` go, or are held, by nothing but their own keys to `sessions` (index 0),
+/// and nobody has to know of each whether it goes.
 bool depends_on_nothing_else(const std::vector<ForeignKey>& keys, std::size_t table);
 
 /// The keys (positions) by which rows of `table` hang on a session themselves.

@@ -22,6 +22,7 @@
 //   session_ids            what a shell offers after --session
 //   session_store          what a pass needs of a database
 //     cascade              what its foreign keys say; session_keys reads what a session_id names
+//     unplaced             rows that may be a session's, and that no foreign key places
 //     sqlite_store         … in SQLite: sqlite_own_log, _connection, _journal, _schema,
 //                          _sessions, _knowledge,
 //                          _row_function, _pieces, _anchors, _scan, _added_rows, _closure,

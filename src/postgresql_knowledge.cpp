@@ -132,8 +132,11 @@ std::set<std::string> standing(Connection& connection, const Schema& schema,
   return result;
 }
 
-std::set<std::string> not_leaked(Connection& connection, const Schema& schema,
-                                 std::span<const std::string> keys) {
+namespace {
+
+/// `stand` gives those of some ids that are sessions.
+template <typename Stand>
+std::set<std::string> not_leaked(std::span<const std::string> keys, const Stand& stand) {
   std::vector<std::string> ids;
   for (const auto& key : keys) {
     ids.push_back(key);
@@ -142,7 +145,7 @@ std::set<std::string> not_leaked(Connection& connection, const Schema& schema,
       ids.emplace_back(halves->second);
     }
   }
-  const auto sessions = standing(connection, schema, ids);
+  const std::set<std::string> sessions = stand(ids);
   std::set<std::string> result;
   for (const auto& key : keys) {
     const auto halves = stereo_halves(key);
@@ -151,6 +154,28 @@ std::set<std::string> not_leaked(Connection& connection, const Schema& schema,
     if (both || sessions.contains(key)) result.insert(key);
   }
   return result;
+}
+
+}  // namespace
+
+std::set<std::string> not_leaked(Connection& connection, const Schema& schema,
+                                 std::span<const std::string> keys) {
+  return not_leaked(
+      keys, [&](const std::vector<std::string>& ids) { return standing(connection, schema, ids); });
+}
+
+std::set<std::string> not_leaked_as_text(Connection& connection, const Schema& schema,
+                                         std::span<const std::string> keys) {
+  return not_leaked(keys, [&](const std::vector<std::string>& ids) {
+    std::set<std::string> result;
+    if (ids.empty()) return result;
+    const auto rows = connection.query(
+        fmt::format("SELECT s.id::text FROM {} s WHERE s.id::text = ANY ($1::text[])",
+                    schema.sessions().sql),
+        {array_of(ids)});
+    for (int row = 0; row < rows.count(); ++row) result.insert(rows.text(row, 0));
+    return result;
+  });
 }
 
 }  // namespace calib::postgresql

@@ -81,6 +81,10 @@ std::set<std::string> standing(Connection& connection, const Schema& schema,
 std::set<std::string> not_leaked(Connection& connection, const Schema& schema,
                                  std::span<const std::string> keys);
 
+/// The same for keys of a column that may have another type than sessions.id. Reads all sessions.
+std::set<std::string> not_leaked_as_text(Connection& connection, const Schema& schema,
+                                         std::span<const std::string> keys);
+
 /// Throws StoreError: a value is larger than is read.
 [[noreturn]] void refuse_large_value(const Connection& connection);
 

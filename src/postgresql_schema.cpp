@@ -129,6 +129,52 @@ bool is_text(Connection& connection, const Table& table, const char* column) {
              .text(0, 0) == "t";
 }
 
+/// Tables with a column session_id in the schema of `sessions`: other schemas are other apps'.
+std::vector<std::string> tables_with_session_id(Connection& connection,
+                                                const std::string& sessions) {
+  const auto rows = connection.query(
+      "SELECT DISTINCT c.oid FROM pg_catalog.pg_class s JOIN pg_catalog.pg_class c ON "
+      "c.relnamespace = s.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE "
+      "s.oid = $1::oid AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND "
+      "pg_catalog.lower(a.attname::text) = 'session_id' AND a.attnum > 0 AND NOT a.attisdropped",
+      {sessions});
+  std::vector<std::string> oids;
+  for (int row = 0; row < rows.count(); ++row) oids.push_back(rows.text(row, 0));
+  return oids;
+}
+
+/// Why this role cannot read all values of a column; empty where it can.
+std::string why_unread(Connection& connection, const Table& table, const std::string& column) {
+  const auto rights = connection.query(
+      "SELECT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND "
+      "pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') FROM pg_catalog.pg_class c JOIN "
+      "pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE c.oid = $1::oid AND a.attname = $2",
+      {table.oid, column});
+  if (rights.count() > 0 && rights.text(0, 0) != "t") return "this role may not read it";
+  if (connection.is_cockroach()) return "";
+  const auto policies =
+      connection.query("SELECT pg_catalog.row_security_active($1::oid)", {table.oid});
+  return policies.text(0, 0) == "t" ? "a policy hides rows of it from this role" : "";
+}
+
+std::vector<Schema::Unplaced> find_unplaced(Connection& connection, const Tables& tables,
+                                            const std::vector<DeclaredKey>& keys,
+                                            const Cascade& cascade) {
+  std::vector<KnownTable> known;
+  std::map<std::string, const Table*> by_name;
+  for (const auto& [oid, table] : tables) {
+    known.push_back({table.name, table.name, &table.columns});
+    by_name.emplace(table.name, &table);
+  }
+  std::vector<Schema::Unplaced> result;
+  for (auto& column : unplaced_columns(known, keys, cascade)) {
+    const auto& table = *by_name.at(column.table);
+    auto unread = why_unread(connection, table, column.column);
+    result.push_back({table.sql, std::move(column), std::move(unread)});
+  }
+  return result;
+}
+
 std::vector<std::string> read_triggers(Connection& connection, const Schema& schema) {
   const auto rows = connection.query(
       "SELECT tgname FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') "
@@ -168,6 +214,9 @@ Schema read_schema(Connection& connection) {
     oids.insert(key.child);
     oids.insert(key.parent);
   }
+  if (!sessions.empty()) {
+    for (const auto& oid : tables_with_session_id(connection, sessions)) oids.insert(oid);
+  }
   const auto tables = read_tables(connection, oids);
   const auto columns_of = [&](const std::string& oid) {
     const auto table = tables.find(oid);
@@ -187,6 +236,7 @@ Schema read_schema(Connection& connection) {
   auto cascade = cascade_of(
       tables.at(sessions).name, keys,
       [&](const std::string& name) -> const Columns& { return by_name.at(name)->columns; });
+  schema.unplaced = find_unplaced(connection, tables, keys, cascade);
   for (const auto& name : cascade.tables) schema.tables.push_back(*by_name.at(name));
   schema.keys = std::move(cascade.keys);
   refuse_doubles(connection, schema.sessions());

@@ -9,6 +9,7 @@
 
 #include "cascade.hpp"
 #include "postgresql_connection.hpp"
+#include "unplaced.hpp"
 
 namespace calib::postgresql {
 
@@ -35,6 +36,14 @@ struct Schema {
   /// Those that refer to `sessions` or to a table whose rows hang on it, however deep.
   std::vector<ForeignKey> keys;
   std::vector<std::string> triggers;  ///< on one of the tables
+
+  /// A column that no key places, and its table.
+  struct Unplaced {
+    std::string sql;  ///< of the table, as Table::sql
+    UnplacedColumn column;
+    std::string unread;  ///< why this role cannot read all of it; empty: it can
+  };
+  std::vector<Unplaced> unplaced;
 
   /// Of the tables, as a parameter.
   [[nodiscard]] std::string oids() const;

@@ -30,6 +30,7 @@ class Surveyor {
     knowledge_.leaked_keys = survey_.leaked_keys;
     refuse_not_leaked();
     if (knowledge_.needs_closure) add_deeper_rows();
+    for (const auto& unplaced : knowledge_.schema.unplaced) look_at(unplaced);
     return std::move(survey_);
   }
 
@@ -65,6 +66,26 @@ class Surveyor {
                     fmt::join(names, ", "), fmt::join(values, ", "), large,
                     knowledge_.schema.tables[direct.table].sql),
         {}, [&](const Rows& rows) { visit(direct, rows); });
+  }
+
+  /// A column that no key places. Values that are too large are no ids.
+  void look_at(const Schema::Unplaced& unplaced) {
+    const auto& column = unplaced.column;
+    if (!unplaced.unread.empty()) {
+      survey_.unplaced.push_back({column.what, column.remedy, {}, 0, 0, 0, unplaced.unread});
+      return;
+    }
+    UnplacedRows found(column, keys_, knowledge_.doomed.size());
+    connection_.stream(
+        fmt::format("SELECT k, count(*) FROM (SELECT {} AS k FROM {} c) rows GROUP BY k",
+                    limited("c." + quoted_name(column.column)), unplaced.sql),
+        {}, [&](const Rows& rows) {
+          found.add(rows.get(0, 0).value_or(""), static_cast<std::uint64_t>(rows.number(0, 1)));
+        });
+    for (const auto& id : not_leaked_as_text(connection_, knowledge_.schema, found.gone())) {
+      found.is_not_gone(id);
+    }
+    if (auto result = found.result()) survey_.unplaced.push_back(std::move(*result));
   }
 
   void visit(const DirectTable& direct, const Rows& rows) {

@@ -83,12 +83,29 @@ class RecordCounts {
 
 enum class Leaked { left_alone, wanted };
 
+/// Rows that name sessions, or what hangs on them, by a key whose meaning is not certain, or by
+/// none. They stay, whatever goes.
+struct Unplaced {
+  struct Rows {
+    OwnerIndex owner = 0;
+    std::uint64_t count = 0;
+  };
+  std::string what;         ///< the column, and why: `images.session_id has no foreign key to …`
+  std::string remedy;       ///< what mends it, as in `give it one`
+  std::vector<Rows> going;  ///< rows of doomed sessions
+  std::uint64_t gone = 0;   ///< rows of sessions that are not there any more
+  std::uint64_t standing = 0;  ///< rows of sessions that stay, where that is worth telling
+  std::uint64_t unclear = 0;   ///< rows that nobody can place
+  std::string unread;          ///< why the rows could not be looked at; empty: they were
+};
+
 /// What a look at all rows found.
 struct Survey {
   std::vector<std::string> tables;       ///< those that hold rows of sessions, without `sessions`
   std::vector<std::string> leaked_keys;  ///< distinct; owner index = number of doomed + position
   RecordCounts counts;                   ///< a row that hangs on two owners counts for the first
   std::vector<Refusal> refused;          ///< owners that may not go
+  std::vector<Unplaced> unplaced;        ///< those with rows to tell of
 };
 
 /// What stops a pass.

@@ -49,6 +49,10 @@ class Closure {
   /// The rows that refer to owners, but for those that go with the owner they hold.
   std::vector<Hold> holds();
 
+  /// The rows that refer to rows which go, but by a key whose meaning is not certain: for each such
+  /// key that has any. `doomed`: how many of the owners are sessions.
+  std::vector<Unplaced> unplaced(std::size_t doomed);
+
   /// Takes these owners out, and the rows that went with nobody else.
   void withdraw(std::span<const OwnerIndex> owners);
 

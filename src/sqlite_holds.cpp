@@ -1,4 +1,4 @@
-// Which rows refer to owners, who so cannot go before them.
+// Which rows refer to owners, who so cannot go before them, or may refer to them.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -73,6 +73,55 @@ std::vector<Hold> Closure::holds() {
       }
       result.push_back(std::move(hold));
     }
+  }
+  return result;
+}
+
+std::vector<Unplaced> Closure::unplaced(std::size_t doomed) {
+  std::vector<Unplaced> result;
+  for (const auto& key : schema_.keys) {
+    if (key.role != Role::unclear) continue;
+    const auto& child = schema_.tables[key.child];
+    const auto& parent = schema_.tables[key.parent];
+    // Each value once: a value of many parents, met by many children, would make as many pairs.
+    std::vector<std::string> values;
+    std::vector<std::string> grouped;
+    std::vector<std::string> references;
+    for (std::size_t i = 0; i < key.to.size(); ++i) {
+      grouped.push_back("p." + quoted_name(key.to[i]));
+      values.push_back(fmt::format("{} AS k{}", grouped.back(), i));
+      references.push_back(fmt::format("v.k{} = c.{}", i, quoted_name(key.from[i])));
+    }
+    const auto parents = going_row(key.parent, "r", "p");
+    const auto children = going_row(key.child, "r", "c");
+    SQLite::Statement rows(
+        connection_.database(),
+        fmt::format(
+            "SELECT v.owner, v.is_shared, count(*) FROM {} c JOIN (SELECT {}, min(r.owner) AS "
+            "owner, max(r.owner IS NULL) AS is_shared FROM {} p LEFT JOIN {} r ON {} GROUP BY {} "
+            "HAVING min(r.owner) IS NOT NULL) v ON {}{} GROUP BY v.owner, v.is_shared ORDER BY "
+            "v.owner",
+            main_table(child), fmt::join(values, ", "), main_table(parent), parents->from,
+            parents->same, fmt::join(grouped, ", "), fmt::join(references, " AND "),
+            children ? fmt::format(" WHERE NOT EXISTS (SELECT 1 FROM {} r WHERE {})",
+                                   children->from, children->same)
+                     : ""));
+    Unplaced unplaced;
+    while (rows.executeStep()) {
+      const auto owner = static_cast<OwnerIndex>(rows.getColumn(0).getInt64());
+      const auto count = static_cast<std::uint64_t>(rows.getColumn(2).getInt64());
+      if (rows.getColumn(1).getInt() != 0) {
+        unplaced.unclear += count;
+      } else if (owner >= doomed) {
+        unplaced.gone += count;
+      } else {
+        unplaced.going.push_back({owner, count});
+      }
+    }
+    if (unplaced.going.empty() && unplaced.gone + unplaced.unclear == 0) continue;
+    unplaced.what = fmt::format("{}.{} {}", child.name, fmt::join(key.from, ", "), key.doubt);
+    unplaced.remedy = "mend that key";
+    result.push_back(std::move(unplaced));
   }
   return result;
 }

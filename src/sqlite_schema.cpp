@@ -1,6 +1,8 @@
 #include "sqlite_schema.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <map>
@@ -80,14 +82,103 @@ Tables read_tables(SQLite::Database& database) {
   return tables;
 }
 
-/// The parent's columns of `key`; empty where SQLite itself would call it a mismatch.
-std::vector<std::string> parent_columns(const DeclaredKey& key, const Table& parent) {
-  auto columns = key.to.empty() ? primary_key(parent) : key.to;
-  if (columns.size() != key.from.size()) columns.clear();
-  for (const auto& column : columns) {
-    if (find_column(parent.columns, column) == nullptr) return {};
+/// Whether a parent's columns are a key of it, as
+/// https://www.sqlite.org/foreignkeys.html#fk_indexes defines it; sqlite3FkLocateIndex() in
+/// SQLite's fkey.c is what it comes to.
+class ParentKeys {
+ public:
+  explicit ParentKeys(SQLite::Database& database)
+      : database_(database),
+        indexes_(database,
+                 "SELECT name, origin, \"unique\" AND NOT partial FROM "
+                 "pragma_index_list(?1, 'main')"),
+        columns_(database, "SELECT name, coll FROM pragma_index_xinfo(?1, 'main') WHERE \"key\"") {}
+
+  bool are_unique(const Table& parent, const std::vector<std::string>& columns) {
+    bool has_index_of_primary_key = false;
+    bool found = false;
+    indexes_.reset();
+    indexes_.bind(1, parent.name);
+    while (indexes_.executeStep()) {
+      has_index_of_primary_key |= indexes_.getColumn(1).getString() == "pk";
+      const bool whole = indexes_.getColumn(2).getInt() != 0;
+      if (whole && covers(parent, indexes_.getColumn(0).getString(), columns)) found = true;
+    }
+    if (found || columns.size() != 1 || has_index_of_primary_key) return found;
+    // Only the one column that is the rowid itself is a primary key without an index.
+    const auto primary = primary_key(parent);
+    return primary.size() == 1 && ascii_lowered(primary.front()) == ascii_lowered(columns.front());
   }
-  return columns;
+
+ private:
+  bool covers(const Table& parent, const std::string& index,
+              const std::vector<std::string>& columns) {
+    std::size_t count = 0;
+    columns_.reset();
+    columns_.bind(1, index);
+    while (columns_.executeStep()) {
+      ++count;
+      if (columns_.isColumnNull(0)) return false;  // an expression
+      const auto name = columns_.getColumn(0).getString();
+      if (!has_name(columns, name)) return false;
+      if (ascii_lowered(columns_.getColumn(1).getString()) !=
+          ascii_lowered(collation_of(parent, name))) {
+        return false;
+      }
+    }
+    return count == columns.size();
+  }
+
+  /// The one by which values of a column are compared, unless somebody says otherwise.
+  std::string collation_of(const Table& table, const std::string& column) {
+    const char* collation = nullptr;
+    const int result = sqlite3_table_column_metadata(database_.getHandle(), "main",
+                                                     table.name.c_str(), column.c_str(), nullptr,
+                                                     &collation, nullptr, nullptr, nullptr);
+    if (result != SQLITE_OK) throw SQLite::Exception(database_.getHandle(), result);
+    return collation;
+  }
+
+  SQLite::Database& database_;
+  SQLite::Statement indexes_;
+  SQLite::Statement columns_;
+};
+
+void doubt(DeclaredKey& key, Meaning meaning, std::string why) {
+  key.meaning = meaning;
+  key.doubt = std::move(why);
+}
+
+/// Finds the columns of the parent that `key` refers to, and whether it means them for certain.
+void find_meaning(DeclaredKey& key, const Table& parent, ParentKeys& parents) {
+  if (key.to.empty()) {
+    key.to = primary_key(parent);
+    if (key.to.size() == key.from.size()) return;
+    key.to.clear();
+    doubt(key, Meaning::leads_nowhere,
+          fmt::format("refers to the primary key of {}, which has none of {}", parent.name,
+                      count_text(key.from.size(), "column", "columns")));
+    return;
+  }
+  for (const auto& column : key.to) {
+    if (find_column(parent.columns, column) != nullptr) continue;
+    doubt(key, Meaning::leads_nowhere,
+          fmt::format("refers to no column that is there ({}.{})", parent.name, column));
+    return;
+  }
+  if (parents.are_unique(parent, key.to)) return;
+  doubt(
+      key, Meaning::not_unique,
+      fmt::format("refers to {} ({}), which is not unique", parent.name, fmt::join(key.to, ", ")));
+}
+
+/// Whether a view or a virtual table has this name.
+bool is_other_object(SQLite::Database& database, const std::string& name) {
+  SQLite::Statement look(database,
+                         "SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type "
+                         "IN ('table', 'view')");
+  look.bind(1, name);
+  return look.executeStep();
 }
 
 std::vector<DeclaredKey> read_keys(SQLite::Database& database, const Tables& tables) {
@@ -102,23 +193,44 @@ std::vector<DeclaredKey> read_keys(SQLite::Database& database, const Tables& tab
     while (list.executeStep()) {
       const int id = list.getColumn(0).getInt();
       if (last != id) {
-        keys.push_back({lowered,
-                        ascii_lowered(list.getColumn(1).getString()),
-                        {},
-                        {},
-                        list.getColumn(4).getString()});
+        keys.push_back(
+            {lowered, list.getColumn(1).getString(), {}, {}, list.getColumn(4).getString()});
       }
       last = id;
       keys.back().from.push_back(list.getColumn(2).getString());
       if (!list.isColumnNull(3)) keys.back().to.push_back(list.getColumn(3).getString());
     }
   }
+  ParentKeys parents(database);
   for (auto& key : keys) {
-    if (const auto parent = tables.find(key.parent); parent != tables.end()) {
-      key.to = parent_columns(key, parent->second);
+    const auto parent = tables.find(ascii_lowered(key.parent));
+    if (parent != tables.end()) {
+      find_meaning(key, parent->second, parents);
+    } else if (is_other_object(database, key.parent)) {
+      doubt(key, Meaning::leads_nowhere,
+            fmt::format("refers to {}, which is no table", key.parent));
+    } else {
+      doubt(key, Meaning::leads_nowhere,
+            fmt::format("refers to no table that is there ({})", key.parent));
     }
+    key.parent = ascii_lowered(key.parent);
   }
   return keys;
+}
+
+std::vector<Schema::Unplaced> find_unplaced(const Tables& tables,
+                                            const std::vector<DeclaredKey>& keys,
+                                            const Cascade& cascade) {
+  std::vector<KnownTable> known;
+  known.reserve(tables.size());
+  for (const auto& [lowered, table] : tables)
+    known.push_back({lowered, table.name, &table.columns});
+  std::vector<Schema::Unplaced> result;
+  for (auto& column : unplaced_columns(known, keys, cascade)) {
+    const auto& table = tables.at(column.table);
+    result.push_back({table, std::move(column)});
+  }
+  return result;
 }
 
 }  // namespace
@@ -135,9 +247,11 @@ Schema read_schema(SQLite::Database& database) {
   schema.has_images_dir =
       check_app_tables(columns_of("sessions"), columns_of("calibration_images"));
   schema.is_utf16 = database.execAndGet("PRAGMA main.encoding").getString() != "UTF-8";
-  auto cascade = cascade_of(
-      "sessions", read_keys(database, tables),
-      [&](const std::string& lowered) -> const Columns& { return *columns_of(lowered); });
+  const auto keys = read_keys(database, tables);
+  auto cascade = cascade_of("sessions", keys, [&](const std::string& lowered) -> const Columns& {
+    return *columns_of(lowered);
+  });
+  schema.unplaced = find_unplaced(tables, keys, cascade);
   for (const auto& lowered : cascade.tables) schema.tables.push_back(tables.at(lowered));
   schema.keys = std::move(cascade.keys);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cascade.hpp"
+#include "unplaced.hpp"
 
 namespace calib::sqlite {
 
@@ -28,6 +29,13 @@ struct Schema {
   /// Those that refer to `sessions` or to a table whose rows hang on it, however deep.
   std::vector<ForeignKey> keys;
   std::vector<std::string> triggers;  ///< on one of the tables
+
+  /// A column that no key places, and its table.
+  struct Unplaced {
+    Table table;
+    UnplacedColumn column;
+  };
+  std::vector<Unplaced> unplaced;
 };
 
 /// Reads the schema. Throws StoreError (unusable) where the database is not this app's, as the

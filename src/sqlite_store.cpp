@@ -125,6 +125,10 @@ class SqliteStore : public SessionStore {
             {static_cast<OwnerIndex>(doomed.size() + i), Refusal::Reason::changed, {}});
       }
       add_deeper_rows(survey);
+      for (const auto& unplaced : knowledge_.schema.unplaced) {
+        auto rows = look_at_unplaced(connection_, unplaced, keys_, doomed.size());
+        if (rows) survey.unplaced.push_back(std::move(*rows));
+      }
       return survey;
     });
   }
@@ -283,10 +287,11 @@ class SqliteStore : public SessionStore {
       const auto owner = static_cast<OwnerIndex>(i);
       owners[i] = {owner, knowledge_.key_of(owner), knowledge_.is_session(owner)};
     }
-    const bool simple = std::all_of(
-        knowledge_.schema.keys.begin(), knowledge_.schema.keys.end(), [&](const ForeignKey& key) {
-          return key.role != Role::holds && !closure_->covers(key.child);
-        });
+    const bool simple = std::all_of(knowledge_.schema.keys.begin(), knowledge_.schema.keys.end(),
+                                    [&](const ForeignKey& key) {
+                                      return key.role != Role::holds && key.role != Role::unclear &&
+                                             !closure_->covers(key.child);
+                                    });
     if (simple || owners.empty()) return;
     closure_->make_tables();
     closure_->start(owners);
@@ -301,6 +306,7 @@ class SqliteStore : public SessionStore {
     const auto held = take_held_out(*closure_);
     survey.refused.insert(survey.refused.end(), held.begin(), held.end());
     closure_->count(survey.counts, [&](std::size_t table) { return knowledge_.column_of(table); });
+    survey.unplaced = closure_->unplaced(knowledge_.doomed.size());
   }
 
   std::filesystem::path path_;

@@ -1,6 +1,8 @@
 // The judge of a cascade is SQLite itself: what its own foreign keys would leave, we must leave.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 #include <vector>
 
@@ -23,6 +25,20 @@ inline Deleted check_goes_as_in_sqlite(const SessionDb& database,
   CHECK(deleted.surveyed == deleted.rows);
   CHECK(database.text("PRAGMA integrity_check") == "ok");
   return deleted;
+}
+
+/// Whether SQLite itself calls one of the table's keys a mismatch. It says so before it reads any
+/// row.
+inline bool is_mismatch(const SessionDb& database, const std::string& table) {
+  const auto connection = database.connect();
+  try {
+    const SQLite::Statement check(connection,
+                                  fmt::format("PRAGMA foreign_key_check(\"{}\")", table));
+    return false;
+  } catch (const SQLite::Exception& error) {
+    CHECK_THAT(error.what(), Catch::Matchers::ContainsSubstring("foreign key mismatch"));
+    return true;
+  }
 }
 
 }  // namespace calib::test

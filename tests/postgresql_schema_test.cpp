@@ -7,6 +7,7 @@
 #include "catch.hpp"
 #include "changes.hpp"
 #include "diagnostics.hpp"
+#include "postgresql_roles.hpp"
 
 using namespace calib::test;
 
@@ -209,4 +210,113 @@ TEST_CASE("tables whose names read alike with a dot between are told apart", "[s
   for (const auto& session : document.at("sessions")) {
     if (session.at("id") == app.due().front()) CHECK(session.at("records").at("\"a.b\".c") == 1);
   }
+}
+
+TEST_CASE("rows that no foreign key places stay on a server, too, and are told of", "[schema]") {
+  const Backlog app;
+  const auto& due = app.due();
+  struct Case {
+    std::string sql;
+    std::string why;
+  };
+  const auto c = GENERATE(values<Case>({
+      {"CREATE TABLE notes AS SELECT id AS session_id FROM sessions",
+       "notes.session_id has no foreign key to sessions"},
+      {"CREATE TABLE notes (n integer, session_id text) PARTITION BY RANGE (n); CREATE TABLE "
+       "notes_1 PARTITION OF notes DEFAULT; INSERT INTO notes SELECT 1, id FROM sessions",
+       "notes.session_id has no foreign key to sessions"},
+      // An heir has the columns of the app's table, and not its keys.
+      {"CREATE TABLE notes () INHERITS (calibration_images); INSERT INTO notes (id, session_id, "
+       "image_path) SELECT -row_number() OVER (), id, '' FROM sessions",
+       "notes.session_id has no foreign key to sessions"},
+      {"CREATE SCHEMA early; CREATE TABLE early.sessions AS SELECT id FROM sessions; ALTER TABLE "
+       "early.sessions ADD PRIMARY KEY (id); CREATE TABLE notes (session_id varchar REFERENCES "
+       "early.sessions ON DELETE CASCADE); INSERT INTO notes SELECT id FROM sessions",
+       "notes.session_id refers to early.sessions, not to sessions"},
+  }));
+  CAPTURE(c.sql);
+  app.execute(c.sql);
+  for (const auto& words : {std::vector<std::string>{"--dry-run"}, {}}) {
+    const auto ran = run_pass(app, words);
+    INFO(ran.err);
+    CHECK(ran.status == 1);
+    CHECK(is_one_error(ran, {app.database_shown(), c.why,
+                             "its rows stay: 2 rows of 2 sessions "
+                             "that go (",
+                             due.front(), due.back()}));
+  }
+  for (const auto& id : due) CHECK(!app.has_session(id));
+  CHECK(app.number("SELECT count(*) FROM notes") == 4);
+  const auto again = run_pass(app);
+  INFO(again.err);
+  CHECK(again.status == 0);
+  // What stands among the sessions that it refers to is no concern of these.
+  if (c.why.find("refers to") != std::string::npos) {
+    CHECK(again.err.empty());
+  } else {
+    CHECK(is_one_warning(again, {c.why, "2 rows of sessions that are gone"}));
+  }
+}
+
+TEST_CASE("a keyless column may have another type than the ids of sessions", "[schema]") {
+  const Backlog app;
+  app.execute(
+      "TRUNCATE stereo_calibration_results; DROP TABLE stereo_calibration_results; DO $$ DECLARE k "
+      "record; BEGIN FOR k IN SELECT conrelid::regclass AS t, conname FROM pg_constraint WHERE "
+      "contype = 'f' LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', k.t, k.conname); END "
+      "LOOP; END $$; ALTER TABLE sessions ALTER id TYPE uuid USING id::uuid");
+  app.execute(
+      fmt::format("CREATE TABLE notes (session_id text); INSERT INTO notes VALUES ('{}'), "
+                  "('stereo_{}_{}'), ('{}'), ('17'), (NULL)",
+                  app.due().front(), app.live().front(), app.leaked_key(), app.leaked_key()));
+  const auto ran = run_pass(app, {"--dry-run"});
+  INFO(ran.err);
+  CHECK(ran.status == 1);
+  const auto errors = diagnostics_of(ran).errors;
+  CHECK(lines_with(errors,
+                   "notes.session_id has no foreign key to sessions; its rows stay: 1 row "
+                   "of 1 session that goes (" +
+                       app.due().front() + "), 2 rows of sessions that are gone") == 1);
+  CHECK(lines_with(errors, "calibration_images.session_id has no foreign key to sessions") == 1);
+}
+
+TEST_CASE("a foreign key that is not validated takes its rows along", "[schema]") {
+  const Backlog app;
+  app.execute(
+      "CREATE TABLE notes AS SELECT id AS session_id FROM sessions; ALTER TABLE notes ADD FOREIGN "
+      "KEY (session_id) REFERENCES sessions ON DELETE CASCADE NOT VALID");
+  const auto ran = run_pass(app);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(app.number("SELECT count(*) FROM notes") == 2);
+}
+
+TEST_CASE("tables of other schemas are other apps', whatever their columns are called",
+          "[schema]") {
+  const Backlog app;
+  app.execute(
+      "CREATE SCHEMA shop; CREATE TABLE shop.basket AS SELECT id AS session_id FROM sessions");
+  const auto ran = run_pass(app);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(app.number("SELECT count(*) FROM shop.basket") == 4);
+}
+
+TEST_CASE("a keyless table that a role may not read whole is told of, and stops nobody",
+          "[schema][roles]") {
+  const Backlog app;
+  const auto role = make_role(app, "SELECT");
+  app.execute("CREATE TABLE notes AS SELECT id AS session_id FROM sessions");
+  std::string why = "this role may not read it";
+  if (GENERATE(false, true)) {
+    app.execute("ALTER TABLE notes ENABLE ROW LEVEL SECURITY; GRANT SELECT ON notes TO " + role);
+    why = "a policy hides rows of it from this role";
+  }
+  const auto ran = run_pass(app, {"--dry-run", "--database", url_for(app, role)});
+  drop_role(app, role);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(is_one_warning(ran, {"notes.session_id has no foreign key to sessions", why}));
 }
