@@ -237,6 +237,7 @@ std::optional<ServerError> Connection::commit() {
     send("COMMIT", {});
     std::optional<ServerError> error;
     bool holds = false;
+    const SetsOff until_the_end(sets_off_triggers_);  // those that were put off
     while (auto rows = next(Stoppable::no)) {
       if (library().resultStatus(rows->result()) != PGRES_COMMAND_OK) {
         error = error_of(rows->result());

@@ -97,6 +97,14 @@ class Connection {
     return result;
   }
 
+  /// Runs `work`, whose statements set off triggers, constraints and the like: whatever those
+  /// refuse it with, is of kind refused.
+  template <typename Work>
+  auto setting_off_triggers(Work&& work) -> decltype(work()) {
+    const SetsOff until_the_end(sets_off_triggers_);
+    return work();
+  }
+
   /// Sleeps, in steps that see the stop flag. Throws StoreError (stopped).
   void pause(std::chrono::milliseconds time) const;
   void check_stop() const;
@@ -125,6 +133,18 @@ class Connection {
 
    private:
     Connection& connection_;
+  };
+  class SetsOff {
+   public:
+    explicit SetsOff(bool& flag) : flag_(flag) { flag_ = true; }
+    ~SetsOff() { flag_ = false; }
+    SetsOff(const SetsOff&) = delete;
+    SetsOff& operator=(const SetsOff&) = delete;
+    SetsOff(SetsOff&&) = delete;
+    SetsOff& operator=(SetsOff&&) = delete;
+
+   private:
+    bool& flag_;
   };
   enum class Stoppable { yes, no };
   static constexpr const char* own_search_path = "SET LOCAL search_path = pg_catalog, pg_temp";
@@ -159,6 +179,7 @@ class Connection {
   std::chrono::milliseconds lock_wait_{0};
   bool cancelled_ = false;
   bool passed_over_ = false;
+  bool sets_off_triggers_ = false;
 };
 
 }  // namespace calib::postgresql

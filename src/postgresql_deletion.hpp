@@ -10,6 +10,9 @@
 
 namespace calib::postgresql {
 
+/// What is said where a DELETE leaves rows that it was to take.
+inline constexpr const char* trigger_keeps = "a trigger BEFORE DELETE keeps rows that were to go";
+
 /// Deletes these sessions (by id), the rows of plain tables that name them or one of `other_keys`,
 /// and what `closure` has found. Adds the rows of plain tables to `counts`; returns how many
 /// sessions went. Throws StoreError, refused, where a trigger has kept any of these rows.

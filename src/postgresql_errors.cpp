@@ -1,6 +1,8 @@
 // What the server's errors mean to a pass, in one line each and without secrets.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "postgresql_connection.hpp"
@@ -29,6 +31,14 @@ void mask(std::string& line, const std::string& secret) {
       at = line.find(secret, at + stars.size());
     }
   }
+}
+
+/// Whether a state is about the server and not about anybody's rows: connection, resources,
+/// shutdown, system.
+bool is_the_servers(std::string_view state) {
+  constexpr std::array<std::string_view, 5> prefixes{"08", "53", "57P", "58", "XX"};
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](std::string_view prefix) { return state.starts_with(prefix); });
 }
 
 }  // namespace
@@ -85,6 +95,18 @@ ServerError Connection::error_of(const PGresult* result) const {
   // Integrity constraints, what triggers say, and their like.
   if (in_class("23") || in_class("27") || in_class("44") || in_class("P0")) {
     return says(Kind::refused, "the database would not have the change: " + why);
+  }
+  // Triggers refuse with any state. What ends the connection is none of them, nor is what is wrong
+  // with the statement itself, whose tables are others by now.
+  const bool in_statement = in_class("42") && !field(PG_DIAG_STATEMENT_POSITION).empty();
+  if (sets_off_triggers_ && field(PG_DIAG_SEVERITY_NONLOCALIZED) == "ERROR" &&
+      !is_the_servers(state) && !in_statement) {
+    // The last line of it is the outermost: the trigger's own function.
+    const auto context = field(PG_DIAG_CONTEXT);
+    const auto where = one_line(context.substr(context.rfind('\n') + 1));
+    return says(Kind::refused,
+                fmt::format("the database would not have the change: {} (SQLSTATE {}{}{})", why,
+                            state, where.empty() ? "" : ", ", where));
   }
   if (state == "42501") {
     return says(

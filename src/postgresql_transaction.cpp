@@ -143,7 +143,8 @@ std::int64_t Transaction::delete_chosen(RecordCounts& counts) {
     gone = work();
     connection_.query("SET LOCAL session_replication_role = origin");
   } else {
-    gone = connection_.on_roles_path(work);
+    gone = connection_.on_roles_path([&] { return connection_.setting_off_triggers(work); });
+    has_set_off_triggers_ = true;
   }
   // From here on the statement's own locks keep more of them from being made.
   if (read_references(connection_, knowledge_.schema) != knowledge_.references) {
@@ -160,13 +161,17 @@ void Transaction::delete_records(RecordCounts& counts) {
   }
   const auto gone = delete_chosen(counts);
   const auto wanted = ids_.size();
+  if (static_cast<std::size_t>(gone) < wanted) {
+    throw connection_.failure(Kind::refused, trigger_keeps);
+  }
   if (static_cast<std::size_t>(gone) != wanted) {
     throw connection_.failure(
         Kind::refused, fmt::format("{} were to go, and {} would have; nothing of them was deleted",
                                    count_text(wanted, "session", "sessions"), gone));
   }
   for (const auto owner : chosen_) {
-    if (!knowledge_.is_session(owner)) deleted_leaked_.emplace_back(knowledge_.key_of(owner));
+    (knowledge_.is_session(owner) ? deleted_sessions_ : deleted_leaked_)
+        .emplace_back(knowledge_.key_of(owner));
   }
 }
 
@@ -187,7 +192,15 @@ bool Transaction::try_lock_sessions() {
 Sealed Transaction::seal() {
   if (std::exchange(sealed_, true)) return Sealed::before;
   // What was put off to the end of the transaction is to fail here, where smaller slices help.
-  connection_.on_roles_path([&] { return connection_.query("SET CONSTRAINTS ALL IMMEDIATE"); });
+  connection_.on_roles_path([&] {
+    return connection_.setting_off_triggers(
+        [&] { return connection_.query("SET CONSTRAINTS ALL IMMEDIATE"); });
+  });
+  // A trigger AFTER DELETE can put back what has gone, and nobody else can before the commit.
+  if (has_set_off_triggers_ &&
+      !standing(connection_, knowledge_.schema, deleted_sessions_).empty()) {
+    throw connection_.failure(Kind::refused, "a trigger puts back what was to go");
+  }
   if (!connection_.is_cockroach() && !try_lock_sessions()) {
     throw connection_.failure(
         Kind::busy, "others keep writing sessions; try again, or wait longer with --lock-wait");

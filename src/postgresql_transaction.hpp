@@ -89,10 +89,12 @@ class Transaction : public StoreTransaction {
   OwnersByKey ids_;                                     ///< of the chosen sessions
   std::multimap<OwnerIndex, std::string> stereo_keys_;  ///< of the chosen
   OwnersByKey other_keys_;                              ///< leaked and stereo keys of the chosen
+  std::vector<std::string> deleted_sessions_;           ///< their ids
   std::vector<std::string> deleted_leaked_;             ///< keys whose records went
   std::optional<std::uint32_t> begun_at_;               ///< for Knowledge::looked_up_to
   std::string looks_in_;                                ///< for Knowledge::looked_in
-  bool has_looked_ = false;                             ///< at the new sessions
+  bool has_set_off_triggers_ = false;
+  bool has_looked_ = false;  ///< at the new sessions
   std::optional<StoreError> commit_error_;
 };
 

@@ -237,7 +237,8 @@ Slices::Result Slices::settle_unknown(Slice& slice) {
     return Result::committed;
   }
   restore_all(slice);
-  if (last_error_->kind() == StoreError::Kind::full) return Result::too_much;
+  const auto kind = last_error_->kind();
+  if (kind == StoreError::Kind::full || kind == StoreError::Kind::refused) return Result::too_much;
   throw StoreError(*last_error_);
 }
 

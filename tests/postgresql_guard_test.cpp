@@ -206,6 +206,16 @@ TEST_CASE("a session whose rows a trigger keeps is left whole and named, and hin
                     "'{}') EXECUTE FUNCTION keep()",
                     kept));
   }
+  SECTION("the row of the session, which it puts back") {
+    const auto when = GENERATE(as<std::string>{}, "TRIGGER back AFTER DELETE ON sessions",
+                               "CONSTRAINT TRIGGER back AFTER DELETE ON sessions DEFERRABLE "
+                               "INITIALLY DEFERRED");
+    app.execute(fmt::format(
+        "CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO sessions "
+        "SELECT old.*; RETURN NULL; END $$; CREATE {} FOR EACH ROW WHEN (old.id = '{}') EXECUTE "
+        "FUNCTION back()",
+        when, kept));
+  }
   const auto ran = run_pass(app);
   INFO(ran.err);
   CHECK(ran.status == 1);
