@@ -92,6 +92,8 @@ void Connection::take_notice(void* connection, const PGresult* notice) {
 
 void Connection::connect() {
   const auto& pq = library();
+  given_up_for_.clear();
+  lock_wait_ = milliseconds{0};
   refuse_unknown_keywords();
   std::vector<const char*> names;
   std::vector<const char*> values;
@@ -176,7 +178,7 @@ void Connection::prepare_session() {
       "(VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'), "
       "('tcp_keepalives_count', '2'), ('tcp_user_timeout', '15000'), "
       "('client_connection_check_interval', '2000'), ('idle_session_timeout', '0'), "
-      "('statement_timeout', '0')) "
+      "('statement_timeout', '0'), ('transaction_timeout', '0')) "
       "AS v(name, value) ON s.name OPERATOR(pg_catalog.=) v.name");
 }
 

@@ -27,8 +27,17 @@ constexpr milliseconds longest_lock_wait{std::numeric_limits<std::int32_t>::max(
 // does its work. Whoever is stopped there, or hangs, has locks that others wait for.
 constexpr std::chrono::minutes longest_pause{1};
 
-// A server that waits for a standby may never answer: then the next pass asks what became of it.
-constexpr std::chrono::minutes longest_commit{1};
+// A server that has been stopped never answers, and a COMMIT may wait for a standby that is away.
+// What a statement waits for locks comes on top, and reading all tables at a rate that any disk
+// has.
+constexpr std::chrono::minutes longest_silence_of_a_server{1};
+constexpr std::uint64_t slowest_bytes_per_second = 10'000'000;
+
+/// What a statement is called in a message.
+std::string name_of(const std::string& sql) {
+  auto name = sql.substr(0, sql.find_first_of(" ;"));
+  return name == "WITH" ? "DELETE" : name;
+}
 
 }  // namespace
 
@@ -85,6 +94,7 @@ void Connection::send(const std::string& sql, const std::vector<std::string>& pa
   const auto& pq = library();
   if (connection_ == nullptr) throw lost();
   cancelled_ = false;
+  statement_ = name_of(sql);
   std::vector<const char*> values;
   values.reserve(parameters.size());
   for (const auto& parameter : parameters) values.push_back(parameter.c_str());
@@ -112,16 +122,37 @@ void Connection::ask_to_cancel() noexcept {
   }
 }
 
+void Connection::expect_to_read(std::uint64_t bytes) {
+  reading_time_ = std::chrono::seconds(bytes / slowest_bytes_per_second);
+}
+
+/// A COMMIT or ROLLBACK neither reads nor waits for a lock.
+milliseconds Connection::longest_silence(Stoppable stoppable) const {
+  if (stoppable == Stoppable::no) return longest_silence_of_a_server;
+  return longest_silence_of_a_server + lock_wait_ + reading_time_;
+}
+
+/// Nobody knows what the server still does: a closed connection does nothing new.
+void Connection::give_up(const std::string& why) {
+  close();
+  given_up_for_ = why;
+}
+
 void Connection::wait_for_answer(Stoppable stoppable) {
   const auto& pq = library();
-  const auto began = Clock::now();
+  const auto limit = longest_silence(stoppable);
+  auto heard = Clock::now();
   std::optional<Clock::time_point> stopped;
   while (true) {
     const int unsent = pq.flush(connection_);
     if (unsent < 0) throw lost();
     if (unsent == 0 && pq.isBusy(connection_) == 0) return;
-    if (stoppable == Stoppable::no && Clock::now() - began > longest_commit) {
-      close();
+    if (Clock::now() - heard > limit) {
+      give_up(fmt::format("the server has not answered {} for {} s; {}", statement_,
+                          std::chrono::duration_cast<std::chrono::seconds>(limit).count(),
+                          statement_ == "COMMIT"
+                              ? "does it wait for a standby (synchronous_standby_names)?"
+                              : "is it stopped, or out of reach?"));
       throw lost();
     }
     if (stop_.requested()) {
@@ -131,17 +162,15 @@ void Connection::wait_for_answer(Stoppable stoppable) {
       }
       stopped = stopped.value_or(Clock::now());
       if (Clock::now() - *stopped > grace) {
-        // Nobody knows what the server still does: a closed connection does nothing new.
-        close();
+        give_up(fmt::format("stopped before the server had answered {}", statement_));
         if (stoppable == Stoppable::yes) throw StoreError(Kind::stopped, "stopped");
         throw lost();
       }
     }
     const short events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
-    if (wait_for_socket(pq.socket(connection_), events, look_interval) != 0 &&
-        pq.consumeInput(connection_) == 0) {
-      throw lost();
-    }
+    if (wait_for_socket(pq.socket(connection_), events, look_interval) == 0) continue;
+    if (pq.consumeInput(connection_) == 0) throw lost();
+    heard = Clock::now();
   }
 }
 

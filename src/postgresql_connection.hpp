@@ -3,12 +3,13 @@
 //
 // Nothing here blocks in libpq, but for names that a resolver does not answer. Each wait is a
 // poll() of some milliseconds, so that the stop flag ends a statement (the server is asked to
-// cancel it) and a network that swallows everything ends in an error. What the server itself is
-// told about waiting stands in Transaction settings, which are SET LOCAL: whatever role and
-// database are configured to, and nothing is left behind.
+// cancel it), and a server that says nothing any more, or a network that swallows everything, ends
+// in an error. What the server itself is told about waiting stands in Transaction settings, which
+// are SET LOCAL: whatever role and database are configured to, and nothing is left behind.
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -65,6 +66,9 @@ class Connection {
   /// BEGIN. A lock is waited for as long as `lock_wait`, in each statement; then StoreError of kind
   /// `timed_out`.
   void begin(Access access, std::chrono::milliseconds lock_wait, StoreError::Kind timed_out);
+
+  /// What all tables take on the server's disk: reading them takes its time.
+  void expect_to_read(std::uint64_t bytes);
 
   /// How long a statement waits for a lock, as the last begin() has it.
   [[nodiscard]] std::chrono::milliseconds lock_wait() const { return lock_wait_; }
@@ -159,6 +163,8 @@ class Connection {
   void send(const std::string& sql, const std::vector<std::string>& parameters);
   /// The next part of the answer; nothing after the last one.
   std::optional<Rows> next(Stoppable stoppable);
+  [[nodiscard]] std::chrono::milliseconds longest_silence(Stoppable stoppable) const;
+  void give_up(const std::string& why);
   void ask_to_cancel() noexcept;
   void wait_for_answer(Stoppable stoppable);
   void drain() noexcept;
@@ -177,6 +183,9 @@ class Connection {
   bool is_first_ = true;  ///< no connection has been made yet
   StoreError::Kind timed_out_ = StoreError::Kind::busy;
   std::chrono::milliseconds lock_wait_{0};
+  std::chrono::milliseconds reading_time_{0};
+  std::string statement_;     ///< the one that was sent last, by its name
+  std::string given_up_for_;  ///< why the connection was closed from this side
   bool cancelled_ = false;
   bool passed_over_ = false;
   bool sets_off_triggers_ = false;

@@ -56,6 +56,9 @@ std::string Connection::one_line(std::string_view text) const {
 }
 
 ServerError Connection::lost() const {
+  if (connection_ == nullptr && !given_up_for_.empty()) {
+    return {Kind::unusable, path_, given_up_for_, ""};
+  }
   const std::string why =
       connection_ == nullptr ? "it is closed" : one_line(library().errorMessage(connection_));
   return {Kind::unusable, path_, "the connection to the server was lost: " + why, ""};

@@ -251,6 +251,17 @@ Schema read_schema(Connection& connection) {
   return schema;
 }
 
+std::uint64_t size_of_tables(Connection& connection, const Schema& schema) {
+  if (connection.is_cockroach()) return 0;
+  const auto rows = connection.query(
+      // A table that is neither partitioned nor a partition is in no tree.
+      "SELECT pg_catalog.sum(pg_catalog.pg_table_size(o)) FROM (SELECT p.relid FROM "
+      "pg_catalog.unnest($1::oid[]) AS t(o), pg_catalog.pg_partition_tree(t.o) AS p UNION SELECT "
+      "pg_catalog.unnest($1::oid[])) AS p(o)",
+      {schema.oids()});
+  return static_cast<std::uint64_t>(rows.number(0, 0));
+}
+
 std::vector<Unindexed> read_unindexed(Connection& connection, const Schema& schema) {
   std::vector<Unindexed> result;
   for (const auto& key : schema.keys) {

@@ -61,6 +61,9 @@ struct Unindexed {
 /// app's, as the contract defines it.
 Schema read_schema(Connection& connection);
 
+/// Bytes on the server's disk, without indexes; 0 where this server does not tell.
+std::uint64_t size_of_tables(Connection& connection, const Schema& schema);
+
 /// The keys of large tables that no index helps with.
 std::vector<Unindexed> read_unindexed(Connection& connection, const Schema& schema);
 

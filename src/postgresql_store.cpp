@@ -58,13 +58,17 @@ class PostgresqlStore : public SessionStore {
         throw connection_.failure(error.kind(), error.text());
       }
       const auto& schema = knowledge_.schema;
+      connection_.expect_to_read(size_of_tables(connection_, schema));
       unindexed_ = read_unindexed(connection_, schema);
       knowledge_.references = read_references(connection_, schema);
       if (access == Access::read_only) return;
       knowledge_.locks_beside = locks_beside(connection_, schema, knowledge_.counted_tables);
       knowledge_.skips_checks = may_skip_checks(connection_, schema);
     });
-    if (access == Access::read_write) take_lock();
+    if (access == Access::read_only) return;
+    take_lock(
+        "another pass is at work on this database, or the server is still ending one; try again "
+        "when it is done, or wait longer with --lock-wait");
   }
 
   void visit_sessions(const SessionVisitor& visit) override {
@@ -96,12 +100,15 @@ class PostgresqlStore : public SessionStore {
   }
 
   std::unique_ptr<StoreTransaction> begin(milliseconds wait) override {
+    // Where a standby is away, that is to be found out by a COMMIT which keeps nobody waiting.
+    if (!commits_are_answered_ && has_standbys()) make_durable();
+    commits_are_answered_ = true;
     return std::make_unique<Transaction>(connection_, knowledge_, wait);
   }
 
   std::vector<bool> present(std::span<const OwnerIndex> owners) override {
     connection_.reopen();
-    take_lock();
+    take_lock("the server has not ended that transaction yet");
     return connection_.reading([&] {
       std::vector<std::string> ids;
       for (const auto owner : owners) ids.emplace_back(knowledge_.key_of(owner));
@@ -124,7 +131,11 @@ class PostgresqlStore : public SessionStore {
       connection_.roll_back();
       throw;
     }
-    if (const auto error = connection_.commit()) throw ServerError(*error);
+    if (const auto error = connection_.commit()) {
+      connection_.check_stop();
+      throw ServerError(*error);
+    }
+    commits_are_answered_ = true;
   }
 
   std::optional<std::uint64_t> free_bytes() override { return std::nullopt; }
@@ -188,7 +199,8 @@ class PostgresqlStore : public SessionStore {
   }
 
  private:
-  void take_lock() {
+  /// `held`: what is said where it stays with somebody else.
+  void take_lock(const char* held) {
     if (connection_.is_cockroach()) return;
     const auto deadline = Clock::now() + connection_.wait();
     const auto number = std::stoul(knowledge_.schema.sessions().oid);
@@ -204,11 +216,36 @@ class PostgresqlStore : public SessionStore {
       if (Clock::now() >= deadline) {
         throw connection_.failure(
             Kind::busy,
-            "another pass is at work on this database, or the server is still ending one; try "
-            "again when it is done, or wait longer with --lock-wait");
+            commit_waits_for_a_standby(key)
+                ? "a pass's COMMIT waits for a standby (synchronous_standby_names); try "
+                  "again when that is back"
+                : held);
       }
       connection_.pause(lock_poll);
     }
+  }
+
+  /// Whether the server is set to have its commits confirmed by others.
+  bool has_standbys() {
+    if (connection_.is_cockroach()) return false;
+    return !connection_.query("SELECT pg_catalog.current_setting('synchronous_standby_names')")
+                .text(0, 0)
+                .empty();
+  }
+
+  /// Of whoever holds this advisory lock, as far as this role may see it.
+  bool commit_waits_for_a_standby(const std::vector<std::string>& key) {
+    return connection_
+               .query(
+                   "SELECT 1 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON "
+                   "a.pid "
+                   "OPERATOR(pg_catalog.=) l.pid WHERE l.locktype OPERATOR(pg_catalog.=) "
+                   "'advisory' "
+                   "AND l.classid::pg_catalog.int4 OPERATOR(pg_catalog.=) $1::pg_catalog.int4 AND "
+                   "l.objid::pg_catalog.int4 OPERATOR(pg_catalog.=) $2::pg_catalog.int4 AND "
+                   "l.granted AND a.wait_event OPERATOR(pg_catalog.=) 'SyncRep'",
+                   key)
+               .count() > 0;
   }
 
   bool is_owner(const Table& table) {
@@ -241,6 +278,7 @@ class PostgresqlStore : public SessionStore {
   Knowledge knowledge_;
   SessionKeys keys_;
   std::vector<Unindexed> unindexed_;
+  bool commits_are_answered_ = false;  ///< one has been
 };
 
 }  // namespace

@@ -79,6 +79,8 @@ Rules& all_rules() {
 // What is left to do when the call of this thread has returned: a signal, or 0.
 thread_local int signal_after = 0;
 
+std::atomic<bool> stopped_before{false};
+
 }  // namespace
 
 void read_rules() { all_rules().read(); }
@@ -108,6 +110,7 @@ Verdict intercept(Kind kind, std::string_view call, const Subject& subject) {
     if (rule.what == "kill") {
       ::kill(::getpid(), SIGKILL);
     } else if (rule.what == "stop") {
+      stopped_before = true;
       ::kill(::getpid(), SIGSTOP);
     } else if (rule.what == "kill-after") {
       signal_after = SIGKILL;
@@ -124,6 +127,8 @@ Verdict intercept(Kind kind, std::string_view call, const Subject& subject) {
   errno = error_before;
   return Verdict::make;
 }
+
+bool was_stopped() { return stopped_before; }
 
 void after_call() {
   if (signal_after == 0) return;

@@ -43,6 +43,12 @@ void read_rules();
 /// What the rules have for this call. Where it is to fail errno is set.
 Verdict intercept(Kind kind, std::string_view call, const Subject& subject);
 
+/// Whether a rule has stopped this process before.
+bool was_stopped();
+
+/// Puts the steady clock forward, as this process sees it.
+void put_clock_forward(long nanoseconds);
+
 /// The call has returned: what the rules have for after it. Leaves errno alone.
 void after_call();
 

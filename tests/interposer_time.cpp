@@ -1,6 +1,7 @@
 // Time, for the interposer (see interposer_changes.cpp). With CALIB_TEST_SLEEP=skip no sleep takes
-// any: the steady clock is put forward instead. CALIB_TEST_CLOCK is by how many seconds the clock
-// on the wall is wrong.
+// any: the steady clock is put forward instead. With CALIB_TEST_POLL=N what poll() waits for in
+// vain, once a rule has stopped the process, takes N times as long by that clock. CALIB_TEST_CLOCK
+// is by how many seconds the clock on the wall is wrong.
 #include <time.h>
 #include <unistd.h>
 
@@ -21,11 +22,15 @@ bool skips_sleep() {
 }
 
 int skip(const timespec& time) {
-  skipped_nanoseconds += time.tv_sec * 1'000'000'000L + time.tv_nsec;
+  put_clock_forward(time.tv_sec * 1'000'000'000L + time.tv_nsec);
   return 0;
 }
 
 }  // namespace
+
+void calib::test::interposer::put_clock_forward(long nanoseconds) {
+  skipped_nanoseconds += nanoseconds;
+}
 
 extern "C" {
 

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 
@@ -13,7 +12,7 @@
 #include "changes.hpp"
 #include "diagnostics.hpp"
 #include "fault_scenario.hpp"
-#include "postgresql_server.hpp"
+#include "postgresql_own_server.hpp"
 #include "postgresql_watch.hpp"
 #include "sampling.hpp"
 
@@ -25,23 +24,6 @@ enum class Back { at_once, later };
 
 /// Of so many messages one is the server's last, but in the long run.
 constexpr int every = 4;
-
-/// A server of this test's own, which the app's databases are made on meanwhile.
-class OwnServer {
- public:
-  explicit OwnServer(const std::vector<std::string>& settings = {}) : server(settings) {
-    ::setenv("CALIB_TEST_POSTGRESQL", server.folder().c_str(), 1);
-  }
-  ~OwnServer() { ::setenv("CALIB_TEST_POSTGRESQL", before_.c_str(), 1); }
-  OwnServer(const OwnServer&) = delete;
-  OwnServer& operator=(const OwnServer&) = delete;
-  OwnServer(OwnServer&&) = delete;
-  OwnServer& operator=(OwnServer&&) = delete;
-  PostgresqlServer server;
-
- private:
-  std::string before_ = std::getenv("CALIB_TEST_POSTGRESQL");
-};
 
 void crash_at_each(const std::string& when, Back back, int step, int floor) {
   OwnServer own;
