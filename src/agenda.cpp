@@ -67,8 +67,7 @@ void refuse_staged(const Plan& plan, std::set<OwnerIndex>& refused) {
 
 /// Rows that no foreign key places: they stay, and where they are a doomed session's, that is left
 /// behind of it.
-void tell_unplaced(const AgendaContext& c, const Agenda& agenda) {
-  std::set<OwnerIndex> kept;
+void tell_unplaced(const AgendaContext& c, const Agenda& agenda, std::set<OwnerIndex> kept) {
   for (const auto& refusal : agenda.survey.refused) kept.insert(refusal.owner);
   for (const auto& unplaced : agenda.survey.unplaced) {
     const auto note = note_of(unplaced, agenda.keys, kept);
@@ -79,6 +78,40 @@ void tell_unplaced(const AgendaContext& c, const Agenda& agenda) {
       c.report.warnings.push_back(fmt::format("{}: {}", c.report.database, note->text));
     }
   }
+}
+
+/// In a dry run: what a pass would find that it cannot move.
+void refuse_unmovable(const AgendaContext& c, const Agenda& agenda, std::set<OwnerIndex>& refused) {
+  const auto& sessions = agenda.plan.sessions;
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    check_stop(c.stop);
+    const auto owner = static_cast<OwnerIndex>(i);
+    if (refused.contains(owner)) continue;
+    const std::string name(sessions[i].directory);
+    const auto error = c.uploads.foresee_stage(name);
+    if (!error) continue;
+    c.report.errors.push_back(
+        unmovable_failure(c.uploads, name, error, owner_name(owner, sessions, agenda.survey)));
+    refused.insert(owner);
+  }
+}
+
+/// The same for what it cannot remove.
+void drop_unremovable(const AgendaContext& c, Agenda& agenda) {
+  const auto is_unremovable = [&](const std::string& entry) {
+    check_stop(c.stop);
+    const auto error = c.uploads.foresee_purge(entry);
+    if (error) {
+      c.report.errors.push_back(
+          unremovable_failure({c.uploads.path() + "/" + entry, error}, ErrorKind::orphan));
+    }
+    return static_cast<bool>(error);
+  };
+  std::erase_if(agenda.orphans,
+                [&](const OrphanLine& orphan) { return is_unremovable(orphan.name); });
+  std::erase_if(agenda.plan.leftovers, [&](const std::string& name) {
+    return is_unremovable(std::string(staged_prefix) + name);
+  });
 }
 
 /// In a dry run: who shares a directory with one that is held stays, too.
@@ -114,8 +147,9 @@ void survey(const AgendaContext& c, Agenda& agenda) {
     c.report.errors.push_back(
         held_failure(refusal, owner_name(refusal.owner, sessions, agenda.survey)));
   }
+  if (is_dry) refuse_unmovable(c, agenda, refused);
   add_those_along(agenda, refused, c.report);
-  tell_unplaced(c, agenda);
+  tell_unplaced(c, agenda, refused);
   if (!is_dry) refuse_staged(agenda.plan, refused);
   agenda.units = units_of(sessions, agenda.survey.leaked_keys.size(), refused);
 }
@@ -188,6 +222,7 @@ void make_plan(const AgendaContext& c, Agenda& agenda) {
 
 void narrow_plan(const AgendaContext& c, Agenda& agenda) {
   apply_grace(c, agenda);
+  if (c.options.dry_run == DryRun::yes) drop_unremovable(c, agenda);
   survey(c, agenda);
   const auto move_into = [](auto& to, auto& from) {
     std::move(from.begin(), from.end(), std::back_inserter(to));

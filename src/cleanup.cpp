@@ -1,5 +1,7 @@
 #include "cleanup.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -69,9 +71,7 @@ class Pass {
     if (stop_.requested()) end_with(StoreError::Kind::stopped, "", "");
     if (!is_dry()) {
       report_.freed_bytes += links_.freed_bytes();
-      report_.kept.sessions =
-          agenda_.plan.sessions_seen -
-          std::min<std::uint64_t>(agenda_.plan.sessions_seen, report_.sessions.size());
+      report_.kept.sessions = count_sessions();
     }
     report_.duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_);
     return std::move(report_);
@@ -235,7 +235,7 @@ class Pass {
       using Kind = StoreError::Kind;
       switch (error.kind()) {
         case Kind::disturbed:  // it is vacuumed
-          report_.warnings.emplace_back(error.what());
+          report_.warnings.push_back(error.what());
           break;
         case Kind::full:
         case Kind::busy:
@@ -261,6 +261,23 @@ class Pass {
     report_.kept.allocated_bytes =
         measure_folder(*uploads_, listing, jobs_, stop_, progress_, report_);
     report_.total_bytes = report_.kept.allocated_bytes;
+  }
+
+  /// Those that are there at the end, with what came while the pass ran. Where the database cannot
+  /// be asked any more: what is left of those that were read.
+  std::uint64_t count_sessions() {
+    const auto seen = agenda_.plan.sessions_seen;
+    const auto left = seen - std::min<std::uint64_t>(seen, report_.sessions.size());
+    if (!store_ || !finished_ || stop_.requested()) return left;
+    try {
+      return store_->count_sessions();
+    } catch (const StoreError& error) {
+      if (error.kind() != StoreError::Kind::stopped) {
+        report_.warnings.push_back(
+            fmt::format("{}; so the sessions that stay could not be counted anew", error.what()));
+      }
+      return left;
+    }
   }
 
   /// The same where the pass has ended before: as far as the folder can still be read.

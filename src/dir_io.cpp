@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -19,8 +22,9 @@ namespace {
 // Large enough for some two thousand names at a time, small enough for one in each thread.
 constexpr std::size_t buffer_size = 64UL * 1024;
 
-constexpr unsigned status_mask = STATX_TYPE | STATX_NLINK | STATX_INO | STATX_SIZE | STATX_BLOCKS |
-                                 STATX_MTIME | STATX_CTIME | STATX_MNT_ID;
+constexpr unsigned status_mask = STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_UID | STATX_INO |
+                                 STATX_SIZE | STATX_BLOCKS | STATX_MTIME | STATX_CTIME |
+                                 STATX_MNT_ID;
 
 template <typename Call>
 auto retry(Call call) {
@@ -49,6 +53,8 @@ std::error_code look_with(int parent, const char* name, int flags, Status& statu
   const auto error = attempt([&] {
     return ::statx(parent, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, status_mask, &raw);
   });
+  // A filter of system calls that does not know statx(2), which itself never answers so.
+  if (error == std::errc::operation_not_permitted) return errno_code(ENOSYS);
   if (error) return error;
   if ((raw.stx_mask & STATX_MNT_ID) == 0) return errno_code(ENOSYS);
   status.id = {makedev(raw.stx_dev_major, raw.stx_dev_minor), raw.stx_ino};
@@ -58,16 +64,48 @@ std::error_code look_with(int parent, const char* name, int flags, Status& statu
   status.size = raw.stx_size;
   status.changed = std::max(to_instant(raw.stx_mtime), to_instant(raw.stx_ctime));
   status.mode = raw.stx_mode;
+  status.owner = raw.stx_uid;
   status.mount_root = (raw.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  status.fixed = (raw.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0;
   return {};
 }
 
+constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
 std::error_code open_at(int parent, const char* name, int flags, Fd& fd) {
-  const int opened =
-      retry([&] { return ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags); });
+  const int opened = retry([&] { return ::openat(parent, name, directory_flags | flags); });
   if (opened < 0) return errno_code(errno);
   fd = Fd(opened);
   return {};
+}
+
+// Whether there is openat2(2). Linux before 5.6 does not know it (ENOSYS), and filters of system
+// calls that do not either answer EPERM.
+std::atomic<bool> has_openat2{true};
+
+// Opens the directory `name` of `parent`, no link. What is mounted there is not touched (EXDEV):
+// who answers for it may be gone, and opening it would wait for him. Without openat2(2) the caller
+// has to look where he has got to.
+std::error_code open_on_mount(int parent, const char* name, int flags, Fd& fd) {
+  flags |= O_NOFOLLOW;
+  if (!has_openat2) return open_at(parent, name, flags, fd);
+  struct open_how how {};
+  how.flags = static_cast<unsigned>(directory_flags | flags);
+  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+  const auto opened = retry([&] { return ::syscall(SYS_openat2, parent, name, &how, sizeof how); });
+  if (opened >= 0) {
+    fd = Fd(static_cast<int>(opened));
+    return {};
+  }
+  const auto error = errno_code(errno);
+  // EPERM is also what O_NOATIME gives for what belongs to somebody else.
+  const bool may_be_missing =
+      error == std::errc::function_not_supported ||
+      (error == std::errc::operation_not_permitted && (flags & O_NOATIME) == 0);
+  if (!may_be_missing) return error;
+  const auto otherwise = open_at(parent, name, flags, fd);
+  if (!otherwise) has_openat2 = false;
+  return otherwise;
 }
 
 // For file systems that know no RENAME_NOREPLACE. A second link to a file fails where its name is
@@ -105,10 +143,10 @@ std::error_code open_directory(int parent, const char* name, std::uint64_t mount
   Fd opened;
   auto error = errno_code(EPERM);
   if (access_time == AccessTime::keep) {
-    error = open_at(parent, name, O_NOFOLLOW | O_NOATIME, opened);
+    error = open_on_mount(parent, name, O_NOATIME, opened);
   }
   if (error == std::errc::operation_not_permitted) {
-    error = open_at(parent, name, O_NOFOLLOW, opened);
+    error = open_on_mount(parent, name, 0, opened);
   }
   if (error == std::errc::too_many_symbolic_link_levels) return errno_code(ENOTDIR);
   if (error) return error;
@@ -129,7 +167,12 @@ std::error_code glance(int parent, const char* name, Status& status) {
 }
 
 std::error_code check_access(int directory, int how) {
-  return attempt([&] { return ::faccessat(directory, ".", how, AT_EACCESS); });
+  const auto error = attempt([&] { return ::faccessat(directory, ".", how, AT_EACCESS); });
+  // Also what filters of system calls answer that do not know faccessat2(2). The older call asks
+  // for the real user, who mostly is the effective one.
+  const bool is_one_user = ::geteuid() == ::getuid() && ::getegid() == ::getgid();
+  if (error != std::errc::operation_not_permitted || !is_one_user) return error;
+  return attempt([&] { return ::faccessat(directory, ".", how, 0); });
 }
 
 std::error_code remove_file(int parent, const char* name) {
@@ -152,7 +195,11 @@ std::error_code lock_directory(int fd) {
 }
 
 std::error_code sync_directory(int fd) {
-  return attempt([&] { return ::fsync(fd); });
+  const auto error = attempt([&] { return ::fsync(fd); });
+  const bool is_unknown = error == std::errc::invalid_argument ||
+                          error == std::errc::function_not_supported ||
+                          error == std::errc::operation_not_supported;
+  return is_unknown ? std::error_code{} : error;
 }
 
 DirReader::DirReader() : buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_size)) {}

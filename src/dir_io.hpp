@@ -37,7 +37,9 @@ struct Status {
   std::uint64_t size = 0;
   Instant changed;  ///< the later of mtime and ctime
   mode_t mode = 0;
+  uid_t owner = 0;
   bool mount_root = false;
+  bool fixed = false;  ///< its flags (immutable, append-only) keep it and what is in it from going
 
   [[nodiscard]] bool is_directory() const { return S_ISDIR(mode); }
   /// Whether `size` is a length of content, as it is not for devices and pipes.
@@ -80,7 +82,8 @@ std::error_code rename_new(int from_parent, const char* from, int to_parent, con
 /// Takes the exclusive lock on the open directory; EWOULDBLOCK where another has it.
 std::error_code lock_directory(int fd);
 
-/// Writes the entries of the open directory to the disk.
+/// Writes the entries of the open directory to the disk. No error where the file system has no such
+/// call for directories (fsync(2): EINVAL; FUSE and network ones: ENOSYS, EOPNOTSUPP).
 std::error_code sync_directory(int fd);
 
 /// Reads directories, one after the other, through one buffer.

@@ -37,7 +37,7 @@
 //   progress               the line on a terminal
 //   journal                priorities of lines that go to systemd's journal
 //   workers                threads, as many as get the most done   (pace)
-//   stop, fd, text, text_pool, timestamp, usage: small things that everyone may use
+//   stop, fd, limited_list, text, text_pool, timestamp, usage: small things that everyone may use
 #include <fmt/format.h>
 #include <malloc.h>
 #include <unistd.h>

@@ -42,12 +42,19 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing, const Par
   const auto add = [&](const TreeResult& tree, Fate fate) {
     result.exclusive_bytes += tree.exclusive_bytes;
     if (fate == Fate::goes) result.going_bytes += tree.exclusive_bytes;
+    // What is mounted there is not of this folder, and lost+found is root's.
+    const auto is_told = [&](const PathError& error) {
+      return error.error != std::errc::cross_device_link && error.path != lost_and_found;
+    };
+    const auto text = [](const PathError& error) {
+      return fmt::format("{}: it cannot be measured: {}", error.path, error.error.message());
+    };
     for (const auto& error : tree.errors) {
-      // What is mounted there is not of this folder, and lost+found is root's.
-      if (error.error == std::errc::cross_device_link || error.path == lost_and_found) continue;
-      report.warnings.push_back(
-          fmt::format("{}: it cannot be measured: {}", error.path, error.error.message()));
+      if (is_told(error)) report.warnings.push_back(text(error));
     }
+    tree.errors.for_each_rest([&](const PathError& like, std::uint64_t count) {
+      if (is_told(like)) report.warnings.leave_out(text(like), count);
+    });
   };
   add(uploads.measure_top(result.links, stop), Fate::stays);
   std::vector<const Entry*> directories;

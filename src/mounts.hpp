@@ -7,9 +7,24 @@
 
 namespace calib {
 
-/// Names directly in the open directory at or below which something is mounted, or is what is
-/// mounted somewhere else (a bind mount of it), sorted; empty where the kernel does not tell.
-/// `mount_id`: the directory's own mount (statx(2), STATX_MNT_ID).
-std::vector<std::string> entries_with_mounts(int directory, std::uint64_t mount_id);
+/// What is mounted in a directory; both lists are sorted.
+struct Mounts {
+  /// Where something is mounted, as paths below the directory (`a/b`).
+  std::vector<std::string> points;
+  /// Names directly in the directory at or below which something is mounted, or is what is mounted
+  /// somewhere else (a bind mount of it).
+  std::vector<std::string> entries;
+
+  /// Whether something is mounted at `path`, which is below the directory.
+  [[nodiscard]] bool is_point(const std::string& path) const;
+  /// Whether something is mounted at `entry`, directly in the directory, or below it.
+  [[nodiscard]] bool any_in(const std::string& entry) const;
+};
+
+/// Reads them for the open directory; none of them is touched. `mount_id`: the directory's own
+/// mount (statx(2), STATX_MNT_ID). Throws std::runtime_error, a sentence that says what to do,
+/// where the kernel does not tell all of them: without /proc, or where the directory's own mount is
+/// not among them.
+Mounts mounts_below(int directory, std::uint64_t mount_id);
 
 }  // namespace calib

@@ -85,6 +85,7 @@ class Connection {
   /// Runs `work` in a transaction that only reads.
   template <typename Work>
   auto reading(Work&& work) -> decltype(work()) {
+    const DefersSuspension until_the_end;
     begin(Access::read_only, std::max(wait_, std::chrono::milliseconds{1}), StoreError::Kind::busy);
     const RollBack at_end(*this);
     return work();

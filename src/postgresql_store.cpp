@@ -88,6 +88,14 @@ class PostgresqlStore : public SessionStore {
     });
   }
 
+  std::uint64_t count_sessions() override {
+    return connection_.reading([&] {
+      const auto rows =
+          connection_.query("SELECT pg_catalog.count(*) FROM " + knowledge_.schema.sessions().sql);
+      return static_cast<std::uint64_t>(rows.number(0, 0));
+    });
+  }
+
   Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) override {
     knowledge_.doomed = doomed;
     keys_.set_doomed(doomed);
@@ -124,6 +132,7 @@ class PostgresqlStore : public SessionStore {
   /// written in order: a commit that waits for the disk takes along all that came before it.
   void make_durable() override {
     if (connection_.is_cockroach()) return;
+    const DefersSuspension until_the_end;
     connection_.begin(Access::read_write, connection_.wait(), Kind::busy);
     try {
       connection_.query("SELECT pg_catalog.pg_logical_emit_message(true, 'calib-cleanup', '')");

@@ -26,6 +26,18 @@ UploadDir open_uploads(const std::filesystem::path& path);
 std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
                                             const std::vector<std::filesystem::path>& paths);
 
+/// Throws StoreError (unusable) where entries cannot be removed from the folder: its file system is
+/// read-only by now, say. A pass has nothing to do there then.
+void require_writable(const UploadDir& uploads);
+
+/// What there is to say where the directory `name` cannot be moved aside (see UploadDir::stage), so
+/// that `owner` keeps its records.
+Failure unmovable_failure(const UploadDir& uploads, const std::string& name,
+                          const std::error_code& error, const std::string& owner);
+
+/// The same where it cannot be removed.
+Failure unremovable_failure(const PathError& error, ErrorKind kind);
+
 /// Makes sure that entries can be removed, then takes the lock that keeps passes apart. Throws
 /// StoreError: unusable, busy where another pass has it for longer than `wait`, stopped.
 void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop);

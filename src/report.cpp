@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <functional>
+#include <map>
 #include <string_view>
 
 #include "text.hpp"
@@ -13,6 +15,52 @@ namespace {
 
 std::string failure_text(const Failure& failure) {
   return failure.path.empty() ? failure.error : failure.path + ": " + failure.error;
+}
+
+// Of one kind there is little to see in the eleventh; and who gives everything a name of its own
+// shall not fill a log either.
+constexpr std::uint64_t most_lines_of_a_kind = 10;
+constexpr std::uint64_t most_lines = 100;
+
+/// The words of `text`, without those that name something: a path, a number, an id.
+std::string wording(std::string_view text) {
+  const auto names = [](char c) { return c == '/' || (c >= '0' && c <= '9'); };
+  std::string words;
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    words += std::any_of(word.begin(), word.end(), names) ? "#" : word;
+    words += ' ';
+  }
+  return words;
+}
+
+/// Calls `write` with each line for `list`: those that are shown, and how many are not.
+template <typename List, typename Kind, typename Text>
+void for_each_line(const List& list, const Kind& kind_of, const Text& text_of,
+                   const std::function<void(const std::string&)>& write) {
+  struct Lines {
+    std::uint64_t shown = 0;
+    std::uint64_t all = 0;
+  };
+  std::map<std::string, Lines> kinds;
+  for (const auto& item : list) ++kinds[kind_of(item)].all;
+  list.for_each_rest(
+      [&](const auto& like, std::uint64_t count) { kinds[kind_of(like)].all += count; });
+  std::uint64_t lines = 0;
+  std::uint64_t left_out = 0;  // of kinds that are not shown at all, or not to their tenth
+  for (const auto& item : list) {
+    auto& kind = kinds[kind_of(item)];
+    if (kind.shown == most_lines_of_a_kind) continue;
+    if (lines == most_lines) break;
+    write(text_of(item));
+    ++lines;
+    if (++kind.shown < most_lines_of_a_kind || kind.all == kind.shown) continue;
+    write(fmt::format("… and {} more of that kind", kind.all - kind.shown));
+    kind.shown = kind.all = most_lines_of_a_kind;
+  }
+  for (const auto& [name, kind] : kinds) left_out += kind.all - kind.shown;
+  if (left_out > 0) write(fmt::format("… and {} more", left_out));
 }
 
 std::string signal_name(int signal) {
@@ -55,6 +103,12 @@ std::vector<const Line*> sorted(const std::vector<Line>& lines, Name Line::*name
 
 }  // namespace
 
+std::string kind_of_failure(const Failure& failure) {
+  return fmt::format("{} {}", static_cast<int>(failure.kind), wording(failure.error));
+}
+
+std::string kind_of_warning(const std::string& warning) { return wording(warning); }
+
 int exit_status(const Report& report) {
   switch (report.outcome) {
     case Outcome::done:
@@ -82,8 +136,8 @@ std::string message(const Report& report) {
   }
   if (report.errors.empty()) return "Cleanup completed successfully";
   const std::string first = printable(failure_text(report.errors.front()));
-  if (report.errors.size() == 1) return "Cleanup incomplete: " + first;
-  return fmt::format("Cleanup incomplete: {} errors, the first: {}", report.errors.size(), first);
+  if (report.errors.total() == 1) return "Cleanup incomplete: " + first;
+  return fmt::format("Cleanup incomplete: {} errors, the first: {}", report.errors.total(), first);
 }
 
 std::vector<const SessionLine*> largest_first(const std::vector<SessionLine>& sessions) {
@@ -96,12 +150,15 @@ std::vector<const OrphanLine*> largest_first(const std::vector<OrphanLine>& orph
 
 std::string diagnostics(const Report& report, Color color, Priorities priorities) {
   std::string lines;
-  for (const std::string& warning : report.warnings) {
-    lines += diagnostic_line(Priority::warning, warning, color, priorities);
-  }
-  for (const Failure& failure : report.errors) {
-    lines += diagnostic_line(Priority::error, failure_text(failure), color, priorities);
-  }
+  const auto write = [&](Priority level) {
+    return [&lines, color, priorities, level](const std::string& text) {
+      lines += diagnostic_line(level, text, color, priorities);
+    };
+  };
+  for_each_line(
+      report.warnings, kind_of_warning, [](const std::string& warning) { return warning; },
+      write(Priority::warning));
+  for_each_line(report.errors, kind_of_failure, failure_text, write(Priority::error));
   if (report.outcome == Outcome::interrupted) {
     lines += diagnostic_line(Priority::error, interrupted_message(report), color, priorities);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "journal.hpp"
+#include "limited_list.hpp"
 #include "options.hpp"
 #include "text_pool.hpp"
 #include "timestamp.hpp"
@@ -38,6 +39,12 @@ struct Failure {
   std::string error;  ///< what happened and what to do, one sentence, raw bytes
   ErrorKind kind = ErrorKind::directory;
 };
+
+/// Of one kind are those that name different things in the same words.
+std::string kind_of_failure(const Failure& failure);
+std::string kind_of_warning(const std::string& warning);
+using Failures = LimitedList<Failure, kind_of_failure, 1000>;
+using Warnings = LimitedList<std::string, kind_of_warning, 1000>;
 
 /// A session that went, or would go. There may be a million of them, so the texts are views.
 struct SessionLine {
@@ -97,8 +104,8 @@ struct Report {
   std::optional<std::uint64_t> total_bytes;     ///< the whole uploads folder, where measured
   std::optional<std::uint64_t> vacuumed_bytes;  ///< given back by --vacuum (dry run: would be)
   std::chrono::microseconds duration{0};
-  std::vector<std::string> warnings;
-  std::vector<Failure> errors;
+  Warnings warnings;
+  Failures errors;
   Outcome outcome = Outcome::done;
   int signal = 0;  ///< where outcome is interrupted
 };
@@ -122,7 +129,8 @@ enum class Color { no, yes };
 /// a newline; empty for Verbosity::quiet.
 std::string text_report(const Report& report, Verbosity verbosity, Color color);
 
-/// Warnings and errors, a line each: `calib-cleanup: warning: …`, `calib-cleanup: error: …`.
+/// Warnings and errors, a line each: `calib-cleanup: warning: …`, `calib-cleanup: error: …`. Ten of
+/// one kind (see Failures), then a line for the rest of them.
 std::string diagnostics(const Report& report, Color color, Priorities priorities);
 
 /// One such line, escaped. `level` is Priority::error or Priority::warning.

@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -59,6 +62,24 @@ Json orphaned_records_json(const Report& report) {
 
 Json error_json(const Failure& failure) {
   return {{"path", valid_utf8(failure.path)}, {"error", valid_utf8(failure.error)}};
+}
+
+std::string rest_like(const std::string& warning, std::uint64_t count) {
+  return fmt::format("{}; … and {} more of that kind", warning, count - 1);
+}
+
+Failure rest_like(const Failure& failure, std::uint64_t count) {
+  return {failure.path, rest_like(failure.error, count), failure.kind};
+}
+
+/// What is kept, and one for each kind of which more is not.
+template <typename List>
+std::vector<typename List::value_type> with_rest(const List& list) {
+  std::vector<typename List::value_type> all = list;
+  list.for_each_rest([&](const auto& like, std::uint64_t count) {
+    all.push_back(count == 1 ? like : rest_like(like, count));
+  });
+  return all;
 }
 
 /// `value` as text, to stand `indent` columns from the left.
@@ -161,9 +182,9 @@ void json_report(const Report& report, const TextSink& write) {
        {"uploads_allocated_bytes", or_null(report.total_bytes)},
        {"vacuumed_bytes", or_null(report.vacuumed_bytes)},
        {"duration_seconds", std::chrono::duration<double>(report.duration).count()}});
-  document.list("warnings", report.warnings,
+  document.list("warnings", with_rest(report.warnings),
                 [](const std::string& warning) { return Json(valid_utf8(warning)); });
-  document.list("errors", report.errors, error_json);
+  document.list("errors", with_rest(report.errors), error_json);
   document.member("version", CALIB_CLEANUP_VERSION);
   document.end();
 }

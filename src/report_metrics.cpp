@@ -139,13 +139,13 @@ void write_errors(Exposition& out, const Report& report) {
   out.describe("errors", "Errors of the last pass, by what they are about.");
   for (const auto& entry : error_kinds) {
     const ErrorKind kind = entry.first;
-    auto count = std::count_if(report.errors.begin(), report.errors.end(),
-                               [kind](const Failure& failure) { return failure.kind == kind; });
+    auto count =
+        report.errors.count_if([kind](const Failure& failure) { return failure.kind == kind; });
     // That it was stopped is an outcome, and no failure of anything.
     if (kind == ErrorKind::interrupted && report.outcome == Outcome::interrupted) ++count;
     out.sample("errors", fmt::format("{{kind=\"{}\"}}", entry.second), fmt::to_string(count));
   }
-  out.gauge("warnings", "Warnings of the last pass.", report.warnings.size());
+  out.gauge("warnings", "Warnings of the last pass.", report.warnings.total());
 }
 
 [[noreturn]] void throw_error(int error, const std::filesystem::path& file, const char* what) {

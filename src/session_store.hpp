@@ -192,10 +192,13 @@ class StoreTransaction {
 
  protected:
   StoreTransaction() = default;
-  StoreTransaction(const StoreTransaction&) = default;
-  StoreTransaction(StoreTransaction&&) = default;
-  StoreTransaction& operator=(const StoreTransaction&) = default;
-  StoreTransaction& operator=(StoreTransaction&&) = default;
+  StoreTransaction(const StoreTransaction&) = delete;
+  StoreTransaction(StoreTransaction&&) = delete;
+  StoreTransaction& operator=(const StoreTransaction&) = delete;
+  StoreTransaction& operator=(StoreTransaction&&) = delete;
+
+ private:
+  DefersSuspension until_the_end_;
 };
 
 /// The session database of one app. Every call may throw StoreError.
@@ -206,6 +209,9 @@ class SessionStore {
   /// Visits every session that was committed before the call, once or, where it is rewritten
   /// meanwhile, twice.
   virtual void visit_sessions(const SessionVisitor& visit) = 0;
+
+  /// How many sessions there are now.
+  virtual std::uint64_t count_sessions() = 0;
 
   /// Visits what a transaction could not look at in the time for which it may keep the app waiting,
   /// or said so of (can_look_quickly()): every session, some that are as they were among them; none

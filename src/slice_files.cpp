@@ -43,8 +43,7 @@ class EarlySync {
   /// Why the folder could not be synced.
   std::error_code finish() {
     if (thread_.joinable()) thread_.join();
-    // Some file systems cannot sync a directory, and say so (fsync(2)).
-    return error_ == std::errc::invalid_argument ? std::error_code{} : error_;
+    return error_;
   }
 
  private:
@@ -90,16 +89,10 @@ Slices::Staging Slices::stage_unit(Slice& slice, std::size_t unit) {
     const auto error = c_.uploads.stage(name, &staged);
     if (!error || staged.left_aside) slice.staged[unit].emplace(name, staged.inode);
     if (error && error != std::errc::no_such_file_or_directory) {
-      const auto* remedy = error == std::errc::file_exists
-                               ? "something is staged under its name already, look into it"
-                               : "it cannot be moved aside";
+      if (error == std::errc::read_only_file_system) require_writable(c_.uploads);
       const bool no_room = error == std::errc::no_space_on_device || error.value() == EDQUOT;
       (no_room ? slice.held_failures : slice.failures)
-          .push_back(
-              {in_folder(error == std::errc::file_exists ? std::string(staged_prefix) + name
-                                                         : name),
-               fmt::format("{}: {}; {} is left whole", remedy, error.message(), name_of(owner)),
-               ErrorKind::directory});
+          .push_back(unmovable_failure(c_.uploads, name, error, name_of(owner)));
       return no_room ? Staging::no_room : Staging::refused;
     }
   }
@@ -109,13 +102,14 @@ Slices::Staging Slices::stage_unit(Slice& slice, std::size_t unit) {
 void Slices::restore_unit(Slice& slice, std::size_t unit) {
   for (const auto& [name, inode] : slice.staged[unit]) {
     c_.restored = true;
-    for (const auto& error : c_.uploads.restore(name)) {
-      c_.changed = true;
-      fail(error.path,
-           fmt::format("it could not be moved back: {}; the next pass tries again",
-                       error.error.message()),
-           ErrorKind::directory);
-    }
+    const auto errors = c_.uploads.restore(name);
+    if (!errors.empty()) c_.changed = true;
+    errors.add_to(c_.report.errors, [](const PathError& error) {
+      return Failure{error.path,
+                     fmt::format("it could not be moved back: {}; the next pass tries again",
+                                 error.error.message()),
+                     ErrorKind::directory};
+    });
   }
   slice.staged[unit].clear();
 }

@@ -39,13 +39,14 @@ void Slices::run(std::vector<Unit> units) {
     // In a chain of rows that hold each other, whoever can go first may stand last.
     std::reverse(units.begin(), units.end());
   }
-  for (auto& failure : held_failures_) c_.report.errors.push_back(std::move(failure));
+  held_failures_.add_to(c_.report.errors, [](const Failure& failure) { return failure; });
 }
 
 void Slices::run_once(const std::vector<Unit>& units) {
   std::size_t most = largest_slice;
   constexpr auto never = Clock::time_point::max();
   auto busy_since = never;
+  SuspensionWatch watch;
   for (std::size_t next = 0; next < units.size();) {
     if (c_.stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
     std::size_t count = 0;
@@ -66,6 +67,8 @@ void Slices::run_once(const std::vector<Unit>& units) {
       next += slice.taken;
       most = std::min(2 * most, largest_slice);
     } else if (result == Result::busy) {
+      // While it was suspended it did not wait.
+      if (watch.was_suspended()) busy_since = never;
       busy_since = std::min(busy_since, released_ - held_lock_);
       const auto waited = released_ - busy_since;
       if (waited > c_.lock_wait) throw still_locked(last_error_->path(), waited);
@@ -125,8 +128,11 @@ Slices::Result Slices::try_slice(Slice& slice) {
     restore_all(slice);
     throw;
   }
-  transaction.reset();
   released_ = Clock::now();
+  // Whoever wants to suspend the process does so at the end of the transaction.
+  SuspensionWatch watch;
+  transaction.reset();
+  if (!watch.was_suspended()) released_ = Clock::now();
   held_lock_ = released_ - began;
   if (result == Result::committed) {
     if (filled.count() > 0) budget_.learn(slice.taken, filled, held_lock_);

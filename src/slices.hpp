@@ -109,7 +109,7 @@ class Slices {
   Context c_;
   RecordCounts counts_;
   std::vector<Unit> held_;  ///< units that a row which stays refers to: tried again at the end
-  std::vector<Failure> held_failures_;
+  Failures held_failures_;
   PassedOver passed_over_;
   std::optional<StoreError> last_error_;  ///< why the last slice was too much
   LockBudget budget_;

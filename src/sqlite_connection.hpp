@@ -64,9 +64,11 @@ class Connection {
   /// whatever links: what is read and written is then somebody's past.
   void require_in_place() const;
 
-  /// Runs `work`, and turns what SQLite throws into StoreError.
+  /// Runs `work`, and turns what SQLite throws into StoreError. Each statement is a transaction, so
+  /// nobody suspends the process meanwhile.
   template <typename Work>
   auto translated(Work&& work) -> decltype(work()) {
+    const DefersSuspension until_the_end;
     try {
       return work();
     } catch (const SQLite::Exception& error) {

@@ -104,7 +104,7 @@ bool is_mounted_alone(const std::filesystem::path& real) {
   if (!folder) throw cannot_look(folder_path, errno);
   Status status;
   if (const auto error = look(folder.get(), status)) throw cannot_look(folder_path, error.value());
-  const auto names = entries_with_mounts(folder.get(), status.mount);
+  const auto names = mounts_below(folder.get(), status.mount).entries;
   return std::binary_search(names.begin(), names.end(), real.filename().string());
 }
 

@@ -106,6 +106,8 @@ void read_pieces(Connection& connection, const Table& table, PieceClock& clock,
       connection.database(),
       select(fmt::format("({}) > ({})", identity_of(table), fmt::join(marks, ", "))));
   while (more) {
+    // Not where these pieces are parts of a larger transaction.
+    if (sqlite3_get_autocommit(connection.database().getHandle()) != 0) allow_suspension();
     before_next_piece();
     clock.start();
     for (std::size_t i = 0; i < position.size(); ++i) {

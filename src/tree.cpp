@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -44,9 +46,11 @@ class Walk {
       : folder_(folder), mode_(mode), stop_(stop), account_(result_, links, fate) {}
 
   TreeResult run(const std::string& name) {
+    has_mounts_ = folder_.mounts.any_in(name);
     enter(name);
     while (!levels_.empty() && !result_.stopped && !lost_) {
       auto& pending = levels_.back().pending;
+      if (is_read_only(levels_.back())) pending.clear();
       if (pending.empty()) {
         leave();
       } else {
@@ -71,12 +75,15 @@ class Walk {
     bool incomplete = false;  // why it will not become empty has been said
   };
 
-  std::string current_path() const {
+  std::string current_path() const { return path_of_level(levels_.size()); }
+
+  // Of the last of the first `count` levels.
+  std::string path_of_level(std::size_t count) const {
     auto path = folder_.path;
-    for (std::size_t i = 0; i < levels_.size(); ++i) {
-      if (path.size() > longest_whole_path && i + levels_always_shown < levels_.size()) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (path.size() > longest_whole_path && i + levels_always_shown < count) {
         path = path_below(path, "...");
-        i = levels_.size() - levels_always_shown;
+        i = count - levels_always_shown;
       }
       path = path_below(path, levels_[i].name);
     }
@@ -94,6 +101,28 @@ class Walk {
     if (!levels_.empty()) levels_.back().stuck.insert(name);
   }
 
+  // Whether something is mounted at `name` in the current directory. Even a look at it may wait for
+  // a server that is gone.
+  bool is_mount_point(const std::string& name) const {
+    if (!has_mounts_) return false;
+    std::string path;
+    for (const auto& level : levels_) path += level.name + '/';
+    return folder_.mounts.is_point(path + name);
+  }
+
+  // Of a read-only file system (a snapshot within this one, or all of it since the disk failed)
+  // nothing goes: that is said once, of the outermost directory of it, and the rest of it is left.
+  bool is_read_only(const Level& level) const { return read_only_ == level.id.device; }
+
+  void fail_read_only(const std::error_code& error) {
+    const auto device = levels_.back().id.device;
+    read_only_ = device;
+    auto count = levels_.size();
+    while (count > 1 && levels_[count - 2].id.device == device) --count;
+    result_.errors.push_back({path_of_level(count), error});
+    levels_.back().incomplete = true;
+  }
+
   void enter(const std::string& name) {
     if (stop_.requested()) {
       result_.stopped = true;
@@ -101,6 +130,7 @@ class Walk {
     }
     const int parent = levels_.empty() ? folder_.fd : levels_.back().fd.get();
     if (levels_.size() == most_levels) return fail(name, errno_code(ELOOP));
+    if (is_mount_point(name)) return fail(name, errno_code(EXDEV));
     Fd fd;
     Status status;
     const auto access_time = mode_ == Errand::measure ? AccessTime::keep : AccessTime::set;
@@ -130,7 +160,7 @@ class Walk {
         result_.stopped = true;
         return;
       }
-      if (mode_ == Errand::purge && is_lost()) return;
+      if (mode_ == Errand::purge && (is_lost() || is_read_only(level))) return;
       const char* name = static_cast<const char*>(entry->d_name);
       if (!level.stuck.empty() && level.stuck.contains(name)) continue;
       if (entry->d_type == DT_DIR) {
@@ -148,6 +178,7 @@ class Walk {
   // `name` is no directory, as far as is known.
   void visit(const char* name) {
     auto& level = levels_.back();
+    if (is_mount_point(name)) return fail(name, errno_code(EXDEV));
     Status status;
     if (const auto error = glance(level.fd.get(), name, status)) {
       if (!is_gone(error)) fail(name, error);
@@ -165,6 +196,7 @@ class Walk {
         level.pending.emplace_back(name);
         return;
       }
+      if (error == std::errc::read_only_file_system) return fail_read_only(error);
       if (error) return fail(name, error);
       level.progress = true;
     }
@@ -233,6 +265,14 @@ class Walk {
   bool remove_current() {
     auto& level = levels_.back();
     auto* parent = levels_.size() == 1 ? nullptr : &levels_[levels_.size() - 2];
+    const auto leave_it = [&] {
+      if (parent != nullptr) {
+        parent->incomplete = true;
+        parent->stuck.insert(level.name);
+      }
+      return true;
+    };
+    if (is_read_only(level)) return leave_it();
     const auto error =
         remove_directory(parent == nullptr ? folder_.fd : parent->fd.get(), level.name.c_str());
     if (!error) {
@@ -249,13 +289,15 @@ class Walk {
       read();
       return false;
     }
+    if (error == std::errc::read_only_file_system && parent != nullptr &&
+        parent->id.device == level.id.device) {
+      levels_.pop_back();
+      fail_read_only(error);
+      return false;
+    }
     const bool said = not_empty && level.incomplete;
     if (!said) report(current_path(), error);
-    if (parent != nullptr) {
-      parent->incomplete = true;
-      parent->stuck.insert(level.name);
-    }
-    return true;
+    return leave_it();
   }
 
   Folder folder_;
@@ -264,6 +306,8 @@ class Walk {
   TreeResult result_;
   TreeAccount account_;
   DirReader reader_;
+  std::optional<std::uint64_t> read_only_;  // the device of it
+  bool has_mounts_ = false;                 // somewhere in this tree
   int since_look_ = 0;
   bool lost_ = false;
   std::vector<Level> levels_;  // from the outermost directory to the current one

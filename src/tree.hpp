@@ -6,6 +6,7 @@
 #include <string>
 
 #include "dir_io.hpp"
+#include "mounts.hpp"
 #include "stop.hpp"
 #include "upload_dir.hpp"
 #include "usage.hpp"
@@ -17,6 +18,7 @@ struct Folder {
   int fd = -1;
   std::uint64_t mount = 0;
   const std::string& path;
+  const Mounts& mounts;  ///< where nothing is to be touched
 };
 
 /// The path of `name` in the directory `path`, for messages.

@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <stdexcept>
 #include <utility>
 
 #include "dir_io.hpp"
-#include "mounts.hpp"
 #include "tree.hpp"
 #include "tree_account.hpp"
 
@@ -59,10 +59,10 @@ std::error_code move_entry(int from, int to, const std::string& name) {
 
 /// Moves everything in `from`, which is the directory `staged` of `folder`, to `to`, and removes
 /// `staged` when it is empty.
-std::vector<PathError> merge(int folder, const std::string& staged, const std::string& staged_path,
-                             int from, int to) {
+PathErrors merge(int folder, const std::string& staged, const std::string& staged_path, int from,
+                 int to) {
   std::error_code left;
-  std::vector<PathError> errors;
+  PathErrors errors;
   std::vector<std::string> names;
   for (int round = 0; round < most_rounds; ++round) {
     errors.clear();
@@ -92,12 +92,23 @@ TreeResult refused(const std::string& path) {
 
 }  // namespace
 
+std::string kind_of(const PathError& error) { return std::to_string(error.error.value()); }
+
 UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
   Status status;
   const auto error = path_.find('\0') == std::string::npos ? open_folder(path_.c_str(), fd_, status)
                                                            : errno_code(EINVAL);
   if (error) throw std::system_error(error, path_);
   mount_ = status.mount;
+  mounts_ = read_mounts();
+}
+
+Mounts UploadDir::read_mounts() const {
+  try {
+    return mounts_below(fd_.get(), mount_);
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(path_ + ": " + error.what());
+  }
 }
 
 bool UploadDir::is_in_place() const {
@@ -128,7 +139,9 @@ std::vector<Entry> UploadDir::list() const {
   while (const auto* entry = reader.next()) {
     const char* name = static_cast<const char*>(entry->d_name);
     auto kind = kind_of(entry->d_type);
-    if (entry->d_type == DT_UNKNOWN) {
+    if (entry->d_type == DT_UNKNOWN && mounts_.is_point(name)) {
+      kind = EntryKind::directory;  // most are
+    } else if (entry->d_type == DT_UNKNOWN) {
       const auto error = look(fd.get(), name, status);
       if (error == std::errc::no_such_file_or_directory) continue;
       if (error) throw std::system_error(error, path_below(path_, name));
@@ -140,12 +153,11 @@ std::vector<Entry> UploadDir::list() const {
   return entries;
 }
 
-std::vector<std::string> UploadDir::names_with_mounts() const {
-  return entries_with_mounts(fd_.get(), mount_);
-}
+std::vector<std::string> UploadDir::names_with_mounts() const { return read_mounts().entries; }
 
 std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& status) const {
   if (!is_component(name)) return errno_code(EINVAL);
+  if (mounts_.is_point(name)) return errno_code(EXDEV);
   Status seen;
   if (const auto error = look(fd_.get(), name.c_str(), seen)) return error;
   if (!seen.is_directory()) return errno_code(ENOTDIR);
@@ -155,6 +167,7 @@ std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& s
 
 std::error_code UploadDir::stage(const std::string& name, Staged* staged) const {
   if (!is_component(name)) return errno_code(EINVAL);
+  if (mounts_.is_point(name)) return errno_code(EXDEV);
   Status seen;
   if (const auto error = look(fd_.get(), name.c_str(), seen)) {
     // What is aside already, and could not be moved back, is not gone.
@@ -189,12 +202,51 @@ std::error_code UploadDir::stage(const std::string& name, Staged* staged) const 
   return error;
 }
 
-std::vector<PathError> UploadDir::restore(const std::string& name) const {
+std::error_code UploadDir::foresee_stage(const std::string& name) const {
+  return foresee(name, true);
+}
+
+std::error_code UploadDir::foresee_purge(const std::string& name) const {
+  return foresee(name, false);
+}
+
+std::error_code UploadDir::foresee(const std::string& name, bool is_moved) const {
+  if (!is_component(name)) return errno_code(EINVAL);
+  if (mounts_.is_point(name)) return errno_code(EXDEV);
+  Status folder;
+  if (const auto error = look(fd_.get(), folder)) return error;
+  Status seen;
+  if (const auto error = look(fd_.get(), name.c_str(), seen)) {
+    return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
+  }
+  if (!seen.is_directory()) return errno_code(ENOTDIR);
+  if (seen.mount != mount_ || seen.mount_root) return errno_code(EXDEV);
+  if (folder.fixed || seen.fixed) return errno_code(EPERM);
+  if (check_writable()) return {};
+  // unlink(2): from a sticky folder goes only what is one's own, or all where the folder is.
+  const auto user = ::geteuid();
+  if ((folder.mode & S_ISVTX) != 0 && user != 0 && user != folder.owner && user != seen.owner) {
+    return errno_code(EPERM);
+  }
+  Fd fd;
+  if (const auto error =
+          open_directory(fd_.get(), name.c_str(), mount_, AccessTime::keep, fd, seen)) {
+    return error;
+  }
+  const auto error = check_access(fd.get(), R_OK | W_OK | X_OK);
+  if (!error || is_moved) return error;
+  DirReader reader;
+  reader.start(fd.get());
+  return reader.next() == nullptr && !reader.error() ? std::error_code{} : error;
+}
+
+PathErrors UploadDir::restore(const std::string& name) const {
   const auto path = path_below(path_, name);
   if (!is_component(name)) return {{path, errno_code(EINVAL)}};
   const auto staged = staged_name(name);
   const auto staged_path = path_below(path_, staged);
 
+  if (mounts_.is_point(staged)) return {{staged_path, errno_code(EXDEV)}};
   Status status;
   auto error = look(fd_.get(), staged.c_str(), status);
   if (error == std::errc::no_such_file_or_directory && !look(fd_.get(), name.c_str(), status)) {
@@ -228,7 +280,7 @@ std::error_code UploadDir::sync() const { return sync_directory(fd_.get()); }
 TreeResult UploadDir::measure(const std::string& name, Fate fate, HardLinks& links,
                               const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));
-  return measure_tree({fd_.get(), mount_, path_}, name, fate, links, stop);
+  return measure_tree({fd_.get(), mount_, path_, mounts_}, name, fate, links, stop);
 }
 
 TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const {
@@ -250,6 +302,7 @@ TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const 
     }
     if (entry->d_type == DT_DIR) continue;
     const char* name = static_cast<const char*>(entry->d_name);
+    if (mounts_.is_point(name)) continue;
     const auto error = glance(fd.get(), name, status);
     // What is mounted over a file occupies nothing here.
     if (!error && !status.is_directory() && status.mount == mount_) account.add_file(status);
@@ -263,7 +316,7 @@ TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const 
 
 TreeResult UploadDir::purge(const std::string& name, HardLinks& links, const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));
-  return purge_tree({fd_.get(), mount_, path_}, name, links, stop);
+  return purge_tree({fd_.get(), mount_, path_, mounts_}, name, links, stop);
 }
 
 }  // namespace calib

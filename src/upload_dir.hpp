@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "fd.hpp"
+#include "limited_list.hpp"
+#include "mounts.hpp"
 #include "stop.hpp"
 #include "timestamp.hpp"
 #include "usage.hpp"
@@ -46,13 +48,18 @@ struct PathError {
   std::error_code error;
 };
 
+std::string kind_of(const PathError& error);
+
+/// Of ten with one error the eleventh says nothing new.
+using PathErrors = LimitedList<PathError, kind_of, 10>;
+
 /// What measuring or purging one directory came to.
 struct TreeResult {
   Usage usage;  ///< what was seen (measure) or removed (purge); an inode with several names once
   /// The allocated bytes of directories and of inodes with one name. The inodes with several names
   /// are in the HardLinks that was handed in, so that sums over many directories come out right.
   std::uint64_t exclusive_bytes = 0;
-  std::vector<PathError> errors;
+  PathErrors errors;
   bool stopped = false;  ///< the stop flag was set before the end
 };
 
@@ -60,7 +67,9 @@ class UploadDir {
  public:
   /// Opens the folder; links on the way to it are followed, for the user named it. Throws
   /// std::system_error (ENOENT, ENOTDIR, EACCES …), and with ENOSYS where the kernel cannot tell
-  /// mounts apart (statx without STATX_MNT_ID, Linux before 5.8).
+  /// mounts apart (statx without STATX_MNT_ID, Linux before 5.8); and std::runtime_error where it
+  /// does not tell what is mounted in the folder. From here on what is mounted there is not
+  /// touched: who answers for it may be gone, and every call would wait for him.
   explicit UploadDir(const std::filesystem::path& path);
 
   /// The path as it was given, for messages.
@@ -80,9 +89,8 @@ class UploadDir {
   /// std::system_error: an unreadable folder is never an empty one.
   [[nodiscard]] std::vector<Entry> list() const;
 
-  /// Names directly in the folder at or below which something is mounted, or is mounted somewhere
-  /// else, as /proc/self/mountinfo
-  /// tells; empty where that cannot be read (the walk has a check of its own).
+  /// Names directly in the folder at or below which something is mounted by now, or is mounted
+  /// somewhere else. Throws std::runtime_error where the kernel does not tell.
   [[nodiscard]] std::vector<std::string> names_with_mounts() const;
 
   /// Looks at the directory `name`. ENOTDIR where it is something else.
@@ -95,10 +103,18 @@ class UploadDir {
   /// it is not; where even that fails, it is left aside.
   [[nodiscard]] std::error_code stage(const std::string& name, Staged* staged = nullptr) const;
 
+  /// Why stage(), and the purge after it, would fail for the directory `name`, as far as looking
+  /// tells: no error where it is not there. For who may not write in the folder, and so makes no
+  /// pass, permissions do not count.
+  [[nodiscard]] std::error_code foresee_stage(const std::string& name) const;
+
+  /// The same for purge() alone, which needs no right in a directory that is empty.
+  [[nodiscard]] std::error_code foresee_purge(const std::string& name) const;
+
   /// Moves a staged directory back to `name`. Where `name` stands again, the staged entries move in
   /// one by one, never overwriting; what has the name of something there stays staged and is
   /// reported with EEXIST. Empty when all is back.
-  [[nodiscard]] std::vector<PathError> restore(const std::string& name) const;
+  [[nodiscard]] PathErrors restore(const std::string& name) const;
 
   /// What kind of file system it is on, as in linux/magic.h; 0 where that is not told.
   [[nodiscard]] std::uint64_t file_system() const;
@@ -121,9 +137,13 @@ class UploadDir {
                                  const StopFlag& stop) const;
 
  private:
+  [[nodiscard]] Mounts read_mounts() const;
+  [[nodiscard]] std::error_code foresee(const std::string& name, bool is_moved) const;
+
   std::string path_;
   Fd fd_;
   std::uint64_t mount_ = 0;
+  Mounts mounts_;  ///< as it was opened
 };
 
 }  // namespace calib

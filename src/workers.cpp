@@ -67,7 +67,12 @@ class Workers::Shift {
       const auto units = do_piece(*piece);
       lock.lock();
       const auto before = pace_.workers();
-      pace_.done(units, Clock::now());
+      // A rate over the time in which nothing was done is none.
+      if (watch_.was_suspended()) {
+        pace_.start(Clock::now());
+      } else {
+        pace_.done(units, Clock::now());
+      }
       if (pace_.workers() > before) call_for_help();
     }
     changed_.notify_all();
@@ -107,6 +112,7 @@ class Workers::Shift {
   Stretches stretches_;
   std::exception_ptr failure_;
   std::size_t most_ = 0;  ///< workers that there can be
+  SuspensionWatch watch_;
   /// Without the caller's. The last member, for it is joined first.
   std::vector<std::jthread> threads_;
 };

@@ -3,11 +3,22 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <array>
+#include <cstdarg>
 
 #include "interposer_rules.hpp"
 
 using namespace calib::test::interposer;
+
+namespace {
+
+// Found as the library is loaded: NEXT may wait for another thread, with this very call.
+decltype(&::syscall) const real_syscall = next<decltype(&::syscall)>("syscall");
+
+}  // namespace
 
 extern "C" {
 
@@ -64,6 +75,21 @@ int access(const char* name, int mode) noexcept {
 
 int faccessat(int directory, const char* name, int mode, int flags) noexcept {
   return through(Kind::read, "faccessat", name, NEXT(faccessat), directory, name, mode, flags);
+}
+
+// The calls that the C library has no function for: of those the tool makes one.
+long syscall(long number, ...) noexcept {
+  std::array<long, 6> words{};
+  std::va_list rest;
+  va_start(rest, number);
+  for (auto& word : words) word = va_arg(rest, long);
+  va_end(rest);
+  const auto make = [&](long a, long b, long c, long d) {
+    return real_syscall(number, a, b, c, d, words[4], words[5]);
+  };
+  if (number != SYS_openat2) return make(words[0], words[1], words[2], words[3]);
+  return through(Kind::read, "openat2", reinterpret_cast<const char*>(words[1]), make, words[0],
+                 words[1], words[2], words[3]);
 }
 
 ssize_t readlink(const char* name, char* text, size_t size) noexcept {

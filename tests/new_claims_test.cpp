@@ -52,6 +52,7 @@ class BusyStore : public SessionStore {
   BusyStore(SessionStore& store, std::function<void()> before_begin)
       : store_(store), before_begin_(std::move(before_begin)) {}
   void visit_sessions(const SessionVisitor& visit) override { store_.visit_sessions(visit); }
+  std::uint64_t count_sessions() override { return store_.count_sessions(); }
   void look_again(const SessionVisitor& visit) override { store_.look_again(visit); }
   Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) override {
     return store_.survey(doomed, leaked);

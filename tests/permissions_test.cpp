@@ -1,7 +1,10 @@
 // Where permissions end: what the tool may not do is said before anything is gone, or keeps the one
 // session whole.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,6 +38,34 @@ void make_foreign(const fs::path& path) {
   }
 }
 
+/// Flags of a file (ioctl_iflags(2)), while this lives.
+class Flags {
+ public:
+  Flags(const fs::path& path, int flag) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    int flags = 0;
+    if (::ioctl(fd_, FS_IOC_GETFLAGS, &flags) == 0) {
+      before_ = flags;
+      flags |= flag;
+      set_ = ::ioctl(fd_, FS_IOC_SETFLAGS, &flags) == 0;
+    }
+    if (!set_) WARN("skipped: setting these flags takes root and a file system that has them");
+  }
+  ~Flags() {
+    if (set_) ::ioctl(fd_, FS_IOC_SETFLAGS, &before_);
+    ::close(fd_);
+  }
+  Flags(const Flags&) = delete;
+  Flags& operator=(const Flags&) = delete;
+  Flags(Flags&&) = delete;
+  Flags& operator=(Flags&&) = delete;
+  [[nodiscard]] bool are_set() const { return set_; }
+
+ private:
+  int fd_;
+  int before_ = 0;
+  bool set_ = false;
+};
+
 /// Only root can make what belongs to others.
 bool can_give_away() {
   if (::geteuid() == 0) return true;
@@ -51,6 +82,14 @@ std::string seen_by_root(const App& app) {
     if (!line.starts_with(folder)) state += line + "\n";
   }
   return state;
+}
+
+/// A dry run, which is to say the same of the sessions as the pass after it.
+Ran foreseen(const App& app, const RunOptions& options) {
+  const auto before = app.fingerprint();
+  const auto ran = run_on(app, {"--dry-run"}, options);
+  CHECK(app.fingerprint() == before);
+  return ran;
 }
 
 /// Status 3, one line with these parts, nothing changed.
@@ -113,7 +152,11 @@ TEST_CASE("a session whose directory belongs to someone else is left whole",
   app.give_away();
   make_foreign(app.uploads() / foreign);
 
+  const auto dry = foreseen(app, as_nobody());
   const auto ran = run_on(app, {}, as_nobody());
+  CHECK(dry.err == ran.err);
+  CHECK(dry.status == 1);
+  CHECK(has_line(dry.out, "Cleanup dry run: Would delete 1 old session"));
 
   INFO(ran.err);
   CHECK(ran.status == 1);
@@ -133,7 +176,10 @@ TEST_CASE("a session whose directory could not be emptied is left whole",
   app.give_away();
   set_mode(app.uploads() / locked, mode);
 
+  const auto dry = run_on(app, {"--dry-run"}, as_nobody());
   const auto ran = run_on(app, {}, as_nobody());
+  CHECK(lines_with(diagnostics_of(dry).errors, diagnostics_of(ran).errors.at(0)) == 1);
+  CHECK(dry.status == 1);
   set_mode(app.uploads() / locked, 0755);
 
   INFO(ran.err);
@@ -155,7 +201,10 @@ TEST_CASE("in a sticky folder only one's own directories go",
   REQUIRE(::chown(app.uploads().c_str(), 0, 0) == 0);
   set_mode(app.uploads(), 01777);
 
+  const auto dry = foreseen(app, as_nobody());
   const auto ran = run_on(app, {}, as_nobody());
+  CHECK(dry.err == ran.err);
+  CHECK(dry.status == 1);
 
   INFO(ran.err);
   CHECK(ran.status == 1);
@@ -174,6 +223,10 @@ TEST_CASE("an orphan that belongs to someone else stays, is named, and hinders n
   app.give_away();
   make_foreign(orphan);
 
+  const auto dry = foreseen(app, as_nobody());
+  CHECK(dry.status == 1);
+  CHECK(is_one_error(dry, {orphan.string() + ": it could not be removed"}));
+  CHECK(has_line(dry.out, "Orphaned file cleanup dry run: Would delete 1 directory"));
   const auto ran = run_on(app, {}, as_nobody());
 
   INFO(ran.err);
@@ -186,6 +239,82 @@ TEST_CASE("an orphan that belongs to someone else stays, is named, and hinders n
   CHECK(fs::exists(orphan / "image_001.png"));
   CHECK(app.is_gone(due));
   CHECK(app.entries() == std::set<std::string>{"foreign"});
+}
+
+TEST_CASE("what has a flag that keeps it is foreseen", "[tool][files][permissions]") {
+  const int flag = GENERATE(FS_IMMUTABLE_FL, FS_APPEND_FL);
+  App app;
+  const auto fixed = app.add_session(48);
+  const auto bystander = app.add_session(48);
+  const auto directory = app.uploads() / fixed;
+  const Flags flags(directory, flag);
+  if (!flags.are_set()) return;
+
+  const auto dry = foreseen(app, {});
+  const auto ran = run_on(app, {});
+
+  CHECK(dry.status == 1);
+  CHECK(dry.err == ran.err);
+  CHECK(has_line(dry.out, "Cleanup dry run: Would delete 1 old session"));
+  CHECK(ran.status == 1);
+  CHECK(is_one_error(ran, {directory.string(), fmt::format("session {} is left whole", fixed)}));
+  CHECK(app.is_whole(fixed));
+  CHECK(app.is_gone(bystander));
+}
+
+TEST_CASE("a filter of system calls that does not know faccessat2(2) is no obstacle",
+          "[tool][files][permissions]") {
+  App app;
+  const auto due = app.add_session(48);
+  RunOptions options;
+  options.interpose = "faccessat:1:1 faccessat:3:1";  // of two calls each the first
+  const auto ran = run_on(app, {}, options);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.is_gone(due));
+}
+
+TEST_CASE("where the folder cannot be used, the line says what to do",
+          "[tool][files][permissions]") {
+  App app;
+  app.add_session(48);
+  const auto before = app.fingerprint();
+  const auto [fault, remedy] =
+      GENERATE(table<std::string, std::string>({{"openat/uploads:*:13", "run as the app's user"},
+                                                {"openat/uploads:*:5", "see to the disk"},
+                                                {"openat/uploads:*:24", "too many files are open"},
+                                                {"openat/uploads:*:40", "round in a circle"},
+                                                {"openat/uploads:*:107", "see to its file server"},
+                                                {"openat/uploads:*:20", "name it with --uploads"},
+                                                {"statx/uploads:*:1", "seccomp"},
+                                                {"statx/uploads:*:38", "seccomp"},
+                                                {"flock:*:37", "takes no lock"},
+                                                {"flock:*:95", "takes no lock"},
+                                                {"flock:*:5", "see to its disk"},
+                                                {"faccessat:*:1", "chattr"}}));
+  RunOptions options;
+  options.interpose = fault;
+  CAPTURE(fault, remedy);
+  const auto ran = run_on(app, {}, options);
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(ran, {app.uploads().string(), remedy}));
+  CHECK(app.fingerprint() == before);
+}
+
+TEST_CASE("a link to a folder that is not there: it is said where it leads",
+          "[tool][files][permissions]") {
+  App app;
+  app.add_session(48);
+  fs::remove_all(app.uploads());
+  fs::create_symlink(app.scratch("link"), app.uploads());
+  fs::create_symlink(app.scratch("disk") / "uploads", app.scratch("link"));
+  const auto ran = run_on(app, {});
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(
+      ran, {app.uploads().string(),
+            "it leads to " + (app.scratch("disk") / "uploads").string() + ", which is not there"}));
+  CHECK(app.number("SELECT count(*) FROM sessions") == 1);
 }
 
 TEST_CASE("a database that may not be written or read is refused, and nothing is touched",

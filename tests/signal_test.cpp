@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backlog.hpp"
@@ -215,4 +216,31 @@ TEST_CASE("a signal ends a dry run, which has changed nothing anyway", "[tool][s
   CHECK(ran.status == 128 + SIGINT);
   CHECK(ran.json().at("message") == "Stopped by SIGINT; nothing was changed");
   CHECK(backlog.fingerprint() == before);
+}
+
+TEST_CASE("Ctrl-Z never suspends a pass inside a transaction", "[tool][signals][sqlite]") {
+  App app(AppSchema::current, GENERATE(from_range(journals())));
+  constexpr int sessions = 400;
+  for (int i = 0; i < sessions; ++i) app.add_session(48, 1);
+  auto options = at("renameat2:2:stop");
+  options.own_group = true;  // nobody is suspended whom no shell could wake
+  Running running(pass_arguments(app, {"--json"}), options);
+  REQUIRE(running.wait_until_stopped());
+  running.signal(SIGCONT);
+  running.signal(SIGTSTP);
+
+  int status = 0;
+  REQUIRE(::waitpid(running.pid(), &status, WUNTRACED) == running.pid());
+  REQUIRE(WIFSTOPPED(status));
+  CHECK(WSTOPSIG(status) == SIGTSTP);
+  {
+    // The app may write meanwhile.
+    const auto writer = app.writer();
+    CHECK(writer != nullptr);
+  }
+
+  const auto ran = running.finish();
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(ran.json().at("deleted_sessions") == sessions);
 }

@@ -134,6 +134,16 @@ TEST_CASE("a file system that cannot sync directories is nothing to tell of",
   CHECK(app.entries().empty());
 }
 
+TEST_CASE("nor is it where directories were moved back", "[tool][slices][sqlite]") {
+  const int error = GENERATE(EINVAL, ENOSYS, EOPNOTSUPP);
+  const Backlog backlog;
+  REQUIRE(run_pass(backlog, {}, "renameat2:2:kill").status == killed);
+  const auto ran = run_pass(backlog, {}, fmt::format("fsync/uploads:*:{}", error));
+  CAPTURE(error, ran.err);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+}
+
 TEST_CASE("what was moved back and could not be synced between two slices is an error",
           "[tool][slices][sqlite]") {
   const App app;

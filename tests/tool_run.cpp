@@ -101,6 +101,7 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
     }
     ::dup2(err_, 2);
     ::alarm(options.seconds);
+    if (options.own_group && ::setpgid(0, 0) != 0) ::_exit(124);
     if (options.open_files) {
       const struct rlimit limit { *options.open_files, *options.open_files };
       if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(123);

@@ -29,6 +29,7 @@ struct RunOptions {
   std::optional<unsigned> open_files = {};  ///< RLIMIT_NOFILE
   std::optional<unsigned> file_bytes = {};  ///< RLIMIT_FSIZE
   std::string executable = {};              ///< instead of the one that is tested
+  bool own_group = false;                   ///< a job of its own, as a shell makes one
   bool measures_memory = false;             ///< else Ran::peak_bytes is 0
 };
 

@@ -197,3 +197,29 @@ TEST_CASE("a dry run says the same of mount points", "[tool][files][untouched]")
   CHECK(app.fingerprint() == before);
   CHECK(app.disk_stands());
 }
+
+TEST_CASE("where the kernel does not tell what is mounted, nothing is touched",
+          "[tool][files][untouched][mounts]") {
+  App app;
+  app.add_session(48);
+  app.add_directory("orphan");
+  const auto before = app.fingerprint();
+  // /proc is not there, or not all of it, or cannot be read.
+  const auto fault =
+      GENERATE(as<std::string>{}, "open/mountinfo:*:2", "open/mountinfo:*:13", "read/mountinfo:1:5",
+               "readlink//proc/self/fd:*:2", "read/mountinfo:*:skip");
+  const auto arguments =
+      GENERATE(as<std::vector<std::string>>{}, none, std::vector<std::string>{"--dry-run"},
+               std::vector<std::string>{"--orphans-only"});
+  RunOptions options;
+  options.interpose = fault;
+  CAPTURE(fault, arguments);
+
+  const auto ran = run_on(app, arguments, options);
+
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(ran.out.empty());
+  CHECK(is_one_error(ran, {app.uploads().string(), "mounts cannot be told"}));
+  CHECK(app.fingerprint() == before);
+}

@@ -1,4 +1,6 @@
 // Mount points are borders: numbered by hooks for everybody, made for real where that is allowed.
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include "catch.hpp"
 #include "dir_fixture.hpp"
@@ -63,6 +65,7 @@ TEST_CASE("mounts: bind mounts") {
   box.write("part/file");
   box.write("part/mounted file");
   box.make("blank and\ttab\\/mounted");
+  box.make("return\rand\vtab/mounted");
   box.make("plain");
   const int status = run_with_mounts([&] {
     // Everything on one file system: the device numbers say nothing.
@@ -70,9 +73,11 @@ TEST_CASE("mounts: bind mounts") {
     CHILD_CHECK(bind_mount(box.outside, box.uploads / "part/mounted") == 0);
     CHILD_CHECK(bind_mount(box.outside / "sentinel", box.uploads / "part/mounted file") == 0);
     CHILD_CHECK(bind_mount(box.outside, box.uploads / "blank and\ttab\\/mounted") == 0);
+    CHILD_CHECK(bind_mount(box.outside, box.uploads / "return\rand\vtab/mounted") == 0);
     const UploadDir folder(box.uploads);
-    CHILD_CHECK((folder.names_with_mounts() ==
-                 std::vector<std::string>{"blank and\ttab\\", "part", "whole"}));
+    CHILD_CHECK(
+        (folder.names_with_mounts() ==
+         std::vector<std::string>{"blank and\ttab\\", "part", "return\rand\vtab", "whole"}));
     const StopFlag stop;
     HardLinks links;
     CHILD_CHECK(folder.stage("whole").value() == EXDEV);
@@ -100,4 +105,74 @@ TEST_CASE("mounts: bind mounts") {
   }
   CHECK(box.outside_is_untouched());
   CHECK(UploadDir(box.uploads).names_with_mounts().empty());
+}
+
+TEST_CASE("mounts: from an entry that has gone since, or of another name") {
+  const Sandbox box;
+  box.make("gone");
+  box.make("export/inner");
+  box.make("exp");
+  fs::create_directory(box.root / "served");
+  fs::create_directory(box.root / "elsewhere");
+  const int status = run_with_mounts([&] {
+    if (bind_mount(box.uploads / "gone", box.root / "served") != 0) return not_possible;
+    CHILD_CHECK(bind_mount(box.uploads / "export/inner", box.root / "elsewhere") == 0);
+    // What is mounted is the directory that was removed, and not the one that stands there now.
+    fs::remove(box.uploads / "gone");
+    fs::create_directory(box.uploads / "gone");
+    CHILD_CHECK((UploadDir(box.uploads).names_with_mounts() == std::vector<std::string>{"export"}));
+    return 0;
+  });
+  if (status == not_possible) {
+    WARN("skipped: bind mounts need root and a mount namespace of their own");
+  } else {
+    CHECK(status == 0);
+  }
+}
+
+TEST_CASE("mounts: in a root folder of its own, whose mount is not listed") {
+  const Sandbox box;
+  box.make("mounted");
+  box.make("export");
+  box.make("plain");
+  fs::create_directory(box.root / "served");
+  fs::create_directory(box.root / "proc");
+  const int status = run_with_mounts([&] {
+    if (bind_mount(box.outside, box.uploads / "mounted") != 0) return not_possible;
+    CHILD_CHECK(bind_mount(box.uploads / "export", box.root / "served") == 0);
+    CHILD_CHECK(::mount("proc", (box.root / "proc").c_str(), "proc", 0, nullptr) == 0);
+    CHILD_CHECK(::chroot(box.root.c_str()) == 0 && ::chdir("/") == 0);
+    const UploadDir folder("/uploads");
+    CHILD_CHECK((folder.names_with_mounts() == std::vector<std::string>{"export", "mounted"}));
+    // Without a list of mounts nobody knows.
+    CHILD_CHECK(::umount2("/proc", MNT_DETACH) == 0);
+    const auto fails = [](const auto& call) {
+      try {
+        call();
+      } catch (const std::runtime_error& error) {
+        const std::string text = error.what();
+        return text.starts_with("/uploads: mounts cannot be told without /proc") &&
+               text.find("; mount it") != std::string::npos;
+      }
+      return false;
+    };
+    CHILD_CHECK(fails([&] { static_cast<void>(folder.names_with_mounts()); }));
+    CHILD_CHECK(fails([&] { const UploadDir another("/uploads"); }));
+    return 0;
+  });
+  if (status == not_possible) {
+    WARN("skipped: bind mounts need root and a mount namespace of their own");
+  } else {
+    CHECK(status == 0);
+  }
+}
+
+TEST_CASE("mounts: a folder that was removed, or is called so") {
+  const Sandbox box;
+  fs::create_directory(box.root / "uploads (deleted)");
+  CHECK(UploadDir(box.root / "uploads (deleted)").names_with_mounts().empty());
+  const UploadDir folder(box.uploads);
+  fs::remove(box.uploads);
+  CHECK_THROWS_WITH(folder.names_with_mounts(),
+                    Catch::Matchers::ContainsSubstring("the folder was removed"));
 }
