@@ -20,7 +20,9 @@ std::optional<Closure::GoingRow> Closure::going_row(std::size_t table, const std
   std::vector<std::string> same;
   const auto& identity = schema_.tables[table].identity;
   for (std::size_t i = 0; i < identity.size(); ++i) {
-    same.push_back(fmt::format("{}.c{} = {}.{}", row, i, alias, quoted_name(identity[i])));
+    // The plus takes the column's affinity away. With it SQLite would convert the values that stand
+    // in the temporary table, and could not use its primary key.
+    same.push_back(fmt::format("{}.c{} = +{}.{}", row, i, alias, quoted_name(identity[i])));
   }
   return GoingRow{going_[table], fmt::format("{}", fmt::join(same, " AND "))};
 }
@@ -83,7 +85,8 @@ std::vector<Unplaced> Closure::unplaced(std::size_t doomed) {
     if (key.role != Role::unclear) continue;
     const auto& child = schema_.tables[key.child];
     const auto& parent = schema_.tables[key.parent];
-    // Each value once: a value of many parents, met by many children, would make as many pairs.
+    // Each value once: a value of many parents, met by many children, would make as many pairs. And
+    // CROSS JOIN has SQLite look the values up, by an index that it makes.
     std::vector<std::string> values;
     std::vector<std::string> grouped;
     std::vector<std::string> references;
@@ -97,7 +100,8 @@ std::vector<Unplaced> Closure::unplaced(std::size_t doomed) {
     SQLite::Statement rows(
         connection_.database(),
         fmt::format(
-            "SELECT v.owner, v.is_shared, count(*) FROM {} c JOIN (SELECT {}, min(r.owner) AS "
+            "SELECT v.owner, v.is_shared, count(*) FROM {} c CROSS JOIN (SELECT {}, min(r.owner) "
+            "AS "
             "owner, max(r.owner IS NULL) AS is_shared FROM {} p LEFT JOIN {} r ON {} GROUP BY {} "
             "HAVING min(r.owner) IS NOT NULL) v ON {}{} GROUP BY v.owner, v.is_shared ORDER BY "
             "v.owner",

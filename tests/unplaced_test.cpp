@@ -10,7 +10,7 @@ using namespace calib::test;
 
 namespace {
 
-const std::vector<std::string> dry{"--dry-run"};
+const std::vector<std::string> only_look{"--dry-run"};
 
 /// As pandas.to_sql and CREATE TABLE AS make one.
 void add_keyless_table(const App& app) {
@@ -24,7 +24,7 @@ TEST_CASE("rows of a table without a key stay, and are named as left behind", "[
   const auto due = app.add_session(48, 4);
   const auto young = app.add_session(2, 3);
   add_keyless_table(app);
-  for (const auto& arguments : {dry, none}) {
+  for (const auto& arguments : {only_look, none}) {
     const auto ran = run_on(app, arguments);
     INFO(ran.err);
     CHECK(ran.status == 1);
@@ -38,7 +38,7 @@ TEST_CASE("rows of a table without a key stay, and are named as left behind", "[
   CHECK(app.number("SELECT count(*) FROM notes") == 7);
 
   // From here on it is an old story, and no failure of this pass.
-  for (const auto& arguments : {dry, none, std::vector<std::string>{"--orphans-only"}}) {
+  for (const auto& arguments : {only_look, none, std::vector<std::string>{"--orphans-only"}}) {
     const auto ran = run_on(app, arguments);
     INFO(ran.err);
     CHECK(ran.status == 0);
@@ -64,7 +64,7 @@ TEST_CASE("a table without a key whose sessions all stand says nothing", "[tool]
   app.execute(
       "CREATE TABLE log (session_id VARCHAR, sessions VARCHAR); INSERT INTO log VALUES "
       "('no-uuid', 'x'), (NULL, 'x'), ('', 'x')");
-  for (const auto& arguments : {dry, none}) {
+  for (const auto& arguments : {only_look, none}) {
     const auto ran = run_on(app, arguments);
     CHECK(ran.status == 0);
     CHECK(ran.err.empty());
@@ -78,7 +78,7 @@ TEST_CASE("rows of a session that a row holds are not left behind by it", "[tool
   app.execute(
       "CREATE TABLE reports (about VARCHAR REFERENCES sessions); INSERT INTO reports SELECT "
       "id FROM sessions");
-  for (const auto& arguments : {dry, none}) {
+  for (const auto& arguments : {only_look, none}) {
     const auto ran = run_on(app, arguments);
     CHECK(ran.status == 1);
     CHECK(is_one_error(ran, {held, "reports.about"}));
@@ -100,7 +100,7 @@ TEST_CASE("where sessions was renamed and made anew, its rows are told of on eve
   const auto all = app.rows();
   const auto in_images = "calibration_images.session_id " + why + "; its rows stay";
   const auto in_results = "calibration_results.session_id " + why + "; its rows stay";
-  for (const auto& arguments : {dry, none}) {
+  for (const auto& arguments : {only_look, none}) {
     const auto ran = run_on(app, arguments);
     INFO(ran.err);
     CHECK(ran.status == 1);
@@ -134,7 +134,7 @@ TEST_CASE("rows of a session that stays never go by a key that is not unique",
       "CASCADE, n INTEGER); UPDATE calibration_images SET image_path = substr(image_path, -7);"
       "UPDATE calibration_images SET image_path = 'mine' WHERE id = 1;"
       "INSERT INTO corners SELECT image_path, id FROM calibration_images");
-  for (const auto& arguments : {dry, none}) {
+  for (const auto& arguments : {only_look, none}) {
     const auto ran = run_on(app, arguments);
     INFO(ran.err);
     CHECK(ran.status == 1);
