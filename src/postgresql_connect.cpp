@@ -31,6 +31,19 @@ constexpr std::array<std::pair<const char*, const char*>, 5> network_defaults{{
     {"fallback_application_name", "calib-cleanup"},
 }};
 
+/// What to do where no connection could be made; libpq has no codes for why, and its texts are all
+/// there is to tell by.
+const char* remedy_for(std::string_view why) {
+  const auto is_about = [&](std::string_view word) {
+    return why.find(word) != std::string_view::npos;
+  };
+  if (is_about("password")) {
+    return "the password comes from the URL, PGPASSWORD, PGPASSFILE or ~/.pgpass";
+  }
+  if (is_about("SSL") || is_about("sslmode")) return "see sslmode in its URL";
+  return "see that it runs and lets this role in, or name another with --database";
+}
+
 }  // namespace
 
 int wait_for_socket(int socket, short events, milliseconds time) {
@@ -119,21 +132,24 @@ void Connection::connect() {
   if (connection_ == nullptr) throw std::bad_alloc();
   learn_secrets();
   pq.setNoticeReceiver(connection_, take_notice, this);
-  const auto fail = [&](const std::string& why) {
-    return failure(Kind::unusable, fmt::format("the server cannot be used: {}", why));
+  const auto fail = [&](const std::string& why, std::string_view remedy) {
+    return failure(Kind::unusable, fmt::format("the server cannot be used: {}; {}", why, remedy));
   };
-  if (pq.status(connection_) == CONNECTION_BAD) {
-    throw fail(one_line(pq.errorMessage(connection_)));
-  }
+  const auto fail_as_told = [&] {
+    const auto why = one_line(pq.errorMessage(connection_));
+    return fail(why, remedy_for(why));
+  };
+  if (pq.status(connection_) == CONNECTION_BAD) throw fail_as_told();
   const auto time = connect_time();
   const auto deadline = Clock::now() + time;
   auto wanted = PGRES_POLLING_WRITING;
   while (wanted != PGRES_POLLING_OK) {
-    if (wanted == PGRES_POLLING_FAILED) throw fail(one_line(pq.errorMessage(connection_)));
+    if (wanted == PGRES_POLLING_FAILED) throw fail_as_told();
     check_stop();
     if (Clock::now() > deadline) {
-      throw fail(fmt::format("it has not answered for {} s; see connect_timeout in its URL",
-                             std::chrono::duration<double>(time).count()));
+      throw fail(
+          fmt::format("it has not answered for {} s", std::chrono::duration<double>(time).count()),
+          "see connect_timeout in its URL");
     }
     const short events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT;
     if (wait_for_socket(pq.socket(connection_), events, look_interval) != 0) {

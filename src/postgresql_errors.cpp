@@ -61,7 +61,9 @@ ServerError Connection::lost() const {
   }
   const std::string why =
       connection_ == nullptr ? "it is closed" : one_line(library().errorMessage(connection_));
-  return {Kind::unusable, path_, "the connection to the server was lost: " + why, ""};
+  return {Kind::unusable, path_,
+          "the connection to the server was lost: " + why + "; see that it runs, and run again",
+          ""};
 }
 
 ServerError Connection::error_of(const PGresult* result) const {
@@ -122,7 +124,10 @@ ServerError Connection::error_of(const PGresult* result) const {
     return says(Kind::unusable,
                 "the database may only be read (" + why + "); name the primary server");
   }
-  return says(Kind::unusable, fmt::format("the database failed: {} (SQLSTATE {})", why, state));
+  const auto* const remedy =
+      in_class("57") ? "; see that it runs, and run again" : "; see the server's log";
+  return says(Kind::unusable,
+              fmt::format("the database failed: {} (SQLSTATE {}){}", why, state, remedy));
 }
 
 }  // namespace calib::postgresql

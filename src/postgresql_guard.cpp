@@ -4,6 +4,28 @@
 
 namespace calib::postgresql {
 
+void refuse_unseen_sessions(Connection& connection) {
+  const auto unseen = connection.query(
+      "SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_class "
+      "c "
+      "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'sessions' AND "
+      "c.relkind IN ('r', 'p') AND pg_catalog.left(n.nspname::text, 3) <> 'pg_' AND n.nspname <> "
+      "'information_schema' AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a WHERE "
+      "a.attrelid = c.oid AND a.attname IN ('id', 'created_at')) = 2 ORDER BY n.nspname");
+  if (unseen.count() == 0) return;
+  const auto schema = unseen.text(0, 0);
+  throw StoreError(
+      StoreError::Kind::unusable,
+      unseen.text(0, 1) == "t"
+          ? fmt::format("its table sessions is in the schema {0}, to which this role's search path "
+                        "does not lead; say that it is meant with --database, by "
+                        "options=-csearch_path%3D{0} after the ? of the URL",
+                        schema)
+          : fmt::format("this role may not look into the schema {}, which has the table sessions; "
+                        "grant it USAGE",
+                        schema));
+}
+
 void refuse_heirs(Connection& connection, const Table& sessions) {
   const auto heirs = connection.query(
       "SELECT 1 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid "

@@ -9,6 +9,10 @@ namespace calib::postgresql {
 
 // Each throws StoreError: unusable.
 
+/// Where the role's search path leads to no table `sessions`, but a schema has one: the role lacks
+/// the right to look into it, or its path.
+void refuse_unseen_sessions(Connection& connection);
+
 /// What only inherits from `sessions` shows among its rows, but no foreign key can refer to it.
 void refuse_heirs(Connection& connection, const Table& sessions);
 

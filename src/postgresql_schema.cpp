@@ -204,6 +204,7 @@ std::string Schema::oids() const {
 
 Schema read_schema(Connection& connection) {
   const auto sessions = find_table(connection, "sessions");
+  if (sessions.empty()) refuse_unseen_sessions(connection);
   const auto images = find_table(connection, "calibration_images");
   auto keys = read_keys(connection);
   std::set<std::string> oids;

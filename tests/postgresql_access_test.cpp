@@ -238,6 +238,82 @@ TEST_CASE(
   check_secret(ran);
 }
 
+TEST_CASE("what keeps a pass from its database is told in one line, with what to do",
+          "[connection][advice]") {
+  const Backlog app;
+  make_locked_role(app);
+  const auto before = app.fingerprint();
+  const auto name = name_of(app);
+  const auto host = host_of(app);
+  const auto own = app.database_option();
+  const std::string of_the_password = "the password comes from the URL, PGPASSWORD, PGPASSFILE";
+  const std::string of_the_server = "see that it runs and lets this role in, or name another with";
+  const std::vector<std::pair<std::string, std::string>> troubles{
+      {fmt::format("postgresql://locked:wrong@/{}?host={}", name, host), of_the_password},
+      {fmt::format("postgresql://locked@/{}?host={}", name, host), of_the_password},
+      {fmt::format("postgresql://nobody_at_all@/{}?host={}", name, host), of_the_server},
+      {fmt::format("postgresql://tester@/not_there?host={}", host), of_the_server},
+      {fmt::format("postgresql://tester@/{}?host=/nowhere", name), of_the_server},
+      {fmt::format("postgresql://tester@localhost:1/{}", name), of_the_server},
+      {own + "&sslmode=nonsense", "see sslmode in its URL"},
+      {own + "&options=-csearch_path%3Dnowhere", "options=-csearch_path%3Dpublic after the ?"}};
+  for (const auto& [url, remedy] : troubles) {
+    CAPTURE(url);
+    for (const auto& mode : {Words{"--dry-run"}, Words{}}) {
+      auto arguments = mode;
+      arguments.insert(arguments.end(), {"--database", url});
+      const auto ran = run_on(app, arguments);
+      INFO(ran.err);
+      CHECK(ran.status == 3);
+      CHECK(is_one_error(ran, {remedy}));
+    }
+  }
+  CHECK(changes_since(before, app) == none);
+}
+
+TEST_CASE("a role that may not look into the app's schema is told so, not that nothing is there",
+          "[roles][advice]") {
+  const Backlog app;
+  const auto role = make_role(app, "SELECT, UPDATE, DELETE");
+  app.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC");
+  const auto ran = run_on(app, {"--database", url_for(app, role)});
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(ran, {"schema public", "grant it USAGE"}));
+  for (const auto& id : app.due()) CHECK(app.is_whole(id));
+  drop_role(app, role);
+}
+
+TEST_CASE("rows that a policy would hide from the role are a reason not to begin", "[roles]") {
+  const Backlog app;
+  const auto table = GENERATE(as<std::string>{}, "sessions", "calibration_images");
+  const bool is_owner = GENERATE(false, true);
+  CAPTURE(table, is_owner);
+  const auto role = make_role(app, "SELECT, UPDATE, DELETE");
+  // It shows all of them for now, but nobody can tell.
+  app.execute(
+      fmt::format("CREATE POLICY shown ON {0} USING (true); ALTER TABLE {0} ENABLE ROW LEVEL "
+                  "SECURITY",
+                  table));
+  if (is_owner) {
+    app.execute(fmt::format(
+        "ALTER TABLE {0} FORCE ROW LEVEL SECURITY; ALTER TABLE {0} OWNER TO {1}", table, role));
+  }
+  const auto before = app.fingerprint();
+  for (const auto& mode : {Words{"--dry-run"}, Words{"--orphans-only"}, Words{}}) {
+    auto arguments = mode;
+    arguments.insert(arguments.end(), {"--database", url_for(app, role)});
+    const auto ran = run_on(app, arguments);
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(is_one_error(
+        ran, {"row-level security policy for table \"" + table + '"', "on all of their rows"}));
+  }
+  CHECK(changes_since(before, app) == none);
+  app.execute(fmt::format("ALTER TABLE {} OWNER TO tester", table));
+  drop_role(app, role);
+}
+
 TEST_CASE("a server that lets in and never answers keeps nobody for longer than --lock-wait",
           "[connection]") {
   const Backlog app;
