@@ -299,6 +299,11 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
                   "this is not an SQLite database; name the right one with "
                   "--database");
     case SQLITE_CORRUPT:
+      if (error.getExtendedErrorCode() == SQLITE_CORRUPT_INDEX) {
+        return says(Kind::unusable, "an index of the database is damaged (" + why +
+                                        "); stop the app, have the indexes made anew ('sqlite3 … "
+                                        "REINDEX'), and run again");
+      }
       return says(Kind::unusable, "the database is damaged (" + why +
                                       "); look at it with 'sqlite3 … \"pragma integrity_check\"' "
                                       "and restore a backup");

@@ -193,8 +193,9 @@ void Transaction::delete_records(RecordCounts& counts) {
       const auto& table = knowledge_.schema.tables[direct.table];
       for (std::size_t position = 0; position < direct.keys.size(); ++position) {
         const auto& key = knowledge_.schema.keys[direct.keys[position]];
+        // A damaged index would hide rows, and SQLite would say nothing.
         const auto where = [&](const std::string& condition) {
-          return fmt::format("DELETE FROM {} AS c WHERE c.{} BETWEEN ?1 AND ?2 AND {}",
+          return fmt::format("DELETE FROM {} AS c NOT INDEXED WHERE c.{} BETWEEN ?1 AND ?2 AND {}",
                              main_table(table), quoted_name(table.identity.front()), condition);
         };
         // Where a condition asks another table, SQLite first collects the rows that meet it; most

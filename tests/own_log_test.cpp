@@ -40,7 +40,7 @@ fs::path container_database(const App& app) {
 
 /// Makes a mount namespace that lasts as long as who lives in it, and does `work` there. False
 /// where that is not allowed.
-bool in_namespace(const std::function<bool()>& work) {
+bool in_mount_namespace(const std::function<bool()>& work) {
   bool done = false;
   std::thread([&] {
     done = ::unshare(CLONE_NEWNS) == 0 &&
@@ -50,7 +50,7 @@ bool in_namespace(const std::function<bool()>& work) {
   return done;
 }
 
-bool bind(const fs::path& what, const fs::path& where) {
+bool bind_mount_of(const fs::path& what, const fs::path& where) {
   return ::mount(what.c_str(), where.c_str(), nullptr, MS_BIND, nullptr) == 0;
 }
 
@@ -64,7 +64,7 @@ std::map<std::string, std::string> files_of(const App& app) {
 }
 
 /// Status 3 and one line with these parts, from a dry run, too, and nothing is changed.
-void check_refused(const App& app, std::vector<std::string> parts) {
+void check_other_log_refused(const App& app, std::vector<std::string> parts) {
   parts.push_back(app.database().string());
   parts.emplace_back("write-ahead mode");
   const auto files = files_of(app);
@@ -124,8 +124,8 @@ TEST_CASE("a database that a container has open as a file mounted alone is refus
   const auto other = container_database(app);
   std::unique_ptr<DatabaseUser> container;
   const auto live = new_uuid();
-  if (!in_namespace([&] {
-        if (!bind(app.database(), other)) return false;
+  if (!in_mount_namespace([&] {
+        if (!bind_mount_of(app.database(), other)) return false;
         container = open_sqlite_database(other)->user(
             fmt::format("INSERT INTO sessions (id, images_dir, created_at) VALUES ('{0}', "
                         "'uploads/{0}', '{1}')",
@@ -135,7 +135,7 @@ TEST_CASE("a database that a container has open as a file mounted alone is refus
     return;
   }
   app.add_directory(live);
-  check_refused(app, {"open under another name", "mount its whole folder"});
+  check_other_log_refused(app, {"open under another name", "mount its whole folder"});
   CHECK(fs::exists(app.uploads() / live / "image_000.png"));
   // The last one that closes it puts the log into the database; who is killed leaves it.
   container.reset();
@@ -152,9 +152,11 @@ TEST_CASE("a database in write-ahead mode that is mounted alone is refused",
     fs::rename(app.database(), other);
     std::ofstream(app.database()).flush();
   }
-  in_namespace([&] {
-    if (!(at_our_name ? bind(other, app.database()) : bind(app.database(), other))) return false;
-    check_refused(app, {"mounted alone", "mount its whole folder"});
+  in_mount_namespace([&] {
+    if (!(at_our_name ? bind_mount_of(other, app.database())
+                      : bind_mount_of(app.database(), other)))
+      return false;
+    check_other_log_refused(app, {"mounted alone", "mount its whole folder"});
     return true;
   });
 }
@@ -166,8 +168,8 @@ TEST_CASE("a folder that is mounted with the log beside the database is as good 
   const auto other = app.scratch("container");
   fs::create_directories(other);
   std::unique_ptr<DatabaseUser> user;
-  if (!in_namespace([&] {
-        if (!bind(backend, other)) return false;
+  if (!in_mount_namespace([&] {
+        if (!bind_mount_of(backend, other)) return false;
         user = open_sqlite_database(other / "calibration.db")->user(open_it);
         const auto dry = run_on(app, {"--dry-run"});
         CHECK(dry.err.empty());
@@ -190,7 +192,7 @@ TEST_CASE("a database whose -shm or -wal was removed under whoever has it open i
   const auto user = app.user(open_it);
   REQUIRE(fs::remove(app.beside(removed)));
   if (made_anew && std::string(removed) == "-shm") std::ofstream(app.beside(removed)).flush();
-  check_refused(app, {"-wal or -shm was removed"});
+  check_other_log_refused(app, {"-wal or -shm was removed"});
 }
 
 TEST_CASE("a database in write-ahead mode is served whoever has it open by its name",
@@ -226,7 +228,7 @@ TEST_CASE("a lock that stays, and nobody at the log, is somebody with another lo
           "[tool][untouched][own-log][sqlite]") {
   const WalApp app;
   const Locker other(app.database());
-  check_refused(app, {"open under another name"});
+  check_other_log_refused(app, {"open under another name"});
 }
 
 TEST_CASE("in rollback mode it does not matter by which name others read",
@@ -234,8 +236,8 @@ TEST_CASE("in rollback mode it does not matter by which name others read",
   App app;
   const auto due = app.add_session(48);
   const auto other = container_database(app);
-  in_namespace([&] {
-    if (!bind(app.database(), other)) return false;
+  in_mount_namespace([&] {
+    if (!bind_mount_of(app.database(), other)) return false;
     const auto user = open_sqlite_database(other)->user(open_it);
     const auto ran = run_on(app, {});
     CHECK(ran.err.empty());

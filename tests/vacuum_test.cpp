@@ -28,6 +28,13 @@ struct LargeApp : App {
   }
   [[nodiscard]] std::uintmax_t size() const { return fs::file_size(database()); }
   [[nodiscard]] std::int64_t free_pages() const { return number("PRAGMA freelist_count"); }
+  /// Rows of another table, which stay: more of them than SQLite's cache takes.
+  void add_others(int megabytes) const {
+    execute(fmt::format(
+        "CREATE TABLE kept (x); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+        "WHERE i < {}) INSERT INTO kept SELECT randomblob(1000000) FROM n",
+        megabytes));
+  }
   std::string old_one;
   std::string young;
 };
@@ -191,6 +198,7 @@ TEST_CASE("what only the app's own connection knows keeps the database from bein
 TEST_CASE("a vacuum that fails says what failed, and the database is as it was",
           "[tool][vacuum][faults][sqlite]") {
   const LargeApp app(GENERATE(from_range(journals())));
+  app.add_others(5);
   // The copy stands where the room for it was looked for.
   const std::string copy = "app/backend/etilqs_";
   RunOptions options;
@@ -218,6 +226,7 @@ TEST_CASE("a vacuum that fails says what failed, and the database is as it was",
 
 TEST_CASE("the environment says where a vacuum has its copy", "[tool][vacuum][sqlite]") {
   const LargeApp app;
+  app.add_others(5);
   const auto elsewhere = app.scratch("temporary");
   fs::create_directory(elsewhere);
   RunOptions options;
@@ -230,10 +239,8 @@ TEST_CASE("a vacuum takes no more memory than a pass, however large the database
           "[tool][vacuum][bounded][sqlite]") {
   constexpr std::uint64_t mib = 1024 * 1024;
   const LargeApp app(GENERATE(from_range(journals())));
-  app.execute(
-      "CREATE TABLE kept (x); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-      "WHERE i < 60) INSERT INTO kept SELECT randomblob(1000000) FROM n; PRAGMA "
-      "wal_checkpoint(TRUNCATE)");
+  app.add_others(60);
+  app.execute("PRAGMA wal_checkpoint(TRUNCATE)");
   REQUIRE(app.size() > 55 * mib);
   RunOptions options;
   options.measures_memory = true;
