@@ -210,8 +210,13 @@ void make_plan(const AgendaContext& c, const std::vector<std::string>& ids, bool
     planner.add(row);
     c.progress.advance();
   });
+  Ways ways;
+  for (const auto& name : planner.names_to_follow()) {
+    check_stop(c.stop);
+    ways.emplace(name, c.uploads.way_of(name));
+  }
   agenda.plan = planner.finish(
-      c.now + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - c.began));
+      c.now + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - c.began), ways);
 }
 
 }  // namespace

@@ -10,15 +10,15 @@ namespace {
 
 template <typename Visitor>
 void visit_claims(const SessionRow& row, const Visitor& visit) {
-  visit(folded_hash(row.id));
-  if (!row.id_as_text.empty()) visit(folded_hash(row.id_as_text));
+  visit(row.id);
+  if (!row.id_as_text.empty()) visit(row.id_as_text);
   // Whatever its type: a value that names no directory may still claim one. A NUL ends a name in
   // the eyes of the file system, so what stands on either side of it claims, too.
   const auto is_end = [](char c) { return c == '/' || c == '\0'; };
   for (const auto claimed : {row.claimed, row.claimed_as_text}) {
     for (auto begin = claimed.begin(); begin != claimed.end();) {
       const auto end = std::find_if(begin, claimed.end(), is_end);
-      if (end != begin) visit(folded_hash({begin, end}));
+      if (end != begin) visit(std::string_view(begin, end));
       begin = end == claimed.end() ? end : end + 1;
     }
   }
@@ -28,10 +28,16 @@ void visit_claims(const SessionRow& row, const Visitor& visit) {
 
 std::vector<std::uint64_t> Claims::of(const SessionRow& row) {
   std::vector<std::uint64_t> hashes;
-  visit_claims(row, [&](std::uint64_t hash) { hashes.push_back(hash); });
+  visit_claims(row, [&](std::string_view name) { hashes.push_back(folded_hash(name)); });
   std::sort(hashes.begin(), hashes.end());
   hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
   return hashes;
+}
+
+std::vector<std::string_view> Claims::names_of(const SessionRow& row) {
+  std::vector<std::string_view> names;
+  visit_claims(row, [&](std::string_view name) { names.push_back(name); });
+  return names;
 }
 
 void Claims::sort() const {
@@ -55,7 +61,7 @@ void Claims::add(std::uint64_t hash) {
 }
 
 void Claims::add(const SessionRow& row) {
-  visit_claims(row, [this](std::uint64_t hash) { add(hash); });
+  visit_claims(row, [this](std::string_view name) { add(folded_hash(name)); });
 }
 
 bool Claims::contain(std::string_view name) const { return contain(folded_hash(name)); }

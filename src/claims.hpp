@@ -21,6 +21,8 @@ class Claims {
   [[nodiscard]] bool contain(std::uint64_t hash) const;
   /// The hashes that `row` claims, each once.
   static std::vector<std::uint64_t> of(const SessionRow& row);
+  /// The names that it claims, some of them more than once; the views end with the row's.
+  static std::vector<std::string_view> names_of(const SessionRow& row);
 
   /// So that the next contain() need not.
   void sort() const;

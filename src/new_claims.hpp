@@ -3,8 +3,11 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,7 +22,7 @@ namespace calib {
 /// All claims but those of the planned sessions that are as they were. Once seen, a claim stays.
 class NewClaims {
  public:
-  /// Both must outlive this.
+  /// `planned` and `uploads` must outlive this.
   NewClaims(const std::vector<DoomedSession>& planned, const UploadDir& uploads)
       : planned_(planned), uploads_(uploads) {}
 
@@ -42,11 +45,15 @@ class NewClaims {
   void look(SessionStore& store);
   void add(const SessionRow& row);
   [[nodiscard]] bool is_planned(const SessionRow& row);
+  void follow_links();
 
   const std::vector<DoomedSession>& planned_;
   const UploadDir& uploads_;
   std::optional<PositionsByHash> by_fingerprint_;  ///< positions in the plan; made when needed
   Claims claims_;
+  std::set<std::string, std::less<>> names_;  ///< what they claim, as long as they are few
+  bool has_many_names_ = false;               ///< then all links are looked at, which takes longer
+  bool has_news_ = false;                     ///< since then
 };
 
 }  // namespace calib

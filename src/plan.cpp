@@ -9,6 +9,13 @@
 #include "text.hpp"
 
 namespace calib {
+namespace {
+
+bool is_ascii(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return (c & 0x80) == 0; });
+}
+
+}  // namespace
 
 Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& listing,
                  const std::vector<std::string>& mounts, const std::vector<std::string>& in_use)
@@ -17,7 +24,12 @@ Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& 
       entries_(listing),
       mounts_(mounts.begin(), mounts.end()),
       in_use_(in_use.begin(), in_use.end()),
-      wanted_(rules_.sessions.begin(), rules_.sessions.end()) {}
+      wanted_(rules_.sessions.begin(), rules_.sessions.end()) {
+  for (const auto& entry : listing) {
+    if (entry.kind == EntryKind::link) links_.emplace(folded_hash(entry.name), entry.name);
+    if (entry.kind == EntryKind::directory && !is_ascii(entry.name)) has_odd_names_ = true;
+  }
+}
 
 std::string Planner::in_folder(std::string_view name) const {
   return fmt::format("{}/{}", rules_.uploads, name);
@@ -34,6 +46,16 @@ std::optional<std::string> Planner::directory_of(const SessionRow& row) const {
 void Planner::keep(const SessionRow& row) {
   survivors_.add(row);
   kept_ids_.push_back(exact_hash(row.id));
+}
+
+void Planner::note_names_to_follow(const SessionRow& row) {
+  // Where all is as the app makes it there is nothing to ask.
+  if (links_.empty() && !has_odd_names_) return;
+  for (const auto name : Claims::names_of(row)) {
+    const auto [first, last] = links_.equal_range(folded_hash(name));
+    for (auto link = first; link != last; ++link) to_follow_.insert(link->second);
+    if (has_odd_names_ && entries_.find(name) == nullptr) to_follow_.emplace(name);
+  }
 }
 
 bool Planner::is_due(const SessionRow& row, const std::optional<Instant>& created) {
@@ -106,6 +128,7 @@ void Planner::add(const SessionRow& row) {
     for (const auto component : components) ++parents_[folded_hash(component)];
   }
   note_proof(name);
+  note_names_to_follow(row);
   const auto created = row.created_at ? parse_timestamp(*row.created_at) : std::nullopt;
   if (!is_due(row, created)) {
     keep(row);
@@ -186,12 +209,14 @@ void Planner::choose_directories(Plan& plan) {
   }
 }
 
-Plan Planner::finish(Instant read_until) {
+Plan Planner::finish(Instant read_until, const Ways& ways) {
   // What was uploaded while the sessions were read is as young as can be, and nothing odd.
   undated_ += static_cast<std::uint64_t>(std::count_if(
       future_.begin(), future_.end(), [&](Instant created) { return created > read_until; }));
   Plan plan;
   refused_.assign(candidates_.size(), false);
+  claim_along(ways);
+  refuse_other_spellings(ways);
   refuse_twins();
   protect_shared_directories();
   plan.failures = std::move(failures_);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -54,6 +56,9 @@ struct Plan {
   std::vector<Failure> failures;
 };
 
+/// For a name, the entries of the folder through which looking it up leads (UploadDir::way_of).
+using Ways = std::map<std::string, std::vector<Entry>, std::less<>>;
+
 class Planner {
  public:
   /// `listing` and `mounts` (names with something mounted at or below them) were read before the
@@ -64,9 +69,17 @@ class Planner {
   /// Every session of the database, in its order; one twice is taken once more into account.
   void add(const SessionRow& row);
 
-  /// Once, after the last session. `read_until` is when the last one was read: sessions that are
-  /// dated later than that are from the future, those between `now` and then are just uploaded.
-  Plan finish(Instant read_until);
+  /// After the last session: the names of which the folder has to be asked where they lead. Those
+  /// are claimed entries that are links, and claimed names without an entry where there is one that
+  /// a file system which folds more than ASCII case may take for it.
+  [[nodiscard]] const std::set<std::string, std::less<>>& names_to_follow() const {
+    return to_follow_;
+  }
+
+  /// Once, after that, with what the folder answered. `read_until` is when the last one was read:
+  /// sessions that are dated later than that are from the future, those between `now` and then are
+  /// just uploaded.
+  Plan finish(Instant read_until, const Ways& ways);
 
  private:
   [[nodiscard]] std::optional<std::string> directory_of(const SessionRow& row) const;
@@ -77,6 +90,10 @@ class Planner {
   [[nodiscard]] std::span<const std::uint64_t> claims_of(std::size_t candidate) const;
   void refuse(std::size_t candidate);
   void keep(const SessionRow& row);
+  void note_names_to_follow(const SessionRow& row);
+  [[nodiscard]] const Entry* other_spelling_of(const Entry& passed) const;
+  void claim_along(const Ways& ways);
+  void refuse_other_spellings(const Ways& ways);
   void refuse_twins();
   [[nodiscard]] bool is_common_parent(std::uint64_t hash) const;
   void protect_shared_directories();
@@ -92,6 +109,9 @@ class Planner {
   EntriesByName entries_;
   std::set<std::string, std::less<>> mounts_;
   std::set<std::string, std::less<>> in_use_;
+  std::unordered_multimap<std::uint64_t, std::string> links_;  ///< of the folder, by folded hash
+  bool has_odd_names_ = false;  ///< some directory's name is not all ASCII
+  std::set<std::string, std::less<>> to_follow_;
   /// What images_dir values name on the way to their last component, and how many do.
   std::unordered_map<std::uint64_t, std::uint64_t> parents_;
   std::set<std::string, std::less<>> wanted_;  ///< mode named: ids not met yet

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "plan.hpp"
 #include "session_keys.hpp"
@@ -30,6 +32,68 @@ std::span<const std::uint64_t> Planner::claims_of(std::size_t candidate) const {
 void Planner::refuse(std::size_t candidate) {
   refused_[candidate] = true;
   for (const auto hash : claims_of(candidate)) survivors_.add(hash);
+}
+
+/// The entry that the file system takes this name for, where it folds more than ASCII case.
+const Entry* Planner::other_spelling_of(const Entry& passed) const {
+  if (passed.inode == 0 || entries_.find(passed.name) != nullptr) return nullptr;
+  const auto& entries = entries_.sorted();
+  const auto found = std::find_if(entries.begin(), entries.end(), [&](const Entry* entry) {
+    return entry->inode == passed.inode && folded_hash(entry->name) != folded_hash(passed.name);
+  });
+  return found == entries.end() ? nullptr : *found;
+}
+
+/// Who claims a name claims what it leads through.
+void Planner::claim_along(const Ways& ways) {
+  if (ways.empty()) return;
+  std::unordered_multimap<std::uint64_t, std::uint64_t> along;
+  for (const auto& [name, way] : ways) {
+    const auto hash = folded_hash(name);
+    for (const auto& entry : way) {
+      along.emplace(hash, folded_hash(entry.name));
+      const auto* listed = other_spelling_of(entry);
+      if (listed != nullptr) along.emplace(hash, folded_hash(listed->name));
+    }
+    if (!is_common_parent(hash)) continue;
+    const auto [first, last] = along.equal_range(hash);
+    for (auto at = first; at != last; ++at) parents_[at->second] = parents_[hash];
+  }
+  std::vector<std::uint64_t> claims;
+  std::size_t begin = 0;
+  for (auto& end : claims_ends_) {
+    for (; begin < end; ++begin) {
+      claims.push_back(claims_[begin]);
+      const auto [first, last] = along.equal_range(claims_[begin]);
+      for (auto at = first; at != last; ++at) claims.push_back(at->second);
+    }
+    end = claims.size();
+  }
+  claims_ = std::move(claims);
+  std::vector<std::uint64_t> kept;
+  for (const auto& [hash, led_to] : along) {
+    if (survivors_.contain(hash)) kept.push_back(led_to);
+  }
+  for (const auto hash : kept) survivors_.add(hash);
+}
+
+/// Whether a candidate's directory may go was asked of an entry of that very name.
+void Planner::refuse_other_spellings(const Ways& ways) {
+  if (ways.empty()) return;
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    const auto name = candidates_[i].directory;
+    const auto way = ways.find(name);
+    if (way == ways.end() || way->second.empty()) continue;
+    const auto* listed = other_spelling_of(way->second.front());
+    if (listed == nullptr) continue;
+    refuse(i);
+    failures_.push_back(
+        {in_folder(name),
+         fmt::format("here it is spelled {}; session {} is left whole, correct its images_dir in "
+                     "the database",
+                     listed->name, candidates_[i].id),
+         ErrorKind::session});
+  }
 }
 
 /// A directory that many name on the way to theirs, such as `uploads` in uploads, is everybody's:

@@ -1,15 +1,18 @@
 #include "removal.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
 
 #include <cerrno>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <thread>
+#include <utility>
 
+#include "fd.hpp"
 #include "session_store.hpp"
+#include "ways.hpp"
 
 namespace calib {
 namespace {
@@ -158,24 +161,13 @@ Failure unremovable_failure(const PathError& error, ErrorKind kind) {
 std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
                                             const std::vector<std::filesystem::path>& paths) {
   std::vector<std::string> entries;
-  std::error_code error;
-  std::set<std::filesystem::path> seen;
-  const auto add = [&](std::filesystem::path path) {
-    // By device and inode, so that a bind mount of the folder is the folder. All ways begin alike.
-    for (; path.has_relative_path() && seen.insert(path).second; path = path.parent_path()) {
-      if (std::filesystem::equivalent(path.parent_path(), folder, error)) {
-        entries.push_back(path.filename().string());
-      }
-    }
-  };
+  const Fd opened(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   for (const auto& path : paths) {
-    std::optional<std::filesystem::path> at = std::filesystem::absolute(path, error);
-    const auto real = std::filesystem::weakly_canonical(*at, error);
-    if (!error) add(real);
-    // Where the links themselves stand: without them nobody gets there.
-    for (int links = 0; at && links <= most_links; ++links) {
-      add(at->lexically_normal());
-      at = after_first_link(*at);
+    // From the root, so that the folders in which the working directory lies are on the way, too.
+    std::error_code error;
+    const auto whole = std::filesystem::absolute(path, error);
+    for (auto& entry : entries_on_way(opened.get(), AT_FDCWD, whole.string())) {
+      entries.push_back(std::move(entry.name));
     }
   }
   return entries;

@@ -14,6 +14,7 @@
 #include "dir_io.hpp"
 #include "tree.hpp"
 #include "tree_account.hpp"
+#include "ways.hpp"
 
 namespace calib {
 
@@ -163,6 +164,11 @@ std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& s
   if (!seen.is_directory()) return errno_code(ENOTDIR);
   status = {seen.changed, seen.id.inode};
   return {};
+}
+
+std::vector<Entry> UploadDir::way_of(const std::string& name) const {
+  if (!is_component(name)) return {};
+  return entries_on_way(fd_.get(), fd_.get(), name);
 }
 
 std::error_code UploadDir::stage(const std::string& name, Staged* staged) const {

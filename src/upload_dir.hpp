@@ -96,6 +96,10 @@ class UploadDir {
   /// Looks at the directory `name`. ENOTDIR where it is something else.
   [[nodiscard]] std::error_code status_of(const std::string& name, DirectoryStatus& status) const;
 
+  /// The entries of the folder that whoever looks up `name` in it comes through, `name` first: of a
+  /// link, wherever it leads, and through whatever it comes back. As entries_on_way() tells them.
+  [[nodiscard]] std::vector<Entry> way_of(const std::string& name) const;
+
   /// Moves the directory `name` aside, to staged_prefix + name, in place. Errors: ENOENT (it is not
   /// there), ENOTDIR (a link or a file), EXDEV or EBUSY (a mount point), EEXIST (something is
   /// staged under that name already), EACCES (it could not be emptied later), and what rename

@@ -92,7 +92,7 @@ void check_claims(const std::string& text) {
   proof.images_dir = proof.claimed = "uploads/proves-the-folder";
   proof.has_images_dir = true;
   planner.add(proof);
-  const auto plan = planner.finish(Instant{});
+  const auto plan = planner.finish(Instant{}, {});
   require(plan.sessions.empty(), "nobody is due");
   for (const auto& orphan : plan.orphans) {
     require(orphan == "uploads-of-another" && !claims.contain(orphan),

@@ -8,6 +8,7 @@
 
 #include "catch.hpp"
 #include "store_fixture.hpp"
+#include "temp_dir.hpp"
 
 using namespace calib;
 using namespace calib::test;
@@ -106,8 +107,9 @@ TEST_CASE("a claim made between the look and the lock is seen, however many sess
   });
 
   const std::vector<DoomedSession> none;
-  const UploadDir folder(fs::temp_directory_path());
-  NewClaims claims(none, folder);
+  const TempDir folder;
+  const UploadDir uploads(folder.path());
+  NewClaims claims(none, uploads);
   const auto [transaction, since] = claims.begin(busy, 2s);
   claims.look(*transaction);
 
@@ -120,9 +122,10 @@ TEST_CASE("what a transaction that was taken back has seen is seen again", "[sto
   StorePass pass(database);
   pass.look({});
   const std::vector<DoomedSession> none;
-  const UploadDir folder(fs::temp_directory_path());
-  NewClaims first(none, folder);
-  NewClaims second(none, folder);
+  const TempDir folder;
+  const UploadDir uploads(folder.path());
+  NewClaims first(none, uploads);
+  NewClaims second(none, uploads);
   database.execute("UPDATE sessions SET images_dir = 'uploads/taken' WHERE id = '" + uuid(5) + "'");
   {
     const auto transaction = pass.begin();
@@ -141,8 +144,9 @@ TEST_CASE("the time for which the lock is held begins before the sessions are co
   pass.look({});
   BusyStore busy(pass.store(), [&] { database.execute("PRAGMA user_version = 5"); });
   const std::vector<DoomedSession> none;
-  const UploadDir folder(fs::temp_directory_path());
-  NewClaims claims(none, folder);
+  const TempDir folder;
+  const UploadDir uploads(folder.path());
+  NewClaims claims(none, uploads);
   const auto begun = claims.begin(busy, 2s);
   CHECK(busy.began() <= begun.since);
   CHECK(begun.since <= busy.asked());

@@ -200,3 +200,99 @@ TEST_CASE("an orphan with something mounted at or below it is left and reported"
              ContainsSubstring("/srv/uploads/" + staged("left")) && ContainsSubstring("mounted"));
   CHECK_THAT(failures[1], ContainsSubstring("/srv/uploads/orphan"));
 }
+
+TEST_CASE("what a claimed link leads through is claimed, whoever claims the link",
+          "[plan][directories][links]") {
+  auto situation = proven().directories({"archive", "through", "deep", "free"});
+  SECTION("a session that stays, by its directory") {
+    situation.sessions.push_back(session("x", young));
+    situation.link("x", {"through", "archive"});
+  }
+  SECTION("by its id") {
+    situation.sessions.push_back(session_in("x", "/elsewhere/y", young));
+    situation.link("x", {"through", "archive"});
+  }
+  SECTION("by any component, in another case") {
+    situation.sessions.push_back(session_in("y", "/srv/X/uploads/z", young));
+    situation.link("x", {"through", "archive"});
+  }
+  SECTION("an expired one, which is left whole for it") {
+    situation.sessions.push_back(session("x"));
+    situation.link("x", {"through", "archive"});
+  }
+  SECTION("an expired one that goes") {
+    situation.sessions.push_back(session_in("x", "uploads/dir"));
+    situation.directories({"dir"}).link("x", {"through", "archive"});
+  }
+  const auto plan = plan_of(situation);
+  CHECK(plan.orphans == Names{"deep", "free"});
+}
+
+TEST_CASE("what a link leads through that nobody claims is no more than it was",
+          "[plan][directories][links]") {
+  auto situation = proven().directories({"archive"});
+  situation.link("nobodys", {"archive"});
+  CHECK(plan_of(situation).orphans == Names{"archive"});
+}
+
+TEST_CASE("an expired session whose directory a claimed link leads through is left whole",
+          "[plan][directories][links]") {
+  Situation situation;
+  situation.sessions = {session("due"), session("free")};
+  situation.directories({"due", "free"});
+  SECTION("for one that stays") { situation.sessions.push_back(session("clone", young)); }
+  SECTION("for one that is left whole itself, because its directory is a link") {
+    situation.sessions.push_back(session("clone"));
+  }
+  SECTION("for one in between") {
+    situation.sessions.push_back(session_in("stays", "/via/uploads/s", young));
+    situation.sessions.push_back(session("via"));
+    situation.link("via", {"clone"});
+    situation.sessions.push_back(session_in("between", "uploads/clone/deeper"));
+  }
+  situation.link("clone", {"due"});
+  const auto plan = plan_of(situation);
+  CHECK(doomed_of(plan) == Names{"free"});
+  const auto failures = failures_of(plan);
+  CHECK(std::any_of(failures.begin(), failures.end(), [](const std::string& failure) {
+    return failure.find("session due is left whole") != std::string::npos;
+  }));
+}
+
+TEST_CASE("who goes, and claims a link into the directory of another that goes, goes with it",
+          "[plan][directories][links]") {
+  Situation situation;
+  situation.sessions = {session("a"), session_in("x", "uploads/b"), session("c")};
+  situation.directories({"a", "b", "c"}).link("x", {"c"});
+  CHECK(units_of(plan_of(situation)) == std::set<std::set<std::string>>{{"a"}, {"x", "c"}});
+}
+
+TEST_CASE("the file system is asked for the entry of a name that it may spell in another way",
+          "[plan][directories][links]") {
+  // As on a file system that folds case: e with an acute accent, in the other case.
+  const std::string small = "\xc3\xa9";
+  const std::string capital = "\xc3\x89";
+  auto situation = proven();
+  situation.listing.push_back({small, EntryKind::directory, 7});
+  situation.ways[capital] = {{capital, EntryKind::directory, 7}};
+  SECTION("an orphan") {
+    REQUIRE(plan_of(situation).orphans == Names{small});
+    situation.sessions.push_back(session_in("y", "/srv/" + capital + "/uploads/z", young));
+    CHECK(plan_of(situation).orphans.empty());
+  }
+  SECTION("an expired session's directory") {
+    situation.sessions.push_back(session(small));
+    situation.sessions.push_back(session(capital, young));
+    const auto plan = plan_of(situation);
+    CHECK(doomed_of(plan) == Names{"old"});
+    REQUIRE(plan.failures.size() == 1);
+    CHECK_THAT(plan.failures.front().error, ContainsSubstring("is left whole"));
+  }
+  SECTION("an expired session whose directory it is, in the other spelling") {
+    situation.sessions.push_back(session(capital));
+    const auto plan = plan_of(situation);
+    CHECK(doomed_of(plan) == Names{"old"});
+    REQUIRE(plan.failures.size() == 1);
+    CHECK_THAT(plan.failures.front().error, ContainsSubstring("spelled " + small));
+  }
+}

@@ -51,12 +51,20 @@ struct Situation {
   std::vector<Entry> listing;
   std::vector<PlannedSession> sessions;
   std::vector<std::string> mounts;
+  Ways ways = {};  ///< where names lead, of which the planner may ask
   Rules rules{Mode::expired, noon,           noon - std::chrono::hours{24}, {},
               Named::no,     "/srv/uploads", "/srv/calibration.db"};
 
   Situation& directories(const std::vector<std::string>& names) {
     for (const auto& name : names) listing.push_back({name, EntryKind::directory, 0});
     return *this;
+  }
+  /// A link in the folder that leads through these entries of it.
+  Situation& link(const std::string& name, const std::vector<std::string>& leads_through) {
+    auto& way = ways[name];
+    way.push_back({name, EntryKind::link, 1});
+    for (const auto& passed : leads_through) way.push_back({passed, EntryKind::directory, 1});
+    return entry(name, EntryKind::link);
   }
   Situation& entry(const std::string& name, EntryKind kind) {
     listing.push_back({name, kind, 0});
@@ -78,7 +86,13 @@ inline Plan plan_of(const Situation& situation) {
     row.fingerprint = session.fingerprint;
     planner.add(row);
   }
-  return planner.finish(situation.rules.now);
+  Ways answers;
+  for (const auto& name : planner.names_to_follow()) {
+    if (const auto way = situation.ways.find(name); way != situation.ways.end()) {
+      answers.insert(*way);
+    }
+  }
+  return planner.finish(situation.rules.now, answers);
 }
 
 inline std::vector<std::string> doomed_of(const Plan& plan) {
