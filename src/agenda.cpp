@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "few.hpp"
 #include "removal.hpp"
 #include "text.hpp"
 #include "unplaced.hpp"
@@ -30,36 +31,133 @@ std::vector<std::string> entries_in_use(const Options& options) {
   return entries_on_the_way(options.uploads, used);
 }
 
-void apply_grace(const AgendaContext& c, Agenda& agenda) {
+/// So much later than the last change of its database the app makes no directory for a session:
+/// it commits the session first.
+constexpr std::chrono::minutes longest_upload{10};
+
+/// Clocks of servers go wrong by less.
+constexpr std::chrono::minutes clock_error{1};
+
+Instant time_now(const AgendaContext& c) {
+  return c.now + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - c.began);
+}
+
+/// Until when a directory that is this database's can have been made, where that is to be asked.
+std::optional<Instant> latest_birth(const AgendaContext& c) {
+  const bool vouched = c.options.database.named == Named::on_command_line;
+  if (vouched || c.options.mode == Mode::named || !c.database_changed) return std::nullopt;
+  return *c.database_changed + longest_upload;
+}
+
+/// An orphan that cannot be looked at stays.
+void leave_unknown(const AgendaContext& c, const std::string& entry, const std::error_code& error) {
+  c.report.errors.push_back({c.uploads.path() + "/" + entry,
+                             fmt::format("nobody knows how old this orphaned directory is: {}; "
+                                         "it is left for the next pass",
+                                         error.message()),
+                             ErrorKind::orphan});
+}
+
+/// Whether this is an answer: it is gone, or no directory any more.
+bool is_gone(const std::error_code& error) {
+  return error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
+}
+
+void warn_of_future(const AgendaContext& c, const Few<OrphanLine>& future) {
+  for (const auto& orphan : future.items()) {
+    c.report.warnings.push_back(
+        fmt::format("{}/{}: no session claims it, but it is dated in the future ({}), so it is "
+                    "never old enough for --orphan-grace; give it a date with touch",
+                    c.uploads.path(), orphan.name, format_human(*orphan.changed)));
+  }
+  if (future.more() > 0) {
+    c.report.warnings.push_back(
+        fmt::format("{}: and {} more, dated in the future, too", c.uploads.path(),
+                    count_text(future.more(), "orphaned directory", "orphaned directories")));
+  }
+}
+
+/// Leaves the orphans that are to go. `foreign`: what cannot be of this database.
+void look_at_orphans(const AgendaContext& c, Agenda& agenda, Few<std::string>& foreign) {
+  const auto latest = latest_birth(c);
+  const auto grace = c.options.orphan_grace;
   std::vector<std::pair<std::uint64_t, OrphanLine>> by_inode;
+  Few<OrphanLine> future;
   for (const auto& name : agenda.plan.orphans) {
     check_stop(c.stop);
     DirectoryStatus status;
     const auto error = c.uploads.status_of(name, status);
-    if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
-      continue;  // it is gone, or no directory any more
-    }
+    if (is_gone(error)) continue;
     if (error) {
-      c.report.errors.push_back({c.uploads.path() + "/" + name,
-                                 fmt::format("nobody knows how old this orphaned directory is: {}; "
-                                             "it is left for the next pass",
-                                             error.message()),
-                                 ErrorKind::orphan});
+      leave_unknown(c, name, error);
       continue;
     }
-    const auto grace = c.options.orphan_grace;
-    if (grace.count() > 0 && status.changed > c.now - grace) continue;
-    by_inode.emplace_back(status.inode, OrphanLine{name, status.changed, {}});
+    const OrphanLine orphan{name, status.changed, {}};
+    // Also of those under the grace: else the database would be a changed one when it is over.
+    if (latest && is_uuid(name) && status.born > *latest) foreign.add([&] { return name; });
+    if (grace.count() > 0 && status.changed > c.now - grace) {
+      if (status.changed > time_now(c) + clock_error) future.add([&] { return orphan; });
+      continue;
+    }
+    by_inode.emplace_back(status.inode, orphan);
   }
+  warn_of_future(c, future);
   std::sort(by_inode.begin(), by_inode.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
   agenda.orphans.reserve(by_inode.size());
   for (auto& [inode, orphan] : by_inode) agenda.orphans.push_back(std::move(orphan));
 }
 
+/// The same of what an interrupted pass left: a directory that was moved is as old as before.
+void look_at_leftovers(const AgendaContext& c, Agenda& agenda, Few<std::string>& foreign) {
+  const auto latest = latest_birth(c);
+  if (!latest) return;
+  std::erase_if(agenda.plan.leftovers, [&](const std::string& entry) {
+    check_stop(c.stop);
+    const auto staged = parse_staged(entry);
+    // With a mark it is ours for sure.
+    if (!staged->mark.empty() || !is_uuid(staged->name)) return false;
+    DirectoryStatus status;
+    const auto error = c.uploads.status_of(entry, status);
+    if (error && !is_gone(error)) leave_unknown(c, entry, error);
+    if (!error && status.born > *latest) foreign.add([&] { return entry; });
+    return static_cast<bool>(error);
+  });
+}
+
+void delete_nothing(Agenda& agenda) {
+  agenda.units.clear();
+  agenda.orphans.clear();
+  agenda.plan.leftovers.clear();
+  agenda.refused = true;
+}
+
+/// The tool has the wrong database, as it seems. Whatever it deletes there changes that, and so the
+/// next pass would find nothing to say against these directories.
+void refuse_foreign(const AgendaContext& c, Agenda& agenda, const Few<std::string>& foreign) {
+  if (foreign.count() == 0) return;
+  for (const auto& entry : foreign.items()) {
+    c.report.errors.push_back(
+        {c.uploads.path() + "/" + entry,
+         fmt::format("it was made after the last change of {}, so it may be another database's "
+                     "upload, and nothing is deleted; see to DATABASE_URL, or name the right "
+                     "database with --database",
+                     c.report.database),
+         ErrorKind::orphan});
+  }
+  if (foreign.more() > 0) {
+    c.report.errors.push_back({c.uploads.path(),
+                               fmt::format("and {} more that may be another database's uploads",
+                                           count_text(foreign.more(), "directory", "directories")),
+                               ErrorKind::orphan});
+  }
+  delete_nothing(agenda);
+}
+
 /// What is still staged could not be given back: who owns it keeps its records, too.
 void refuse_staged(const Plan& plan, std::set<OwnerIndex>& refused) {
-  const std::set<std::string, std::less<>> staged(plan.restores.begin(), plan.restores.end());
+  std::set<std::string, std::less<>> staged;
+  for (const auto& entry : plan.restores) staged.emplace(parse_staged(entry)->name);
   for (std::size_t i = 0; i < plan.sessions.size() && !staged.empty(); ++i) {
     if (staged.contains(plan.sessions[i].directory)) refused.insert(static_cast<OwnerIndex>(i));
   }
@@ -109,9 +207,7 @@ void drop_unremovable(const AgendaContext& c, Agenda& agenda) {
   };
   std::erase_if(agenda.orphans,
                 [&](const OrphanLine& orphan) { return is_unremovable(orphan.name); });
-  std::erase_if(agenda.plan.leftovers, [&](const std::string& name) {
-    return is_unremovable(std::string(staged_prefix) + name);
-  });
+  std::erase_if(agenda.plan.leftovers, is_unremovable);
 }
 
 /// In a dry run: who shares a directory with one that is held stays, too.
@@ -180,10 +276,7 @@ void enforce_limit(const AgendaContext& c, Agenda& agenda) {
                    count_text(sessions, "session", "sessions"),
                    count_text(directories, "directory", "directories"), *c.options.max_delete),
        ErrorKind::limit});
-  agenda.units.clear();
-  agenda.orphans.clear();
-  agenda.plan.leftovers.clear();
-  agenda.over_limit = true;
+  delete_nothing(agenda);
 }
 
 void make_plan(const AgendaContext& c, const std::vector<std::string>& ids, bool again,
@@ -199,6 +292,8 @@ void make_plan(const AgendaContext& c, const std::vector<std::string>& ids, bool
                     c.options.database.named,
                     c.report.uploads,
                     c.report.database,
+                    c.options.uploads_named,
+                    c.store.mark(),
                     again};
   std::error_code error;
   auto real = std::filesystem::canonical(c.options.uploads, error);
@@ -215,8 +310,7 @@ void make_plan(const AgendaContext& c, const std::vector<std::string>& ids, bool
     check_stop(c.stop);
     ways.emplace(name, c.uploads.way_of(name));
   }
-  agenda.plan = planner.finish(
-      c.now + std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - c.began), ways);
+  agenda.plan = planner.finish(time_now(c), ways);
 }
 
 }  // namespace
@@ -226,7 +320,9 @@ void make_plan(const AgendaContext& c, Agenda& agenda) {
 }
 
 void narrow_plan(const AgendaContext& c, Agenda& agenda) {
-  apply_grace(c, agenda);
+  Few<std::string> foreign;
+  look_at_orphans(c, agenda, foreign);
+  look_at_leftovers(c, agenda, foreign);
   if (c.options.dry_run == DryRun::yes) drop_unremovable(c, agenda);
   survey(c, agenda);
   const auto move_into = [](auto& to, auto& from) {
@@ -234,6 +330,7 @@ void narrow_plan(const AgendaContext& c, Agenda& agenda) {
   };
   move_into(c.report.errors, agenda.plan.failures);
   move_into(c.report.warnings, agenda.plan.warnings);
+  refuse_foreign(c, agenda, foreign);
   enforce_limit(c, agenda);
 }
 

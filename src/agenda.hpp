@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct Agenda {
   std::vector<DoomedKey> keys;      ///< of the plan's sessions, for the store
   Survey survey;
   std::vector<Unit> units;
-  bool over_limit = false;  ///< more than --max-delete: nothing is to go
+  bool refused = false;  ///< more than --max-delete, or another database's uploads: nothing goes
 };
 
 /// What it is made from; what does not go, and why, is added to `report`.
@@ -37,6 +38,8 @@ struct AgendaContext {
   Progress& progress;
   const UploadDir& uploads;
   SessionStore& store;
+  /// When the database was changed before this pass; nothing where that is not told.
+  std::optional<Instant> database_changed;
   Report& report;
 };
 

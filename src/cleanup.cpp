@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agenda.hpp"
+#include "database_age.hpp"
 #include "measure.hpp"
 #include "new_claims.hpp"
 #include "removal.hpp"
@@ -104,9 +105,11 @@ class Pass {
     removers_.emplace(jobs_, stop_,
                       first_removers(uploads_->file_system(), std::thread::hardware_concurrency()));
     if (!is_dry()) lock();
+    database_changed_ = last_change(options_.database);
     store_ = open_store(options_.database, is_dry() ? Access::read_only : Access::read_write,
                         options_.lock_wait, stop_);
     report_.warnings = store_->remarks();
+    uploads_->set_mark(store_->mark());
     const auto context = agenda_context();
     make_plan(context, agenda_);
     if (!is_dry() && !agenda_.plan.restores.empty()) {
@@ -114,6 +117,7 @@ class Pass {
       make_plan(context, agenda_);
     }
     narrow_plan(context, agenda_);
+    if (agenda_.refused) store_->leave_files();
     check_stop();
     if (is_dry()) {
       preview();
@@ -123,7 +127,8 @@ class Pass {
   }
 
   AgendaContext agenda_context() {
-    return {options_, now_, began_, stop_, progress_, *uploads_, *store_, report_};
+    return {options_,          now_,   began_, stop_, progress_, *uploads_, *store_,
+            database_changed_, report_};
   }
 
   void lock() {
@@ -163,7 +168,7 @@ class Pass {
     } else {
       see_gone(left);
     }
-    if (options_.vacuum == Vacuum::yes && !agenda_.over_limit) vacuum();
+    if (options_.vacuum == Vacuum::yes && !agenda_.refused) vacuum();
     finish();
   }
 
@@ -304,6 +309,7 @@ class Pass {
   bool finished_ = false;  ///< what stays is in the report
   std::unique_ptr<UploadDir> uploads_;
   std::unique_ptr<SessionStore> store_;
+  std::optional<Instant> database_changed_;  ///< before this pass; where that is told
   Agenda agenda_;
   HardLinks links_;
 };

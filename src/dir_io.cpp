@@ -24,7 +24,7 @@ constexpr std::size_t buffer_size = 64UL * 1024;
 
 constexpr unsigned status_mask = STATX_TYPE | STATX_MODE | STATX_NLINK | STATX_UID | STATX_INO |
                                  STATX_SIZE | STATX_BLOCKS | STATX_MTIME | STATX_CTIME |
-                                 STATX_MNT_ID;
+                                 STATX_BTIME | STATX_MNT_ID;
 
 template <typename Call>
 auto retry(Call call) {
@@ -63,6 +63,9 @@ std::error_code look_with(int parent, const char* name, int flags, Status& statu
   status.allocated_bytes = raw.stx_blocks * 512;
   status.size = raw.stx_size;
   status.changed = std::max(to_instant(raw.stx_mtime), to_instant(raw.stx_ctime));
+  // Some file systems do not know it and say 1970.
+  const bool knows_birth = (raw.stx_mask & STATX_BTIME) != 0 && raw.stx_btime.tv_sec > 0;
+  status.born = knows_birth ? to_instant(raw.stx_btime) : status.changed;
   status.mode = raw.stx_mode;
   status.owner = raw.stx_uid;
   status.mount_root = (raw.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;

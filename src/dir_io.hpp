@@ -36,6 +36,7 @@ struct Status {
   std::uint64_t allocated_bytes = 0;
   std::uint64_t size = 0;
   Instant changed;  ///< the later of mtime and ctime
+  Instant born;     ///< when it was made; where the file system does not tell, `changed`
   mode_t mode = 0;
   uid_t owner = 0;
   bool mount_root = false;

@@ -32,6 +32,18 @@ class EntriesByName {
     return found == entries_.end() || (*found)->name != name ? nullptr : *found;
   }
 
+  /// Whether this holds of any entry whose name begins like that.
+  template <typename Condition>
+  [[nodiscard]] bool any_with_prefix(std::string_view prefix, const Condition& condition) const {
+    auto at = std::lower_bound(
+        entries_.begin(), entries_.end(), prefix,
+        [](const Entry* entry, std::string_view wanted) { return entry->name < wanted; });
+    for (; at != entries_.end() && (*at)->name.starts_with(prefix); ++at) {
+      if (condition(*at)) return true;
+    }
+    return false;
+  }
+
   [[nodiscard]] const std::vector<const Entry*>& sorted() const { return entries_; }
 
  private:

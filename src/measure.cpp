@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -79,8 +80,6 @@ bool is_counted(const Entry& entry) {
   return entry.kind == EntryKind::directory && !entry.name.starts_with('.');
 }
 
-std::string staged(std::string_view name) { return std::string(staged_prefix).append(name); }
-
 /// One part for each planned session, one for each orphan, and one for all leftovers. Counts the
 /// directories that stay.
 Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
@@ -98,25 +97,29 @@ Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
     // Where sessions share a directory, the first one has its size.
     if (at && parts[*at] == stays) parts[*at] = static_cast<std::uint32_t>(part);
   };
+  std::multimap<std::string_view, std::string_view> aside;
+  for (const auto& entry : plan.restores) aside.emplace(parse_staged(entry)->name, entry);
   for (const auto& unit : agenda.units) {
     for (const auto owner : unit.owners) {
       if (owner >= plan.sessions.size()) continue;
-      mark(plan.sessions[owner].directory, owner);
-      mark(staged(plan.sessions[owner].directory), owner);
+      const auto name = plan.sessions[owner].directory;
+      mark(name, owner);
+      const auto [first, last] = aside.equal_range(name);
+      for (auto entry = first; entry != last; ++entry) mark(entry->second, owner);
     }
   }
   auto part = plan.sessions.size();
   for (const auto& orphan : agenda.orphans) mark(orphan.name, part++);
-  for (const auto& leftover : plan.leftovers) mark(staged(leftover), part);
+  for (const auto& leftover : plan.leftovers) mark(leftover, part);
 
   for (std::size_t i = 0; i < listing.size(); ++i) {
     if (is_counted(listing[i]) && parts[i] == stays) ++kept_directories;
   }
   // A staged directory that a pass gives back stands under its own name then.
-  for (const auto& name : plan.restores) {
-    const auto at = position(name);
-    const auto aside = position(staged(name));
-    const bool goes = aside && parts[*aside] != stays;
+  for (auto name = aside.begin(); name != aside.end(); name = aside.upper_bound(name->first)) {
+    const auto at = position(name->first);
+    const auto entry = position(name->second);
+    const bool goes = entry && parts[*entry] != stays;
     if (!goes && (!at || !is_counted(listing[*at]))) ++kept_directories;
   }
   return parts;

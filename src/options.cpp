@@ -211,6 +211,7 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
   settle_verbosity(draft);
   Options& options = draft.options;
   if (options.color == When::automatic && from_environment.no_color) options.color = When::never;
+  options.uploads_named = !options.uploads.empty();
   if (options.uploads.empty()) options.uploads = options.app_dir / "uploads";
   try {
     if (draft.database) {

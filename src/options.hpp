@@ -38,6 +38,7 @@ struct Options {
   /// JSON and metrics tell of it too.
   std::optional<std::string> database_error;
   std::filesystem::path uploads;
+  bool uploads_named = false;  ///< by --uploads, wherever that was said: it is the right folder
   std::chrono::microseconds orphan_grace{0};
   std::optional<std::uint64_t> max_delete;
   std::chrono::milliseconds lock_wait{30'000};

@@ -112,10 +112,14 @@ std::optional<Failure> Planner::obstacle(const SessionRow& row,
 
 void Planner::note_proof(const std::optional<std::string>& name) {
   if (proven_ || !name) return;
-  for (const auto& entry_name : {*name, std::string(staged_prefix) + *name}) {
-    const auto* entry = entries_.find(entry_name);
-    if (entry != nullptr && entry->kind == EntryKind::directory) proven_ = true;
-  }
+  const auto is_directory = [](const Entry* entry) {
+    return entry != nullptr && entry->kind == EntryKind::directory;
+  };
+  const auto aside = staged_entry(*name, "");
+  proven_ = is_directory(entries_.find(*name)) || is_directory(entries_.find(aside)) ||
+            entries_.any_with_prefix(aside + '@', [&](const Entry* entry) {
+              return is_directory(entry) && parse_staged(entry->name)->name == *name;
+            });
 }
 
 void Planner::add(const SessionRow& row) {
@@ -150,63 +154,126 @@ void Planner::add(const SessionRow& row) {
   claims_ends_.push_back(claims_.size());
 }
 
-bool Planner::may_remove(const std::string& name) const {
+bool Planner::may_remove(std::string_view name) const {
   return proven_ || (seen_ == 0 && rules_.database_named != Named::no && is_uuid(name));
 }
 
-Failure Planner::left_unproven(const std::string& entry) const {
+Failure Planner::left_unproven(const Few<std::string>& entries) const {
+  const auto what =
+      fmt::format("no session claims {} here ({})",
+                  count_text(entries.count(), "directory", "directories"), text_of(entries));
   std::string why;
   if (seen_ > 0) {
     why = fmt::format(
-        "no session claims it, but none of the {} in {} has its directory here either, so it may "
-        "belong to another database; check --uploads and --database, and where they are right, "
-        "remove it by hand",
-        count_text(seen_, "session", "sessions"), rules_.database);
+        "{}, but none of the {} in {} has its directory here either, so they may belong to another "
+        "database; check --uploads and --database, and where they are right, remove them by hand",
+        what, count_text(seen_, "session", "sessions"), rules_.database);
   } else if (rules_.database_named == Named::no) {
     why = fmt::format(
-        "{} has no session at all, and an empty database proves nothing; if it is the right one, "
-        "name it with --database",
-        rules_.database);
+        "{}, but {} has no session at all, and an empty database proves nothing; if it is the "
+        "right one, name it with --database",
+        what, rules_.database);
   } else {
     why = fmt::format(
-        "{} has no session at all, so only directories named by a UUID go; if it is not needed, "
-        "remove it by hand",
-        rules_.database);
+        "{}, but {} has no session at all, so only directories named by a UUID go; what is not "
+        "needed, remove by hand",
+        what, rules_.database);
   }
-  return {in_folder(entry), why, ErrorKind::orphan};
+  return {rules_.uploads, why, ErrorKind::orphan};
+}
+
+/// Whether it has to stay, whoever claims it or not; says so.
+bool Planner::is_in_the_way(const Entry& entry, Plan& plan) const {
+  if (in_use_.contains(entry.name)) {
+    plan.warnings.push_back(in_folder(entry.name) +
+                            ": no session claims it, but the database or the app itself is in it, "
+                            "so it stays; is this the right --uploads?");
+    return true;
+  }
+  if (mounts_.contains(entry.name)) {
+    plan.failures.push_back({in_folder(entry.name),
+                             "something is mounted there, or from there; unmount it",
+                             ErrorKind::orphan});
+    return true;
+  }
+  return false;
+}
+
+void Planner::choose_staged(const Entry& entry, Plan& plan) {
+  const auto staged = *parse_staged(entry.name);
+  if (!is_session_directory_name(staged.name)) return;
+  if (survivors_.contain(staged.name)) {
+    plan.restores.push_back(entry.name);
+  } else if (is_in_the_way(entry, plan)) {
+    // It stays.
+  } else if (!staged.mark.empty() && staged.mark != rules_.mark) {
+    foreign_.add([&] { return entry.name; });
+  } else if (!staged.mark.empty() || may_remove(staged.name)) {
+    // The mark is proof enough: the pass that put it there had this database.
+    plan.leftovers.push_back(entry.name);
+  } else {
+    unproven_.add([&] { return entry.name; });
+  }
+}
+
+void Planner::choose_orphan(const Entry& entry, Plan& plan) {
+  if (rules_.mode == Mode::named || !is_session_directory_name(entry.name)) return;
+  if (survivors_.contain(entry.name) || is_in_the_way(entry, plan)) return;
+  if (may_remove(entry.name)) {
+    plan.orphans.push_back(entry.name);
+  } else {
+    unproven_.add([&] { return entry.name; });
+  }
+}
+
+void Planner::note_left(Plan& plan) const {
+  if (unproven_.count() > 0) plan.failures.push_back(left_unproven(unproven_));
+  if (foreign_.count() == 0) return;
+  plan.failures.push_back(
+      {rules_.uploads,
+       fmt::format("a pass over another database than {} has moved {} aside ({}); run "
+                   "calib-cleanup with that database, or remove them by hand",
+                   rules_.database, count_text(foreign_.count(), "directory", "directories"),
+                   text_of(foreign_)),
+       ErrorKind::orphan});
 }
 
 void Planner::choose_directories(Plan& plan) {
-  auto& claims = survivors_;
-  for (const auto hash : std::exchange(claims_, {})) claims.add(hash);
-  for (const auto* found : entries_.sorted()) {
-    if (found->kind != EntryKind::directory) continue;
-    const std::string_view entry = found->name;
-    const bool staged = entry.starts_with(staged_prefix);
-    const std::string name(staged ? entry.substr(staged_prefix.size()) : entry);
-    if (!is_session_directory_name(name)) continue;
-    if (claims.contain(name)) {
-      if (staged) plan.restores.push_back(name);
-      continue;
-    }
-    if (!staged && rules_.mode == Mode::named) continue;
-    if (in_use_.contains(entry)) {
-      plan.warnings.push_back(
-          in_folder(entry) +
-          ": no session claims it, but the database or the app itself is in it, "
-          "so it stays; is this the right --uploads?");
-      continue;
-    }
-    if (mounts_.contains(entry)) {
-      plan.failures.push_back({in_folder(entry),
-                               "something is mounted there, or from there; unmount it",
-                               ErrorKind::orphan});
-    } else if (may_remove(name)) {
-      (staged ? plan.leftovers : plan.orphans).push_back(name);
+  // Who goes claims, too, until it is gone.
+  for (const auto hash : std::exchange(claims_, {})) survivors_.add(hash);
+  for (const auto* entry : entries_.sorted()) {
+    if (entry->kind != EntryKind::directory) continue;
+    if (entry->name.starts_with(staged_prefix)) {
+      choose_staged(*entry, plan);
     } else {
-      plan.failures.push_back(left_unproven(std::string(entry)));
+      choose_orphan(*entry, plan);
     }
   }
+  // Where one name is aside more than once, the first one gets it back, and the others join it.
+  std::stable_partition(plan.restores.begin(), plan.restores.end(), [&](const std::string& entry) {
+    return parse_staged(entry)->mark == rules_.mark;
+  });
+  note_left(plan);
+}
+
+/// A volume that is not mounted leaves an empty folder. The records that went then would leave
+/// their directories behind on it, as orphans.
+void Planner::leave_all_where_nothing_is_proven() {
+  if (proven_ || rules_.uploads_named || rules_.mode != Mode::expired) return;
+  std::uint64_t left = 0;
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    if (refused_[i]) continue;
+    refuse(i);
+    ++left;
+  }
+  if (left == 0) return;
+  failures_.push_back(
+      {rules_.uploads,
+       fmt::format("none of the {} in {} has its directory here, so {} left whole; is it mounted? "
+                   "Where their directories really are gone, name the folder with --uploads",
+                   count_text(seen_, "session", "sessions"), rules_.database,
+                   count_text(left, "expired session is", "expired sessions are")),
+       ErrorKind::session});
 }
 
 Plan Planner::finish(Instant read_until, const Ways& ways) {
@@ -218,6 +285,7 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
   claim_along(ways);
   refuse_other_spellings(ways);
   refuse_twins();
+  leave_all_where_nothing_is_proven();
   protect_shared_directories();
   plan.failures = std::move(failures_);
   if (rules_.again) wanted_.clear();

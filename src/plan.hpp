@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "claims.hpp"
+#include "few.hpp"
 #include "images_dir.hpp"
 #include "lookup.hpp"
 #include "options.hpp"
@@ -31,9 +32,11 @@ struct Rules {
   Instant cutoff;                     ///< mode expired: created before this
   std::vector<std::string> sessions;  ///< mode named: these ids
   Named database_named = Named::no;
-  std::string uploads;   ///< the folder's path, for messages
-  std::string database;  ///< what may be printed of the database
-  bool again = false;    ///< mode named: they were there, and who is gone by now is no failure
+  std::string uploads;         ///< the folder's path, for messages
+  std::string database;        ///< what may be printed of the database
+  bool uploads_named = false;  ///< the folder is the right one, whatever stands in it
+  std::string mark = {};       ///< in the names of what its passes stage; may be empty
+  bool again = false;  ///< mode named: they were there, and who is gone by now is no failure
 };
 
 /// A session that is to go. There may be a million of them, so the texts are views.
@@ -49,8 +52,8 @@ struct Plan {
   TextPool texts;                       ///< what the views in `sessions` show
   std::vector<DoomedSession> sessions;  ///< as the database lists them, units kept together
   std::vector<std::string> orphans;     ///< directories that no session claims
-  std::vector<std::string> leftovers;   ///< staged directories of sessions that are gone: names
-  std::vector<std::string> restores;    ///< staged directories of sessions that stand: names
+  std::vector<std::string> leftovers;   ///< staged directories of sessions that are gone
+  std::vector<std::string> restores;    ///< those of sessions that stand, our own before others'
   std::uint64_t sessions_seen = 0;
   std::vector<std::string> warnings;
   std::vector<Failure> failures;
@@ -100,8 +103,13 @@ class Planner {
   void unite_sharers();
   void form_units(Plan& plan);
   void choose_directories(Plan& plan);
-  [[nodiscard]] bool may_remove(const std::string& name) const;
-  [[nodiscard]] Failure left_unproven(const std::string& entry) const;
+  [[nodiscard]] bool may_remove(std::string_view name) const;
+  void choose_staged(const Entry& entry, Plan& plan);
+  void choose_orphan(const Entry& entry, Plan& plan);
+  [[nodiscard]] bool is_in_the_way(const Entry& entry, Plan& plan) const;
+  void note_left(Plan& plan) const;
+  void leave_all_where_nothing_is_proven();
+  [[nodiscard]] Failure left_unproven(const Few<std::string>& entries) const;
   [[nodiscard]] std::string in_folder(std::string_view name) const;
 
   Rules rules_;
@@ -126,6 +134,8 @@ class Planner {
   std::vector<std::uint64_t> kept_ids_;  ///< exact hashes
   std::vector<Instant> future_;          ///< created_at later than `now`
   std::uint64_t undated_ = 0;            ///< created_at missing, unreadable or in the future
+  Few<std::string> unproven_;            ///< entries that may be another database's
+  Few<std::string> foreign_;             ///< entries that another database's pass has staged
   bool proven_ = false;  ///< the directory of at least one session stands in the folder
 };
 

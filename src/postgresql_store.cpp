@@ -30,6 +30,7 @@
 #include "postgresql_schema.hpp"
 #include "postgresql_survey.hpp"
 #include "postgresql_transaction.hpp"
+#include "staged_name.hpp"
 #include "text.hpp"
 
 namespace calib::postgresql {
@@ -59,6 +60,7 @@ class PostgresqlStore : public SessionStore {
       }
       const auto& schema = knowledge_.schema;
       connection_.expect_to_read(size_of_tables(connection_, schema));
+      mark_ = read_mark();
       unindexed_ = read_unindexed(connection_, schema);
       knowledge_.references = read_references(connection_, schema);
       if (access == Access::read_only) return;
@@ -127,6 +129,9 @@ class PostgresqlStore : public SessionStore {
       return result;
     });
   }
+
+  /// Of the cluster (where the role may see that), the database and the table.
+  std::string mark() override { return mark_; }
 
   /// With synchronous_commit off the app's commits are seen before they are on the disk. The log is
   /// written in order: a commit that waits for the disk takes along all that came before it.
@@ -208,6 +213,27 @@ class PostgresqlStore : public SessionStore {
   }
 
  private:
+  std::string read_mark() {
+    const auto database = connection_.query(
+        "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) "
+        "pg_catalog.current_database()");
+    std::string cluster = "0";
+    if (!connection_.is_cockroach() && may_see_cluster()) {
+      cluster = connection_.query("SELECT system_identifier FROM pg_catalog.pg_control_system()")
+                    .text(0, 0);
+    }
+    return mark_of(fmt::format("postgresql {} {} {}", cluster, database.text(0, 0),
+                               knowledge_.schema.sessions().oid));
+  }
+
+  bool may_see_cluster() {
+    return connection_
+               .query(
+                   "SELECT pg_catalog.has_function_privilege(pg_catalog.to_regprocedure("
+                   "'pg_catalog.pg_control_system()')::pg_catalog.oid, 'EXECUTE')")
+               .text(0, 0) == "t";
+  }
+
   /// `held`: what is said where it stays with somebody else.
   void take_lock(const char* held) {
     if (connection_.is_cockroach()) return;
@@ -286,6 +312,7 @@ class PostgresqlStore : public SessionStore {
   Connection connection_;
   Knowledge knowledge_;
   SessionKeys keys_;
+  std::string mark_;
   std::vector<Unindexed> unindexed_;
   bool commits_are_answered_ = false;  ///< one has been
 };

@@ -144,7 +144,7 @@ Failure unmovable_failure(const UploadDir& uploads, const std::string& name,
         " (it stems from a lower layer of an overlay, an image say, and stays for ever; remove it "
         "with rm -rf, then the next pass deletes the records)";
   }
-  return {uploads.path() + "/" + (is_taken ? std::string(staged_prefix) : "") + name,
+  return {uploads.path() + "/" + (is_taken ? uploads.staged_entry_of(name) : name),
           fmt::format("{}: {}{}; {} is left whole", why, error.message(), remedy, owner),
           ErrorKind::directory};
 }
@@ -198,11 +198,11 @@ void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopF
   }
 }
 
-void restore_entries(const UploadDir& uploads, const std::vector<std::string>& names,
+void restore_entries(const UploadDir& uploads, const std::vector<std::string>& entries,
                      const StopFlag& stop, Report& report) {
-  for (const auto& name : names) {
+  for (const auto& entry : entries) {
     if (stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
-    const auto errors = uploads.restore(name);
+    const auto errors = uploads.restore_entry(entry);
     if (errors.empty()) ++report.recovery.restored;
     errors.add_to(report.errors, [](const PathError& error) {
       return Failure{error.path,
@@ -226,24 +226,6 @@ void note_unsynced(const UploadDir& uploads, const std::error_code& error, Repor
                            ErrorKind::directory});
 }
 
-void drop_changed_orphans(const UploadDir& uploads, std::chrono::microseconds grace,
-                          std::vector<OrphanLine>& orphans, Report& report) {
-  if (grace.count() == 0) return;
-  std::erase_if(orphans, [&](const OrphanLine& orphan) {
-    DirectoryStatus status;
-    const auto error = uploads.status_of(orphan.name, status);
-    if (error == std::errc::no_such_file_or_directory) return true;
-    if (error) {
-      report.errors.push_back(
-          {uploads.path() + "/" + orphan.name,
-           fmt::format("it could not be looked at again: {}; it is left for the next pass",
-                       error.message()),
-           ErrorKind::orphan});
-    }
-    return error || status.changed != orphan.changed;
-  });
-}
-
 unsigned first_removers(std::uint64_t file_system, unsigned processors) {
   return file_system != BTRFS_SUPER_MAGIC && processors > 1 ? 2 : 1;
 }
@@ -251,7 +233,8 @@ unsigned first_removers(std::uint64_t file_system, unsigned processors) {
 void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
                     const std::function<void(std::size_t, const Usage&)>& gone) {
   std::mutex mutex;
-  removal.workers.run(entries.size(), [&](std::size_t i) {
+  removal.workers.run(entries.size(), [&](std::size_t i) -> std::uint64_t {
+    if (removal.begins && !removal.begins(i)) return 0;
     const auto result = removal.uploads.purge(entries[i], removal.links, removal.stop);
     removal.progress.advance();
     const std::lock_guard lock(mutex);

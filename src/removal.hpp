@@ -42,9 +42,9 @@ Failure unremovable_failure(const PathError& error, ErrorKind kind);
 /// StoreError: unusable, busy where another pass has it for longer than `wait`, stopped.
 void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop);
 
-/// Gives the staged directories of these names back, for an interrupted pass; what cannot be moved
-/// is in `report`.
-void restore_entries(const UploadDir& uploads, const std::vector<std::string>& names,
+/// Gives these staged directories back, for an interrupted pass; what cannot be moved is in
+/// `report`.
+void restore_entries(const UploadDir& uploads, const std::vector<std::string>& entries,
                      const StopFlag& stop, Report& report);
 
 /// Sees to it that what was given back is not aside again after a power loss: whoever reads that a
@@ -52,11 +52,6 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& n
 void sync_restored(const UploadDir& uploads, Report& report);
 /// The same for an error that a sync gave before.
 void note_unsynced(const UploadDir& uploads, const std::error_code& error, Report& report);
-
-/// Takes those out that have changed since they were looked at, where a grace is wanted: they are
-/// younger now. What cannot be looked at stays, and is in `report`.
-void drop_changed_orphans(const UploadDir& uploads, std::chrono::microseconds grace,
-                          std::vector<OrphanLine>& orphans, Report& report);
 
 /// How many threads begin to remove, before a rate is known: one for each of two processors, but
 /// one alone on Btrfs, where two are slower than one. `file_system` as UploadDir::file_system().
@@ -69,6 +64,8 @@ struct Removal {
   Progress& progress;
   Workers& workers;
   ErrorKind kind;  ///< what a failure counts as
+  /// Asked right before each, on any thread: whether it is to go after all.
+  std::function<bool(std::size_t)> begins = {};
 };
 
 /// Removes directories of the folder, on several threads; fastest where neighbours in the list are

@@ -226,6 +226,10 @@ class SessionStore {
   /// Whether a single session may take longer than a transaction should.
   [[nodiscard]] virtual bool is_slow() const { return false; }
 
+  /// Stands for this database in the names of directories that are moved aside (see
+  /// staged_name.hpp); empty where nothing tells it from others for good.
+  [[nodiscard]] virtual std::string mark() = 0;
+
   /// Waits until the database can be written, `wait` at most (busy after that).
   virtual std::unique_ptr<StoreTransaction> begin(std::chrono::milliseconds wait) = 0;
 
@@ -244,6 +248,9 @@ class SessionStore {
   /// room for it, refused where the database cannot be vacuumed here, disturbed where it is done,
   /// but the file shrinks later.
   virtual std::uint64_t vacuum() = 0;
+
+  /// From here on nothing is changed: closing it leaves its files as they are, too.
+  virtual void leave_files() {}
 
   /// Things about this database that its owner should know, a sentence each.
   [[nodiscard]] virtual std::vector<std::string> remarks() const = 0;

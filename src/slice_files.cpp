@@ -141,7 +141,7 @@ void Slices::remove_staged(const Slice& slice, std::map<std::string, Usage>& usa
   std::sort(staged.begin(), staged.end());
   std::vector<std::string> entries;
   entries.reserve(staged.size());
-  for (const auto& [inode, name] : staged) entries.push_back(std::string(staged_prefix) + name);
+  for (const auto& [inode, name] : staged) entries.push_back(c_.uploads.staged_entry_of(name));
   const bool another_follows = slice.after > 0 || slice.taken < slice.units.size();
   EarlySync sync(c_.uploads, another_follows ? entries.size() : 0, c_.stop);
   remove_entries(entries,

@@ -12,6 +12,7 @@
 #include "sqlite_closure.hpp"
 #include "sqlite_connection.hpp"
 #include "sqlite_knowledge.hpp"
+#include "sqlite_mark.hpp"
 #include "sqlite_own_log.hpp"
 #include "sqlite_pieces.hpp"
 #include "sqlite_scan.hpp"
@@ -219,6 +220,14 @@ class SqliteStore : public SessionStore {
       }
       return given_back;
     });
+  }
+
+  std::string mark() override { return mark_of_file(path_); }
+
+  void leave_files() override {
+    // Whoever closes a database in write-ahead mode last writes its log into its file otherwise.
+    sqlite3_db_config(connection_.database().getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+                      nullptr);
   }
 
   [[nodiscard]] std::vector<std::string> remarks() const override {

@@ -2,8 +2,10 @@
 // needs no staging, but nobody may claim it by the time it goes.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,12 +49,20 @@ class Unclaimed {
 
  private:
   void drop_claimed(StoreTransaction& transaction);
+  void look_again();
   void remove_leftovers();
   void remove_orphans();
-  void remove_all(const std::vector<std::string>& entries,
-                  const std::function<void(std::size_t, const Usage&)>& gone);
+  [[nodiscard]] bool is_older_than_grace(const OrphanLine& orphan,
+                                         std::optional<Failure>& failure) const;
+  /// Which of them were tried before it was time to look again.
+  using Tried = std::vector<char>;
+  Tried remove_some(const std::vector<std::string>& entries,
+                    const std::function<bool(std::size_t)>& may_go,
+                    const std::function<void(std::size_t, const Usage&)>& gone);
 
   Context c_;
+  std::chrono::steady_clock::time_point looked_;  ///< when it was last asked who claims what
+  std::size_t most_ = 64;                         ///< to be tried before the next look
 };
 
 }  // namespace calib

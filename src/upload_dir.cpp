@@ -23,8 +23,6 @@ namespace {
 // How often a directory is gone through again while entries keep coming.
 constexpr int most_rounds = 16;
 
-std::string staged_name(const std::string& name) { return std::string(staged_prefix) + name; }
-
 EntryKind kind_of(unsigned char type) {
   if (type == DT_DIR) return EntryKind::directory;
   return type == DT_LNK ? EntryKind::link : EntryKind::other;
@@ -162,7 +160,7 @@ std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& s
   Status seen;
   if (const auto error = look(fd_.get(), name.c_str(), seen)) return error;
   if (!seen.is_directory()) return errno_code(ENOTDIR);
-  status = {seen.changed, seen.id.inode};
+  status = {seen.changed, seen.born, seen.id.inode};
   return {};
 }
 
@@ -179,7 +177,7 @@ std::error_code UploadDir::stage(const std::string& name, Staged* staged) const 
     // What is aside already, and could not be moved back, is not gone.
     Status status;
     const bool is_aside = error == std::errc::no_such_file_or_directory &&
-                          !look(fd_.get(), staged_name(name).c_str(), status);
+                          !look(fd_.get(), staged_entry_of(name).c_str(), status);
     return is_aside ? errno_code(EEXIST) : error;
   }
   if (!seen.is_directory()) return errno_code(ENOTDIR);
@@ -193,7 +191,7 @@ std::error_code UploadDir::stage(const std::string& name, Staged* staged) const 
   }
   if (const auto error = check_access(fd.get(), R_OK | W_OK | X_OK)) return error;
 
-  const auto aside = staged_name(name);
+  const auto aside = staged_entry_of(name);
   if (const auto error = rename_new(fd_.get(), name.c_str(), fd_.get(), aside.c_str())) {
     return error;
   }
@@ -247,10 +245,16 @@ std::error_code UploadDir::foresee(const std::string& name, bool is_moved) const
 }
 
 PathErrors UploadDir::restore(const std::string& name) const {
-  const auto path = path_below(path_, name);
-  if (!is_component(name)) return {{path, errno_code(EINVAL)}};
-  const auto staged = staged_name(name);
+  if (!is_component(name)) return {{path_below(path_, name), errno_code(EINVAL)}};
+  return restore_entry(staged_entry_of(name));
+}
+
+PathErrors UploadDir::restore_entry(const std::string& staged) const {
   const auto staged_path = path_below(path_, staged);
+  const auto parsed = parse_staged(staged);
+  const std::string name(parsed ? parsed->name : "");
+  if (!is_component(name) || !is_component(staged)) return {{staged_path, errno_code(EINVAL)}};
+  const auto path = path_below(path_, name);
 
   if (mounts_.is_point(staged)) return {{staged_path, errno_code(EXDEV)}};
   Status status;

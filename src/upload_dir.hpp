@@ -8,19 +8,18 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "fd.hpp"
 #include "limited_list.hpp"
 #include "mounts.hpp"
+#include "staged_name.hpp"
 #include "stop.hpp"
 #include "timestamp.hpp"
 #include "usage.hpp"
 
 namespace calib {
-
-/// Staged directories stand beside the others under this prefix.
-inline constexpr std::string_view staged_prefix = ".calib-cleanup.";
 
 enum class EntryKind { directory, link, other };
 
@@ -32,6 +31,7 @@ struct Entry {
 
 struct DirectoryStatus {
   Instant changed;          ///< the later of mtime and ctime
+  Instant born;             ///< when it was made, or later: where that is not told, `changed`
   std::uint64_t inode = 0;  ///< in the order of these numbers directories mostly lie on the disk
 };
 
@@ -100,8 +100,16 @@ class UploadDir {
   /// link, wherever it leads, and through whatever it comes back. As entries_on_way() tells them.
   [[nodiscard]] std::vector<Entry> way_of(const std::string& name) const;
 
-  /// Moves the directory `name` aside, to staged_prefix + name, in place. Errors: ENOENT (it is not
-  /// there), ENOTDIR (a link or a file), EXDEV or EBUSY (a mount point), EEXIST (something is
+  /// Whose the directories are that are moved aside from here on: see staged_name.hpp.
+  void set_mark(std::string mark) { mark_ = std::move(mark); }
+
+  /// What stage() calls the directory `name` when it is aside.
+  [[nodiscard]] std::string staged_entry_of(std::string_view name) const {
+    return staged_entry(name, mark_);
+  }
+
+  /// Moves the directory `name` aside, to staged_entry_of(name), in place. Errors: ENOENT (it is
+  /// not there), ENOTDIR (a link or a file), EXDEV or EBUSY (a mount point), EEXIST (something is
   /// staged under that name already), EACCES (it could not be emptied later), and what rename
   /// gives. What was moved is checked to be the directory that was looked at, and moved back where
   /// it is not; where even that fails, it is left aside.
@@ -115,9 +123,11 @@ class UploadDir {
   /// The same for purge() alone, which needs no right in a directory that is empty.
   [[nodiscard]] std::error_code foresee_purge(const std::string& name) const;
 
-  /// Moves a staged directory back to `name`. Where `name` stands again, the staged entries move in
-  /// one by one, never overwriting; what has the name of something there stays staged and is
-  /// reported with EEXIST. Empty when all is back.
+  /// Moves the staged directory `entry` back to its name. Where `name` stands again, the staged
+  /// entries move in one by one, never overwriting; what has the name of something there stays
+  /// staged and is reported with EEXIST. Empty when all is back.
+  [[nodiscard]] PathErrors restore_entry(const std::string& entry) const;
+  /// The same for what stage(name) has moved.
   [[nodiscard]] PathErrors restore(const std::string& name) const;
 
   /// What kind of file system it is on, as in linux/magic.h; 0 where that is not told.
@@ -145,6 +155,7 @@ class UploadDir {
   [[nodiscard]] std::error_code foresee(const std::string& name, bool is_moved) const;
 
   std::string path_;
+  std::string mark_;
   Fd fd_;
   std::uint64_t mount_ = 0;
   Mounts mounts_;  ///< as it was opened

@@ -33,6 +33,15 @@ const std::string& stereo_columns() {
 
 }  // namespace
 
+std::string without_staging(const std::string& entry) {
+  if (!entry.starts_with(aside_prefix)) return entry;
+  const auto name = entry.substr(aside_prefix.size());
+  const auto at = name.rfind('@');
+  const bool has_mark = at != std::string::npos && name.size() - at == 17 &&
+                        name.find_first_not_of("0123456789abcdef", at + 1) == std::string::npos;
+  return has_mark ? name.substr(0, at) : name;
+}
+
 std::string bytes_in(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream text;
@@ -153,6 +162,21 @@ std::set<std::string> App::entries() const {
   return names;
 }
 
+fs::path App::staged(const std::string& name) const {
+  for (const auto& entry : entries()) {
+    if (entry.starts_with(aside_prefix) && without_staging(entry) == name) return uploads() / entry;
+  }
+  return uploads() / (aside_prefix + name);
+}
+
+std::set<std::string> App::staged_names() const {
+  std::set<std::string> names;
+  for (const auto& entry : entries()) {
+    if (entry.starts_with(aside_prefix)) names.insert(without_staging(entry));
+  }
+  return names;
+}
+
 bool App::is_whole(const std::string& id, int images) const {
   if (!has_session(id) || rows_of(id) != images + 1) return false;
   for (int i = 0; i < images; ++i) {
@@ -164,7 +188,7 @@ bool App::is_whole(const std::string& id, int images) const {
 bool App::is_gone(const std::string& id) const {
   const auto names = entries();
   return !has_session(id) && rows_of(id) == 0 && !names.contains(id) &&
-         !names.contains(".calib-cleanup." + id);
+         !staged_names().contains(id);
 }
 
 std::string App::fingerprint() const {

@@ -20,6 +20,12 @@ namespace fs = std::filesystem;
 /// A new lower-case UUID 4. The same ones on every run, in the order of the calls.
 std::string new_uuid();
 
+/// What stands before the name of a directory that is aside; then a pass puts `@` and its mark.
+inline const std::string aside_prefix = ".calib-cleanup.";
+
+/// The name under which it stood; `entry` itself where it is not aside.
+std::string without_staging(const std::string& entry);
+
 /// What a file holds.
 std::string bytes_in(const fs::path& path);
 
@@ -67,6 +73,11 @@ class App {
   [[nodiscard]] std::int64_t rows_of(const std::string& session_id) const;
   /// Names directly in uploads, hidden ones too.
   [[nodiscard]] std::set<std::string> entries() const;
+  /// The staged directory of this name, whoever's pass has put it aside; without a mark where there
+  /// is none.
+  [[nodiscard]] fs::path staged(const std::string& name) const;
+  /// The names of directories that are aside.
+  [[nodiscard]] std::set<std::string> staged_names() const;
   /// Whether the session is as add_session() made it: row, image rows, directory with that many
   /// images.
   [[nodiscard]] bool is_whole(const std::string& id, int images = 3) const;

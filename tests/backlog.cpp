@@ -88,10 +88,10 @@ std::vector<std::string> Backlog::faults(const App& app) const {
   if (app.has_session(due_[0]) || app.has_session(due_[1])) {
     expect(has_all_records(app), "an expired session has lost records");
     for (const auto& id : due_) {
-      const auto aside = app.uploads() / (".calib-cleanup." + id);
-      expect(has_all_images(fs::exists(aside) ? aside : app.uploads() / id),
+      const auto staged = app.staged(id);
+      expect(has_all_images(fs::exists(staged) ? staged : app.uploads() / id),
              "an expired session has lost images: " + id);
-      expect(fs::exists(aside) != fs::exists(app.uploads() / id), "it stands twice: " + id);
+      expect(fs::exists(staged) != fs::exists(app.uploads() / id), "it stands twice: " + id);
     }
   } else {
     for (const auto& key : {due_[0], due_[1], leaked_}) {

@@ -24,10 +24,6 @@ class Backlog : public App {
   [[nodiscard]] const std::vector<std::string>& due() const { return due_; }
   [[nodiscard]] const std::vector<std::string>& live() const { return live_; }
   [[nodiscard]] const std::string& leaked_key() const { return leaked_; }
-  [[nodiscard]] fs::path staged(const std::string& id) const {
-    return uploads() / (".calib-cleanup." + id);
-  }
-
   /// Makes `app` the same as this one is now.
   void copy_to(const App& app) const { app.become(*this); }
   /// The state that a pass leaves which nothing interrupts.

@@ -21,6 +21,7 @@ class ChoiceApp : public App {
   ChoiceApp() {
     fs::copy_file(database(), scratch("empty.db"));
     add(database());
+    fs::create_directory(uploads() / "old");
   }
 
   fs::path add(const fs::path& path) {
@@ -181,7 +182,7 @@ TEST_CASE("relative URLs start at --app-dir, plain paths at the working director
   SECTION("nothing, and --app-dir is relative, too") {
     arguments = {"--app-dir", "."};
     expected = "cwd/backend/calibration.db";
-    fs::create_directory(app.root() / "cwd" / "uploads");
+    fs::create_directories(app.root() / "cwd" / "uploads" / "old");
   }
 
   const auto ran = arguments == std::vector<std::string>{"--app-dir", "."}

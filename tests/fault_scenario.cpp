@@ -101,6 +101,7 @@ RunOptions FaultScenario::options(const std::string& interpose, const fs::path& 
   options.interpose = interpose.empty() ? "none:1:0" : interpose;
   options.environment["CALIB_TEST_RANDOM"] = "none";
   options.environment["CALIB_TEST_SLEEP"] = "skip";
+  options.environment["CALIB_TEST_DATABASE"] = "same";
   options.environment["SQLITE_TMPDIR"] = scratch_.path().string();
   if (!log.empty()) options.environment["CALIB_TEST_LOG"] = log.string();
   options.seconds = longest_pass_seconds;
@@ -144,7 +145,12 @@ Ran FaultScenario::walk(const DiskState& from, const std::function<void(const Di
 
 Contents FaultScenario::contents(const DiskState& state) {
   Contents result;
-  result.uploads = below(state, "app/uploads/");
+  for (const auto& [path, text] : below(state, "app/uploads/")) {
+    const auto end = std::min(path.find('/'), path.size());
+    const auto entry = path.substr(0, end);
+    const auto name = (entry.starts_with(aside) ? aside : "") + without_staging(entry);
+    result.uploads.emplace(name + path.substr(end), text);
+  }
   if (const auto sentinel = state.find("outside/sentinel"); sentinel != state.end()) {
     result.outside = sentinel->second;
   }

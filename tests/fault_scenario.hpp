@@ -19,15 +19,14 @@
 
 namespace calib::test {
 
-/// What a pass puts before the name of a directory that it moves aside.
-inline const std::string aside = ".calib-cleanup.";
+inline const std::string& aside = aside_prefix;
 
 /// What a state means: the rows that the database gives, once SQLite has rolled back or recovered
 /// what a crash left, and what stands in uploads.
 struct Contents {
   bool sound = false;             ///< PRAGMA integrity_check
   std::vector<std::string> rows;  ///< sorted
-  DiskState uploads;
+  DiskState uploads;              ///< what is aside without the mark
   std::string outside;
   std::optional<std::string> metrics;  ///< where there is a file; another pass, another text
 };

@@ -245,8 +245,8 @@ TEST_CASE("an index or a collation that only the app's own connection knows stop
 TEST_CASE("generated columns are read like any other", "[tool][hostile][sqlite]") {
   const auto* const kind = GENERATE("VIRTUAL", "STORED");
   const HostileApp app(fmt::format(
-      "CREATE TABLE sessions (raw TEXT, id TEXT AS (lower(raw)) {0}, images_dir TEXT AS "
-      "('uploads/' "
+      "CREATE TABLE sessions (raw TEXT, id TEXT AS (lower(raw)) {0} UNIQUE, images_dir "
+      "TEXT AS ('uploads/' "
       "|| lower(raw)) {0}, created_at DATETIME);"
       "CREATE TABLE calibration_images (raw TEXT, session_id TEXT AS (lower(raw)) {0} REFERENCES "
       "sessions (id) ON DELETE CASCADE);"

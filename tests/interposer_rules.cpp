@@ -116,6 +116,8 @@ Verdict intercept(Kind kind, std::string_view call, const Subject& subject) {
       signal_after = SIGKILL;
     } else if (rule.what == "stop-after") {
       signal_after = SIGSTOP;
+    } else if (rule.what == "slow") {
+      let_time_pass();
     } else if (rule.what == "skip") {
       errno = error_before;
       return Verdict::skip;

@@ -6,8 +6,9 @@
 // is written to standard output). <part>, where it is given, must be part of the name that the call
 // is about, or of the path of the open file. <n> counts the calls that match, from 1; `*` is each
 // of them, `<n>+` each from the nth on, `<n>+<m>` m of them. <what> is `kill`, `stop` (SIGSTOP, the
-// test goes on with SIGCONT), `skip` (it succeeds without being made) or an errno. It happens
-// before the call; `kill-after` and `stop-after` let the call happen first.
+// test goes on with SIGCONT), `skip` (it succeeds without being made), `slow` (by the steady clock
+// it takes 100 ms) or an errno. It happens before the call; `kill-after` and `stop-after` let the
+// call happen first.
 //
 // What goes to a database server counts as a change, and its text is what the call is about: a rule
 // for `send/SKIP` is for a message that holds that word; the commit of a slice is about that, and
@@ -48,6 +49,8 @@ bool was_stopped();
 
 /// Puts the steady clock forward, as this process sees it.
 void put_clock_forward(long nanoseconds);
+/// Puts the steady clock forward by 100 ms.
+void let_time_pass();
 
 /// The call has returned: what the rules have for after it. Leaves errno alone.
 void after_call();

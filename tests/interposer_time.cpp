@@ -32,6 +32,8 @@ void calib::test::interposer::put_clock_forward(long nanoseconds) {
   skipped_nanoseconds += nanoseconds;
 }
 
+void calib::test::interposer::let_time_pass() { put_clock_forward(100'000'000); }
+
 extern "C" {
 
 // What std::this_thread::sleep_for comes to.

@@ -98,6 +98,31 @@ TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][
   }
 }
 
+TEST_CASE("an orphan that is dated in the future is never old enough, and that is told",
+          "[tool][orphans]") {
+  const auto dry = GENERATE(false, true);
+  App app;
+  app.add_session(2);
+  for (int i = 0; i < 12; ++i) {
+    modified_seconds_ago(app.add_directory(fmt::format("future-{:02}", i)), -7 * 86400);
+  }
+  app.add_directory("young");
+  auto arguments = std::vector<std::string>{"--orphan-grace", shortest_grace};
+  if (dry) arguments.emplace_back("--dry-run");
+
+  const auto ran = run_on(app, arguments);
+
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  const auto said = diagnostics_of(ran);
+  CHECK(said.errors.empty());
+  CHECK(said.warnings.size() == 11);
+  CHECK(lines_with(said.warnings, "dated in the future") == 11);
+  CHECK(lines_with(said.warnings, "touch") == 10);
+  CHECK(lines_with(said.warnings, "and 2 orphaned directories more") == 1);
+  CHECK(app.entries().size() == (dry ? 14U : 13U));
+}
+
 TEST_CASE("option --orphan-grace is for orphans: sessions go by their age alone",
           "[tool][orphans]") {
   App app;

@@ -172,8 +172,8 @@ TEST_CASE("what an interrupted pass staged goes back to its session, or goes for
   CAPTURE(situation.rules.mode);
   const auto plan = plan_of(situation);
   // Also of a session that goes now: it goes whole.
-  CHECK(plan.restores == Names{"YOUNG", "old"});
-  CHECK(plan.leftovers == Names{"gone", "x"});
+  CHECK(plan.restores == Names{staged("YOUNG"), staged("old")});
+  CHECK(plan.leftovers == Names{staged("gone"), staged("x")});
   CHECK(plan.orphans == (situation.rules.mode == Mode::named ? Names{} : Names{"x"}));
 }
 
@@ -295,4 +295,53 @@ TEST_CASE("the file system is asked for the entry of a name that it may spell in
     REQUIRE(plan.failures.size() == 1);
     CHECK_THAT(plan.failures.front().error, ContainsSubstring("spelled " + small));
   }
+}
+
+TEST_CASE("what bears another database's mark is never purged", "[plan][directories][marks]") {
+  auto situation = proven();
+  situation.rules.mode = GENERATE(Mode::expired, Mode::orphans_only, Mode::named);
+  situation.directories({staged_by_others("young"), staged_by_others("gone"), staged_by_us("gone"),
+                         staged_by_others(one_uuid)});
+  const auto plan = plan_of(situation);
+  CHECK(plan.restores == Names{staged_by_others("young")});
+  CHECK(plan.leftovers == Names{staged_by_us("gone")});
+  REQUIRE(plan.failures.size() == 1);
+  CHECK(plan.failures.front().path == "/srv/uploads");
+  CHECK(plan.failures.front().kind == ErrorKind::orphan);
+  CHECK_THAT(plan.failures.front().error, ContainsSubstring(staged_by_others("gone")) &&
+                                              ContainsSubstring(staged_by_others(one_uuid)) &&
+                                              ContainsSubstring("2 directories") &&
+                                              ContainsSubstring("another database"));
+}
+
+TEST_CASE("what bears this database's mark needs no other proof", "[plan][directories][marks]") {
+  Situation situation;
+  SECTION("an empty database") {}
+  SECTION("a folder without any session's directory") {
+    situation.sessions = {session("elsewhere", young)};
+  }
+  situation.directories({staged_by_us("gone"), staged("unmarked"), staged_by_others("other")});
+  const auto plan = plan_of(situation);
+  CHECK(plan.leftovers == Names{staged_by_us("gone")});
+  CHECK(plan.failures.size() == 2);
+}
+
+TEST_CASE("where a name is aside more than once, what is ours goes back first",
+          "[plan][directories][marks]") {
+  auto situation = proven();
+  situation.directories({staged("old"), staged_by_others("old"), staged_by_us("old")});
+  const auto plan = plan_of(situation);
+  REQUIRE(plan.restores.size() == 3);
+  CHECK(plan.restores.front() == staged_by_us("old"));
+}
+
+TEST_CASE("a directory that is aside under any mark proves the folder, where a session claims it",
+          "[plan][directories][marks]") {
+  Situation situation;
+  situation.sessions = {session("x", young)};
+  situation.directories({"orphan"});
+  REQUIRE(plan_of(situation).orphans.empty());
+  SECTION("this database's") { situation.directories({staged_by_us("x")}); }
+  SECTION("another one's") { situation.directories({staged_by_others("x")}); }
+  CHECK(plan_of(situation).orphans == Names{"orphan"});
 }

@@ -19,9 +19,12 @@ inline constexpr const char* cutoff_text = "2025-10-13 12:00:00.000000";
 inline constexpr const char* one_uuid = "0d1f6d0e-1111-4000-8000-00000000000a";
 inline constexpr const char* another_uuid = "0d1f6d0e-2222-4000-8000-00000000000b";
 
-/// What an interrupted pass leaves of `name`.
-inline std::string staged(const std::string& name) {
-  return std::string(staged_prefix).append(name);
+/// What an interrupted pass leaves of `name`: of long ago, of this database, of another one.
+inline std::string staged(const std::string& name) { return staged_entry(name, ""); }
+inline constexpr const char* our_mark = "00000000000000aa";
+inline std::string staged_by_us(const std::string& name) { return staged_entry(name, our_mark); }
+inline std::string staged_by_others(const std::string& name) {
+  return staged_entry(name, "00000000000000bb");
 }
 
 struct PlannedSession {
@@ -53,7 +56,8 @@ struct Situation {
   std::vector<std::string> mounts;
   Ways ways = {};  ///< where names lead, of which the planner may ask
   Rules rules{Mode::expired, noon,           noon - std::chrono::hours{24}, {},
-              Named::no,     "/srv/uploads", "/srv/calibration.db"};
+              Named::no,     "/srv/uploads", "/srv/calibration.db",         false,
+              our_mark};
 
   Situation& directories(const std::vector<std::string>& names) {
     for (const auto& name : names) listing.push_back({name, EntryKind::directory, 0});

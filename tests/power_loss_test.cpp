@@ -25,10 +25,16 @@ using Choice = UnsyncedDisk::Choice;
 
 /// The same with everything that stands aside back at home.
 DiskState at_home(const DiskState& state) {
-  static const std::string aside = "app/uploads/.calib-cleanup.";
+  static const std::string folder = "app/uploads/";
   DiskState result;
   for (const auto& [path, text] : state) {
-    result.emplace(path.starts_with(aside) ? "app/uploads/" + path.substr(aside.size()) : path,
+    if (!path.starts_with(folder + aside_prefix)) {
+      result.emplace(path, text);
+      continue;
+    }
+    const auto end = path.find('/', folder.size());
+    result.emplace(folder + without_staging(path.substr(folder.size(), end - folder.size())) +
+                       path.substr(std::min(end, path.size())),
                    text);
   }
   return result;

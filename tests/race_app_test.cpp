@@ -182,7 +182,7 @@ TEST_CASE("a directory that live capture makes anew before the commit is the nex
   CHECK(ran.err.empty());
   CHECK_FALSE(pass.app.has_session(id));
   CHECK(pass.app.entries().contains(id));
-  CHECK_FALSE(pass.app.entries().contains(".calib-cleanup." + id));
+  CHECK_FALSE(pass.app.staged_names().contains(id));
   CHECK(run_pass(pass.app).status == 0);
   CHECK(difference(state_of(pass.app), pass.settled) == none);
 }

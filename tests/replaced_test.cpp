@@ -24,6 +24,15 @@ struct OrphanApp : App {
     add_session(2);
     for (int i = 0; i < many; ++i) add_directory(orphan(i), 1);
   }
+  /// Sessions come whose directories they are.
+  void claim_all() const {
+    std::string rows;
+    for (int i = 0; i < many; ++i) {
+      rows += fmt::format("{}('{}', 'uploads/{}', '{}')", rows.empty() ? "" : ", ", orphan(i),
+                          orphan(i), hours_ago(1));
+    }
+    execute("INSERT INTO sessions (id, images_dir, created_at) VALUES " + rows);
+  }
   [[nodiscard]] int orphans_left() const {
     int left = 0;
     for (int i = 0; i < many; ++i) left += fs::exists(uploads() / orphan(i) / "image_000.png");
@@ -37,12 +46,7 @@ TEST_CASE("orphans that sessions come to claim while others are removed stay", "
   const OrphanApp app;
   Running running(pass_arguments(app), at(first_removal));
   REQUIRE(running.wait_until_stopped());
-  std::string rows;
-  for (int i = 0; i < many; ++i) {
-    rows += fmt::format("{}('{}', 'uploads/{}', '{}')", rows.empty() ? "" : ", ", orphan(i),
-                        orphan(i), hours_ago(1));
-  }
-  app.execute("INSERT INTO sessions (id, images_dir, created_at) VALUES " + rows);
+  app.claim_all();
   const auto ran = running.finish();
   INFO(ran.err);
   CHECK(ran.status == 0);
@@ -60,6 +64,44 @@ TEST_CASE("orphans that change while others are removed are younger than the gra
   INFO(ran.err);
   CHECK(ran.status == 0);
   CHECK(app.orphans_left() >= many / 2);
+}
+
+// Each file takes a tenth of a second, so in one second ten orphans of one file go.
+constexpr auto slow_removal = "unlinkat/image_:1:stop unlinkat:*:slow";
+constexpr int within_a_second = 11;
+
+TEST_CASE("what goes slowly is looked up again within a second, whoever claims it by then",
+          "[tool][race]") {
+  OrphanApp app;
+  const auto jobs = GENERATE(as<std::string>{}, "1", "2");
+  const bool staged = GENERATE(false, true);
+  const auto name = [&](int i) { return (staged ? ".calib-cleanup." : "") + orphan(i); };
+  for (int i = 0; staged && i < many; ++i) {
+    fs::rename(app.uploads() / orphan(i), app.uploads() / name(i));
+  }
+  Running running({"--app-dir", app.root().string(), "--jobs", jobs}, at(slow_removal));
+  REQUIRE(running.wait_until_stopped());
+  app.claim_all();
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  int left = 0;
+  for (int i = 0; i < many; ++i) left += fs::exists(app.uploads() / name(i) / "image_000.png");
+  CHECK(left >= many - within_a_second);
+}
+
+TEST_CASE("the grace is asked again right before each orphan goes", "[tool][race]") {
+  OrphanApp app;
+  Running running(pass_arguments(app, {"--orphan-grace", "0.00000002"}), at(first_removal));
+  REQUIRE(running.wait_until_stopped());
+  for (int i = 0; i < many; ++i) {
+    if (fs::exists(app.uploads() / orphan(i))) app.add_directory(orphan(i) + "/restored", 1);
+  }
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  // But for the one that was under way.
+  CHECK(app.orphans_left() == many - 1);
 }
 
 TEST_CASE("where the database is replaced while a pass runs, the pass ends there",

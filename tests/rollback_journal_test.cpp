@@ -35,7 +35,7 @@ TEST_CASE("until its journal's header is cleared nothing is committed, and then 
     ++commits;
     // No file is unlinked before its commit.
     for (const auto& id : backlog.due()) {
-      CHECK(Backlog::has_all_images(app.uploads() / (".calib-cleanup." + id)));
+      CHECK(Backlog::has_all_images(app.staged(id)));
     }
   }
   CHECK(commits == 1);
@@ -85,7 +85,7 @@ TEST_CASE("files of a commit that can be seen and could not be synced stay while
   CHECK(ran.status == 1);
   CHECK(is_one_error(ran, {app.database().string() + "-journal", "may undo that commit",
                            "the next pass settles it"}));
-  const auto aside = app.uploads() / (".calib-cleanup." + id);
+  const auto aside = app.staged(id);
   CHECK(fs::exists(aside / "image_000.png"));
   CHECK(run_pass(app).status == 0);
   CHECK_FALSE(fs::exists(aside));

@@ -113,7 +113,7 @@ TEST_CASE("a pass that is stopped after its commit leaves the purge to the next 
   running.signal(SIGTERM);
   CHECK(running.finish().status == 128 + SIGTERM);
   std::size_t staged = 0;
-  for (const auto& id : backlog.due()) staged += backlog.entries().contains(".calib-cleanup." + id);
+  for (const auto& id : backlog.due()) staged += backlog.staged_names().contains(id);
   CHECK(staged == 2);
 
   const auto next = run_pass(backlog);

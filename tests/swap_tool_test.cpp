@@ -31,12 +31,18 @@ class Arena : public App {
     for (int i = 0; i < sessions; ++i) names_.push_back(new_uuid());
     names_.emplace_back("orphan");
     add_session(1);
+    // The mark of its database is what a pass that is killed leaves.
+    const auto id = add_session(48);
+    run_on(*this, {}, at(at_commit("kill")));
+    mark_ = staged(id).filename().string().substr((aside_prefix + id).size());
+    run_on(*this, {});
+    if (mark_.empty() || !is_gone(id)) throw std::runtime_error("it has no mark");
   }
 
   [[nodiscard]] Swaps swaps() const {
     Swaps all;
     for (const auto& name : names_) {
-      const auto staged = uploads() / (".calib-cleanup." + name);
+      const auto staged = uploads() / (aside_prefix + name + mark_);
       for (const auto& directory : {uploads() / name, staged}) {
         all.emplace_back(directory, lure(name));
         all.emplace_back(directory / "inner", lure("inner " + name));
@@ -75,6 +81,7 @@ class Arena : public App {
     return uploads() / (".lure " + name);
   }
   std::vector<std::string> names_;
+  std::string mark_;  ///< with the @
 };
 
 }  // namespace

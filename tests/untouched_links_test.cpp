@@ -202,11 +202,11 @@ TEST_CASE("a staged directory swapped for a link while it is purged leads nowher
           "[tool][files][untouched]") {
   LinkApp app;
   const auto id = app.add_session(48);
-  const auto staged = app.uploads() / (".calib-cleanup." + id);
   RunOptions options;
   options.interpose = "unlinkat/image_:2:stop";
   Running running({"--app-dir", app.root().string()}, options);
   REQUIRE(running.wait_until_stopped());
+  const auto staged = app.staged(id);
   fs::rename(staged, app.scratch("moved"));
   fs::create_directory_symlink(app.tree(), staged);
 
