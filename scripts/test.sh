@@ -27,9 +27,6 @@ install_all() {
 
 title() { printf '\n== %s\n' "$*"; }
 
-with_threads='thread|jobs|signal|stopped|swapped|change places|vanish|at once|beside|uploads'
-with_threads+='|killed|slices|directories that|very many|several names|sizes are'
-
 # Whatever had its files on a disk once may have them in memory then, where there is room for them.
 prefer_memory() {
   local memory=/dev/shm room
@@ -50,9 +47,10 @@ run_preset() (
   # but those on PostgreSQL that repeat what they did on SQLite.
   local driven='^(tool|every call|server):'
   # ThreadSanitizer looks at threads: it gets those where they have something to do, or are stopped.
-  [ "$1" != tsan ] || driven="^(tool|every call|server):.*($with_threads)"
+  local tagged=()
+  [ "$1" != tsan ] || tagged=(--label-regex '^threads$')
   CALIB_TEST_EXECUTABLE=$PWD/build/$1/calib-cleanup CALIB_TEST_SANITIZED=1 \
-    ctest --preset dev --progress -R "$driven"
+    ctest --preset dev --progress -R "$driven" "${tagged[@]}"
 )
 
 # build_and_run NAME [TARGET [ARGUMENT OF CTEST...]]

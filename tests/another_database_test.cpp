@@ -76,7 +76,7 @@ void check_refused(const WrongDatabase& app, const Ran& ran, const std::string& 
 }  // namespace
 
 TEST_CASE("where the folder holds another database's uploads nothing goes, pass after pass",
-          "[tool][untouched][wrong-database][sqlite]") {
+          "[tool][untouched][wrong-database][sqlite][threads]") {
   const WrongDatabase app(2, GENERATE(from_range(journals())));
   const auto arguments = GENERATE(values<std::vector<std::string>>(
       {{}, {"--orphans-only"}, {"--hours", "0"}, {"--vacuum"}, {"--orphan-grace", "60"}}));
@@ -122,7 +122,7 @@ TEST_CASE("any file of the database tells when it was changed",
 }
 
 TEST_CASE("the log is looked for beside the file to which a link leads",
-          "[tool][untouched][wrong-database][sqlite]") {
+          "[tool][untouched][wrong-database][sqlite][threads]") {
   const WrongDatabase app(1);
   const auto real = app.scratch("real.db");
   fs::rename(app.database(), real);
@@ -156,7 +156,7 @@ TEST_CASE("a named session goes: no orphan is looked at for it", "[tool][wrong-d
 }
 
 TEST_CASE("many of another database's uploads make eleven lines",
-          "[tool][untouched][wrong-database][sqlite]") {
+          "[tool][untouched][wrong-database][sqlite][threads]") {
   const WrongDatabase app(25);
   const auto ran = run_on(app, {});
   CHECK(ran.status == 1);
@@ -168,7 +168,7 @@ TEST_CASE("many of another database's uploads make eleven lines",
 
 TEST_CASE(
     "what an old pass has left of another database's uploads is one of them, what ours is not",
-    "[tool][untouched][wrong-database][sqlite]") {
+    "[tool][untouched][wrong-database][sqlite][threads]") {
   const WrongDatabase app(0);
   const auto name = new_uuid();
   const auto unmarked = app.add_directory(aside_prefix + name);

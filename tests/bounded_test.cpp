@@ -179,7 +179,7 @@ TEST_CASE("orphans take a bounded amount of memory each", "[.][tool][bounded][lo
   CHECK(is_within(ran, resting + static_cast<std::uint64_t>(count) * 600));
 }
 
-TEST_CASE("sessions that share one directory are looked at once each", "[tool][bounded]") {
+TEST_CASE("sessions that share one directory are looked at once each", "[tool][bounded][threads]") {
   const int count = memory_is_its_own ? 30'000 : 2'000;
   App app;
   const auto living = app.add_session(1);
@@ -245,7 +245,7 @@ TEST_CASE("so is a value of a gigabyte", "[.][tool][bounded][hostile][long]") {
 }
 
 TEST_CASE("a giant value beside what is read goes with its row, and is not read",
-          "[tool][hostile]") {
+          "[tool][hostile][threads]") {
   const auto journal = GENERATE(from_range(journals()));
   constexpr std::uint64_t size = 20'000'000;
   App app(AppSchema::current, journal);
@@ -304,7 +304,8 @@ TEST_CASE("what names something very long is one line of bounded length",
   CHECK(is_one_error(ran, {"bytes left out", "left whole"}));
 }
 
-TEST_CASE("a pass with many jobs stays within the files that it may open", "[tool][bounded]") {
+TEST_CASE("a pass with many jobs stays within the files that it may open",
+          "[tool][bounded][threads]") {
   App app;
   app.add_session(48, 40);
   for (int tree = 0; tree < 48; ++tree) {

@@ -41,7 +41,7 @@ std::int64_t rows_left(const App& app) {
 }  // namespace
 
 TEST_CASE("three thousand sessions go in slices, each with exactly its own rows",
-          "[tool][cascade]") {
+          "[tool][cascade][threads]") {
   const auto journal = GENERATE(from_range(journals()));
   App app(AppSchema::current, journal);
   add_backlog(app);

@@ -99,7 +99,7 @@ class Company {
 }  // namespace
 
 TEST_CASE("uploads beside passes: live ones are neither lost nor refused, expired ones go",
-          "[tool][company]") {
+          "[tool][company][threads]") {
   Company company(GENERATE(from_range(journals())), 24);
   company.upload(scaled(240), 0);
   company.upload(scaled(120), long_ago);
@@ -114,7 +114,7 @@ TEST_CASE("uploads beside passes: live ones are neither lost nor refused, expire
 }
 
 TEST_CASE("uploads that expire while they are under way go whole, and others are not refused",
-          "[tool][company]") {
+          "[tool][company][threads]") {
   // 36 ms: some last longer than that.
   Company company(GENERATE(from_range(journals())), 0.00001);
   company.upload(scaled(240), 0);
@@ -134,7 +134,7 @@ TEST_CASE("uploads that expire while they are under way go whole, and others are
 
 TEST_CASE(
     "uploads beside passes and the app's own clean-up: live ones are neither lost nor refused",
-    "[tool][company]") {
+    "[tool][company][threads]") {
   Company company(GENERATE(from_range(journals())), 24);
   company.upload(scaled(180), 0);
   company.upload(scaled(90), long_ago);

@@ -128,7 +128,7 @@ void kill_again_and_again(FaultScenario& scenario, const std::string& name, int 
 }  // namespace
 
 TEST_CASE("a pass that does all it can, with several threads, killed at any call is settled",
-          "[faults][crash]") {
+          "[faults][crash][threads]") {
   FaultScenario::Setup setup;
   setup.journal = GENERATE(Journal::rollback, Journal::wal);
   setup.extras = FaultScenario::Extras::all;
@@ -137,7 +137,7 @@ TEST_CASE("a pass that does all it can, with several threads, killed at any call
 }
 
 TEST_CASE("a pass over named sessions or orphans killed at any call is settled by the next one",
-          "[faults][crash]") {
+          "[faults][crash][threads]") {
   FaultScenario::Setup setup;
   setup.journal = GENERATE(Journal::rollback, Journal::wal);
   setup.rule = GENERATE(FaultScenario::Rule::named, FaultScenario::Rule::orphans_only);
@@ -145,12 +145,12 @@ TEST_CASE("a pass over named sessions or orphans killed at any call is settled b
 }
 
 TEST_CASE("with a rollback journal a pass killed at any call twice is settled by the next one",
-          "[faults][crash]") {
+          "[faults][crash][threads]") {
   kill_twice(FaultScenario({Journal::rollback}), "rollback journal", 150, 240, 8500);
 }
 
 TEST_CASE("with a WAL a pass killed at any call twice is settled by the next one",
-          "[faults][crash]") {
+          "[faults][crash][threads]") {
   kill_twice(FaultScenario({Journal::wal}), "WAL", 125, 600, 6500);
 }
 
@@ -176,7 +176,7 @@ TEST_CASE("a pass over more sessions killed twice is settled by the next one", "
              200, 1100, 21'000);
 }
 
-TEST_CASE("a stopped pass shows what a killed one leaves", "[faults][crash]") {
+TEST_CASE("a stopped pass shows what a killed one leaves", "[faults][crash][threads]") {
   FaultScenario scenario({GENERATE(Journal::rollback, Journal::wal)});
   int stopped = 0;
   const auto shown = stop_at_each(scenario, scenario.start(), stopped, "stopped");

@@ -33,7 +33,7 @@ class Staged : public App {
 }  // namespace
 
 TEST_CASE("a backlog of several slices that is cut short loses whole sessions only",
-          "[tool][crash][slices][vast]") {
+          "[tool][crash][slices][vast][threads]") {
   App app;
   const auto young = app.add_session(1);
   constexpr int sessions = 2050;

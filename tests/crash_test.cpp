@@ -28,7 +28,7 @@ void check_next_pass_settles(const App& app, const std::string& settled) {
 }  // namespace
 
 TEST_CASE("a pass killed while several threads remove directories is settled by the next one",
-          "[tool][crash]") {
+          "[tool][crash][threads]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
   const App app;

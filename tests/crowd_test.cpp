@@ -34,7 +34,8 @@ Crowd start(int count, const App& app, const std::vector<std::string>& arguments
 
 }  // namespace
 
-TEST_CASE("passes at once that wait for each other delete everything once", "[tool][company]") {
+TEST_CASE("passes at once that wait for each other delete everything once",
+          "[tool][company][threads]") {
   const Crowded app(GENERATE(from_range(journals())));
   const auto settled = app.settled();
   const auto crowd = start(GENERATE(2, 8), app, {"--lock-wait", "60"});
@@ -54,7 +55,7 @@ TEST_CASE("passes at once that wait for each other delete everything once", "[to
 }
 
 TEST_CASE("passes at once that do not wait: each does it all, or says that another is at work",
-          "[tool][company]") {
+          "[tool][company][threads]") {
   const Crowded app(GENERATE(from_range(journals())));
   const auto settled = app.settled();
   const auto crowd = start(8, app, {"--lock-wait", "0"});
@@ -79,7 +80,7 @@ TEST_CASE("passes at once that do not wait: each does it all, or says that anoth
 }
 
 TEST_CASE("dry runs beside passes find what is there at that moment, and never fail",
-          "[tool][company]") {
+          "[tool][company][threads]") {
   const Crowded app(GENERATE(from_range(journals())));
   const auto settled = app.settled();
   const auto due = app.due().size() + Crowded::more;

@@ -149,7 +149,7 @@ TEST_CASE("a dry run changes no byte, no time and no name", "[tool][dry-run]") {
 }
 
 TEST_CASE("beside a WAL database that nobody has open, only SQLite's two files may come",
-          "[tool][dry-run][sqlite]") {
+          "[tool][dry-run][sqlite][threads]") {
   const FullApp app(AppSchema::current, Journal::wal);
   const auto before = app.fingerprint();
   CHECK(run_on(app, {"--dry-run"}).status == 0);
@@ -205,7 +205,7 @@ TEST_CASE("a WAL database that its app has closed cannot be read without writing
   CHECK_FALSE(fs::exists(app.database().string() + "-wal"));
 }
 
-TEST_CASE("a dry run goes on beside a directory that it cannot read", "[tool][dry-run]") {
+TEST_CASE("a dry run goes on beside a directory that it cannot read", "[tool][dry-run][threads]") {
   const FullApp app(AppSchema::current, Journal::rollback);
   const auto closed = app.uploads() / "left-behind";
   const ReadOnly guard(app);
@@ -218,7 +218,7 @@ TEST_CASE("a dry run goes on beside a directory that it cannot read", "[tool][dr
 }
 
 TEST_CASE("a dry run reads beside a writer, and what is not committed is not there",
-          "[tool][dry-run][locks]") {
+          "[tool][dry-run][locks][threads]") {
   const auto journal = GENERATE(from_range(journals()));
   FullApp app(AppSchema::current, journal);
   const auto writer = app.user("BEGIN; DELETE FROM sessions");
@@ -235,7 +235,8 @@ TEST_CASE("a dry run reads beside a writer, and what is not committed is not the
   CHECK(changes_since(before, app) == none);
 }
 
-TEST_CASE("a dry run beside a writer that commits is busy, not wrong", "[tool][dry-run][locks]") {
+TEST_CASE("a dry run beside a writer that commits is busy, not wrong",
+          "[tool][dry-run][locks][threads]") {
   const FullApp app(AppSchema::current, Journal::rollback);
   const auto writer = app.sole_user();
   const auto ran = run_on(app, {"--dry-run", "--lock-wait", "0.1"});
@@ -244,7 +245,8 @@ TEST_CASE("a dry run beside a writer that commits is busy, not wrong", "[tool][d
   CHECK(is_one_error(ran, {app.database_shown(), "--lock-wait"}));
 }
 
-TEST_CASE("a dry run takes no lock: it works beside another pass", "[tool][dry-run][locks]") {
+TEST_CASE("a dry run takes no lock: it works beside another pass",
+          "[tool][dry-run][locks][threads]") {
   const FullApp app(AppSchema::current, Journal::rollback);
   const int folder = ::open(app.uploads().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   REQUIRE(folder >= 0);

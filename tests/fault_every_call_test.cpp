@@ -130,7 +130,7 @@ TEST_CASE("with every error the same holds where there are sessions only", "[.][
 
 // Several threads make the calls in another order each time, and nearly as many of them.
 TEST_CASE("the same holds of a pass that does all it can with several threads",
-          "[faults][errors]") {
+          "[faults][errors][threads]") {
   FaultScenario::Setup setup;
   setup.journal = GENERATE(Journal::rollback, Journal::wal);
   setup.extras = FaultScenario::Extras::all;

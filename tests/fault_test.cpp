@@ -187,7 +187,7 @@ TEST_CASE("where the folder cannot be locked or read, nothing is changed: status
   CHECK(backlog.fingerprint() == before);
 }
 
-TEST_CASE("a call that a signal interrupted is made again", "[tool][faults]") {
+TEST_CASE("a call that a signal interrupted is made again", "[tool][faults][threads]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
   const auto ran = run_pass(backlog, {},

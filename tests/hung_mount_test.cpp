@@ -137,7 +137,8 @@ TEST_CASE("a mount that does not answer keeps nobody waiting", "[tool][files][mo
   });
 }
 
-TEST_CASE("a second signal ends a pass that waits for a file server", "[tool][files][signals]") {
+TEST_CASE("a second signal ends a pass that waits for a file server",
+          "[tool][files][signals][threads]") {
   App app;
   app.add_session(48);
   with_hung_mount(app.uploads(), [&](const HungServer& server) {

@@ -8,7 +8,7 @@ using namespace calib::test;
 using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("a directory in uploads that holds the database is no orphan",
-          "[tool][untouched][sqlite]") {
+          "[tool][untouched][sqlite][threads]") {
   App app;
   const auto old_one = app.add_session(48);
   const auto young = app.add_session(1);
@@ -25,7 +25,8 @@ TEST_CASE("a directory in uploads that holds the database is no orphan",
   CHECK(app.is_whole(young));
 }
 
-TEST_CASE("a wrong --uploads never takes the app's own folder for an orphan", "[tool][untouched]") {
+TEST_CASE("a wrong --uploads never takes the app's own folder for an orphan",
+          "[tool][untouched][threads]") {
   App app;
   const auto young = app.add_session(1);
   // The directory of a session stands in the wrong folder, too, so that it counts as proven.
@@ -39,7 +40,7 @@ TEST_CASE("a wrong --uploads never takes the app's own folder for an orphan", "[
 }
 
 TEST_CASE("a link from the app's folder into uploads protects where it leads",
-          "[tool][untouched]") {
+          "[tool][untouched][threads]") {
   App app;
   const auto young = app.add_session(1);
   fs::rename(app.root() / "backend", app.uploads() / "backend");
@@ -51,7 +52,7 @@ TEST_CASE("a link from the app's folder into uploads protects where it leads",
 }
 
 TEST_CASE("a directory in uploads through which the app gets to its database is no orphan",
-          "[tool][untouched][sqlite]") {
+          "[tool][untouched][sqlite][threads]") {
   App app;
   const auto young = app.add_session(1);
   fs::create_directory(app.uploads() / "way");
@@ -115,7 +116,7 @@ TEST_CASE("a FIFO where SQLite keeps a file is refused, not waited for",
 }
 
 TEST_CASE("a directory in uploads is no orphan where a link in it is one of several on the way",
-          "[tool][untouched][sqlite]") {
+          "[tool][untouched][sqlite][threads]") {
   App app;
   const auto young = app.add_session(1);
   app.add_directory("gone");

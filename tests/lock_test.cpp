@@ -61,7 +61,8 @@ TEST_CASE("a second pass that waits goes on when the first has ended, and sees w
   CHECK(difference(state_of(backlog), settled) == none);
 }
 
-TEST_CASE("a pass that waits takes over from one that was killed", "[tool][locks][crash]") {
+TEST_CASE("a pass that waits takes over from one that was killed",
+          "[tool][locks][crash][threads]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
   const auto point = GENERATE(as<std::string>{}, at_commit("stop"), "unlinkat/image_:4:stop");

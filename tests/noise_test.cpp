@@ -97,7 +97,8 @@ TEST_CASE("of many with one trouble ten are named, and the others counted",
   }
 }
 
-TEST_CASE("directories that cannot be measured are warned of ten times", "[tool][files][noise]") {
+TEST_CASE("directories that cannot be measured are warned of ten times",
+          "[tool][files][noise][threads]") {
   App app;
   for (int i = 0; i < 30; ++i) app.add_session(2);
   const auto ran = run_with_fault(app, "statx/image_000:*:5", {"--json"});

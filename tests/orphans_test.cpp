@@ -26,7 +26,8 @@ const char* const shortest_grace = "0.00000002";
 
 }  // namespace
 
-TEST_CASE("directories that no session claims go, whatever their names", "[tool][orphans]") {
+TEST_CASE("directories that no session claims go, whatever their names",
+          "[tool][orphans][threads]") {
   App app;
   const auto young = app.add_session(2);
   const auto orphans = std::vector<std::string>{

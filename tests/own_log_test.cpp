@@ -162,7 +162,7 @@ TEST_CASE("a database in write-ahead mode that is mounted alone is refused",
 }
 
 TEST_CASE("a folder that is mounted with the log beside the database is as good as any",
-          "[tool][own-log][sqlite]") {
+          "[tool][own-log][sqlite][threads]") {
   const WalApp app;
   const auto backend = app.database().parent_path();
   const auto other = app.scratch("container");

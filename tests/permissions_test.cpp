@@ -106,7 +106,7 @@ void check_refused(const App& app, const std::vector<std::string>& parts) {
 }  // namespace
 
 TEST_CASE("an ordinary user who owns database and uploads needs no more",
-          "[tool][files][permissions]") {
+          "[tool][files][permissions][threads]") {
   App app(AppSchema::current, GENERATE(from_range(journals())));
   const auto due = app.add_session(48);
   const auto young = app.add_session(2);
@@ -124,7 +124,7 @@ TEST_CASE("an ordinary user who owns database and uploads needs no more",
 }
 
 TEST_CASE("an uploads folder that may not be written is refused, and nothing is touched",
-          "[tool][files][permissions][untouched]") {
+          "[tool][files][permissions][untouched][threads]") {
   App app;
   app.add_session(48);
   app.add_directory("orphan");
@@ -344,7 +344,7 @@ TEST_CASE("a database that may not be written or read is refused, and nothing is
 }
 
 TEST_CASE("a database beside which no journal can be made is refused before an orphan is gone",
-          "[tool][files][permissions][untouched][sqlite]") {
+          "[tool][files][permissions][untouched][sqlite][threads]") {
   const auto journal = GENERATE(from_range(journals()));
   App app(AppSchema::current, journal);
   app.add_session(48);

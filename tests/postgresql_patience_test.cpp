@@ -136,7 +136,7 @@ TEST_CASE("tables that are another role's are left to autovacuum, which is a war
   drop_role(app, role);
 }
 
-TEST_CASE("what is this role's own is vacuumed beside what is not", "[vacuum][roles]") {
+TEST_CASE("what is this role's own is vacuumed beside what is not", "[vacuum][roles][threads]") {
   Backlog app;
   app.add_image_rows(app.due().front(), 20'000);
   const auto role = make_role(app, "SELECT, UPDATE, DELETE");
@@ -208,7 +208,7 @@ TEST_CASE("where a table is read for each session, one is begun with", "[locks]"
 }
 
 TEST_CASE("a signal ends a pass whose server's name is being looked up, and nothing was changed",
-          "[signals]") {
+          "[signals][threads]") {
   const Backlog app;
   const auto before = app.fingerprint();
   const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);

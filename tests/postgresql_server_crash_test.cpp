@@ -58,7 +58,7 @@ void crash_at_each(const std::string& when, Back back, int step, int floor) {
 }  // namespace
 
 TEST_CASE("a server that crashes at any message and is back at once costs nobody anything",
-          "[faults][crash]") {
+          "[faults][crash][threads]") {
   crash_at_each("stop", Back::at_once, every * stride, 20);
 }
 
@@ -75,7 +75,7 @@ TEST_CASE("a server that crashes before or after any message costs nobody anythi
 }
 
 TEST_CASE("a signal ends a pass also where the server has frozen, and cannot be asked to cancel",
-          "[faults][signals]") {
+          "[faults][signals][threads]") {
   const OwnServer own;
   const Backlog app;
   const auto connection = app.its_database().connection_of_the_app();

@@ -119,7 +119,7 @@ const std::vector<std::string> commit_not_answered{
 }  // namespace
 
 TEST_CASE("a server that is stopped ends the pass, with what it has not answered",
-          "[faults][silence]") {
+          "[faults][silence][threads]") {
   const OwnServer own;
   const Backlog app;
   const auto settled = app.settled();
@@ -149,7 +149,7 @@ TEST_CASE("a server that is stopped ends the pass, with what it has not answered
 }
 
 TEST_CASE("a server that is stopped lets nobody in, and says so by its silence",
-          "[faults][silence]") {
+          "[faults][silence][threads]") {
   const OwnServer own;
   const Backlog app;
   const auto before = app.fingerprint();
@@ -167,7 +167,7 @@ TEST_CASE("a server that is stopped lets nobody in, and says so by its silence",
 }
 
 TEST_CASE("a server that is stopped in the COMMIT is asked by the next pass what became of it",
-          "[faults][silence]") {
+          "[faults][silence][threads]") {
   OwnServer own;
   const Backlog app;
   const auto settled = app.settled();
@@ -255,7 +255,7 @@ TEST_CASE("a standby that goes while a pass runs leaves its slice to the next pa
 }
 
 TEST_CASE("a signal ends the wait for a standby, and the next pass settles what was under way",
-          "[silence][standby][signals]") {
+          "[silence][standby][signals][threads]") {
   const OwnServer own = server_without_its_standby();
   const Backlog app;
   const auto settled = app.settled();

@@ -204,7 +204,7 @@ TEST_CASE("sessions whose rows stay locked are left whole and named, and hinder 
 }
 
 TEST_CASE("a signal ends the wait for a lock on a server, with nothing changed",
-          "[locks][signals]") {
+          "[locks][signals][threads]") {
   const Backlog app;
   fs::remove_all(app.uploads() / "orphan");
   const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);

@@ -205,7 +205,7 @@ TEST_CASE("a vacuum and the metrics survive the power lost at any call", "[fault
 }
 
 TEST_CASE("the power lost in the pass after one that was killed leaves sessions whole or gone",
-          "[faults][power]") {
+          "[faults][power][threads]") {
   const auto journal = GENERATE(Journal::rollback, Journal::wal);
   FaultScenario scenario({journal});
   kill_and_lose_power(scenario, Choice::few, name_of(journal), 380);

@@ -61,7 +61,7 @@ TEST_CASE("nothing goes from a folder in which no session has its directory", "[
   CHECK(app.fingerprint() == before);
 }
 
-TEST_CASE("a wrong --uploads costs nobody a directory", "[tool][proven]") {
+TEST_CASE("a wrong --uploads costs nobody a directory", "[tool][proven][threads]") {
   App app;
   const auto young = app.add_session(2);
   const auto home = app.scratch("home");
@@ -249,7 +249,7 @@ TEST_CASE("names in the folder print on one line, whatever bytes they hold", "[t
   CHECK(is_one_error(ran, {"a\\x0ab\\x1b[2J\\xff"}));
 }
 
-TEST_CASE("a million directories that are not proven make one line", "[tool][proven]") {
+TEST_CASE("a million directories that are not proven make one line", "[tool][proven][threads]") {
   App app;
   for (int i = 0; i < 2000; ++i) app.add_directory(fmt::format("pictures-{:04}", i), 0);
   app.add_session_row("elsewhere", sql_text(hours_ago(2)));

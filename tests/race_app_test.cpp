@@ -154,7 +154,7 @@ TEST_CASE("a live session that gets the directory of an expired one while the pa
 }
 
 TEST_CASE("the same among very many sessions, which are not all looked at in a transaction",
-          "[tool][race]") {
+          "[tool][race][threads]") {
   Backlog app(GENERATE(Journal::rollback, Journal::wal));
   app.execute(
       fmt::format("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)"

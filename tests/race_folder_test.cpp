@@ -27,7 +27,7 @@ std::set<std::string> all_sessions(const Backlog& app) {
 }  // namespace
 
 TEST_CASE("directories that another cleaner removes while the pass removes them are no error",
-          "[tool][files][race]") {
+          "[tool][files][race][threads]") {
   const Backlog app;
   const auto settled = app.settled();
   const auto point = GENERATE(as<std::string>{}, "unlinkat/image_:1:stop", "unlinkat/image_:4:stop",
@@ -45,7 +45,7 @@ TEST_CASE("directories that another cleaner removes while the pass removes them 
 }
 
 TEST_CASE("staged directories that the app's own clean-up removes before the commit are no error",
-          "[tool][files][race]") {
+          "[tool][files][race][threads]") {
   const Backlog app;
   const auto settled = app.settled();
   const auto point = GENERATE(as<std::string>{}, "renameat2:1:stop-after", at_commit("stop"));
@@ -63,7 +63,7 @@ TEST_CASE("staged directories that the app's own clean-up removes before the com
 }
 
 TEST_CASE("where staged directories vanish and the commit fails, the records stay, and it is said",
-          "[tool][race][faults]") {
+          "[tool][race][faults][threads]") {
   const Backlog app;
   const auto settled = app.settled();
   Running running(pass_arguments(app), at(at_commit("stop") + " " + at_commit("5")));
@@ -98,7 +98,7 @@ TEST_CASE("directories of expired sessions that go before they are moved aside a
 }
 
 TEST_CASE("a directory that is swapped for a link before it is moved keeps its session whole",
-          "[tool][files][race][untouched]") {
+          "[tool][files][race][untouched][threads]") {
   const Backlog app;
   const auto settled = app.settled();
   const auto& id = app.due().front();
@@ -132,7 +132,7 @@ TEST_CASE("a directory that is swapped for a link before it is moved keeps its s
 }
 
 TEST_CASE("an orphan that is swapped for a link while the pass runs leads nowhere",
-          "[tool][files][race][untouched]") {
+          "[tool][files][race][untouched][threads]") {
   const Backlog app;
   const auto orphan = app.uploads() / "orphan";
   const auto point =
@@ -171,7 +171,7 @@ TEST_CASE("files that appear in a directory while it is purged go with it", "[to
 }
 
 TEST_CASE("an uploads folder that is moved while the pass runs is still the one that was opened",
-          "[tool][files][race][untouched]") {
+          "[tool][files][race][untouched][threads]") {
   const Backlog app;
   Running running(pass_arguments(app), at("unlinkat/image_:1:stop"));
   REQUIRE(running.wait_until_stopped());

@@ -159,7 +159,7 @@ TEST_CASE("where a link leads to another database while a pass runs, the pass en
 }
 
 TEST_CASE("where the path of the uploads leads to another folder while a pass runs, it ends there",
-          "[tool][race]") {
+          "[tool][race][threads]") {
   const bool before_all = GENERATE(true, false);
   const bool by_link = GENERATE(true, false);
   const Backlog app;

@@ -43,7 +43,7 @@ TEST_CASE("until its journal's header is cleared nothing is committed, and then 
 
 TEST_CASE(
     "a journal that a killed pass leaves stands in nobody's way, and goes with the next write",
-    "[tool][crash][sqlite]") {
+    "[tool][crash][sqlite][threads]") {
   const Backlog app;
   const auto journal = app.database().string() + "-journal";
   // In the commit, or at the end; the first journal is that of a transaction that is rolled back.

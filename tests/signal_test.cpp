@@ -57,7 +57,7 @@ class Disposition {
 }  // namespace
 
 TEST_CASE("a signal stops a pass in a consistent state, says what was done, and the next goes on",
-          "[tool][signals]") {
+          "[tool][signals][threads]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
   const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);
@@ -92,7 +92,7 @@ TEST_CASE("a signal stops a pass in a consistent state, says what was done, and 
   check_next_pass_settles(backlog, settled);
 }
 
-TEST_CASE("the text of a pass that was stopped counts what was done", "[tool][signals]") {
+TEST_CASE("the text of a pass that was stopped counts what was done", "[tool][signals][threads]") {
   const Backlog backlog;
   const auto [point, sessions] = GENERATE(table<std::string, int>(
       {{before_the_second_move, 0}, {after_the_commit, 2}, {in_the_purge, 2}}));
@@ -106,7 +106,7 @@ TEST_CASE("the text of a pass that was stopped counts what was done", "[tool][si
 }
 
 TEST_CASE("a pass that is stopped after its commit leaves the purge to the next one",
-          "[tool][signals]") {
+          "[tool][signals][threads]") {
   const Backlog backlog;
   Running running(pass_arguments(backlog), at(in_the_purge));
   REQUIRE(running.wait_until_stopped());
@@ -122,7 +122,7 @@ TEST_CASE("a pass that is stopped after its commit leaves the purge to the next 
 }
 
 TEST_CASE("a second signal ends a pass at once, and the next one settles what it left",
-          "[tool][signals]") {
+          "[tool][signals][threads]") {
   const Backlog backlog;
   const auto settled = backlog.settled();
   const int second = GENERATE(SIGINT, SIGTERM, SIGHUP);
@@ -179,7 +179,8 @@ TEST_CASE("a broken pipe does not stop a pass midway", "[tool][signals][streams]
   CHECK(difference(state_of(backlog), settled) == none);
 }
 
-TEST_CASE("a signal ends the wait for a lock, with nothing changed", "[tool][signals][locks]") {
+TEST_CASE("a signal ends the wait for a lock, with nothing changed",
+          "[tool][signals][locks][threads]") {
   const Backlog backlog;
   const auto before = backlog.fingerprint();
   std::unique_ptr<DatabaseUser> writer;
@@ -205,7 +206,8 @@ TEST_CASE("a signal ends the wait for a lock, with nothing changed", "[tool][sig
   CHECK(backlog.fingerprint() == held);
 }
 
-TEST_CASE("a signal ends a dry run, which has changed nothing anyway", "[tool][signals][dry-run]") {
+TEST_CASE("a signal ends a dry run, which has changed nothing anyway",
+          "[tool][signals][dry-run][threads]") {
   const Backlog backlog;
   const auto before = backlog.fingerprint();
   const auto point = GENERATE(as<std::string>{}, "getdents:1:stop", "statx/image_001:1:stop");

@@ -59,7 +59,8 @@ void add_linked(const std::vector<fs::path>& directories) {
 
 }  // namespace
 
-TEST_CASE("sizes are what du says, for each directory and for all of it", "[tool][sizes]") {
+TEST_CASE("sizes are what du says, for each directory and for all of it",
+          "[tool][sizes][threads]") {
   App app;
   const auto mixed = app.add_session(48);
   app.add_session(1, 4);
@@ -151,7 +152,7 @@ TEST_CASE("records are what SQL counts, in every table, however deep", "[tool][s
 }
 
 TEST_CASE("an inode with several names counts once, and is freed with its last name",
-          "[tool][sizes]") {
+          "[tool][sizes][threads]") {
   App app;
   const auto* const jobs = GENERATE("1", "4");
   const auto left = app.add_session(48);

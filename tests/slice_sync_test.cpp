@@ -71,7 +71,7 @@ std::vector<Between> between_commits(const std::vector<Change>& changes) {
 }  // namespace
 
 TEST_CASE("between two slices the folder is synced while the lock is free, and not after the last",
-          "[tool][slices][sqlite]") {
+          "[tool][slices][sqlite][threads]") {
   const App app;
   add_sessions(app, many_sessions);
   RunOptions options;
@@ -114,7 +114,7 @@ TEST_CASE("a pass of one slice syncs no folder", "[tool][slices][sqlite]") {
 }
 
 TEST_CASE("a folder that cannot be synced between two slices is told of, once, and all goes",
-          "[tool][slices][sqlite]") {
+          "[tool][slices][sqlite][threads]") {
   const App app;
   add_sessions(app, many_sessions);
   const auto ran = run_pass(app, {}, fmt::format("fsync/uploads:*:{}", EIO));
@@ -145,7 +145,7 @@ TEST_CASE("nor is it where directories were moved back", "[tool][slices][sqlite]
 }
 
 TEST_CASE("what was moved back and could not be synced between two slices is an error",
-          "[tool][slices][sqlite]") {
+          "[tool][slices][sqlite][threads]") {
   const App app;
   add_sessions(app, many_sessions);
   // The first slice fails, and everything in it is moved back; the disk tells of its error once.

@@ -255,7 +255,7 @@ TEST_CASE("a session whose directory is gone already just goes", "[tool]") {
 }
 
 TEST_CASE("files, links, hidden entries and lost+found in the uploads folder stay",
-          "[tool][untouched]") {
+          "[tool][untouched][threads]") {
   App app;
   app.add_session(48);
   app.add_session(2);

@@ -68,7 +68,7 @@ void check_left_whole(const std::string& shape) {
 }  // namespace
 
 TEST_CASE("a session whose images_dir lies outside the uploads folder is left whole",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][threads]") {
   for (const auto* shape : {"'{root}/../outside'",
                             "'{root}/../outside/sentinel'",
                             "'../outside'",
@@ -97,7 +97,7 @@ TEST_CASE("a session whose images_dir lies outside the uploads folder is left wh
 }
 
 TEST_CASE("a session whose images_dir is the uploads folder itself or lies deeper is left whole",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][threads]") {
   for (const auto* shape :
        {"'uploads'", "'uploads/'", "'./uploads'", "'{root}/uploads'", "'{root}/uploads/.'",
         "'uploads/{id}/nested'", "'{root}/uploads/{id}/nested'", "'/uploads/{id}/nested/'"}) {
@@ -235,7 +235,7 @@ TEST_CASE("images_dir names a session's directory in all the ways that the app m
 }
 
 TEST_CASE("images_dir may spell the uploads folder as it is named and where it really is",
-          "[tool][files]") {
+          "[tool][files][threads]") {
   struct Spelling {
     std::string uploads;
     std::string images_dir;

@@ -133,7 +133,7 @@ TEST_CASE("FIFOs and device nodes go with their directory, and are never opened"
   CHECK(app.entries().empty());
 }
 
-TEST_CASE("the uploads folder itself may be reached through links", "[tool][files]") {
+TEST_CASE("the uploads folder itself may be reached through links", "[tool][files][threads]") {
   LinkApp app;
   const auto id = app.add_session(48);
   const auto young = app.add_session(2);
@@ -155,7 +155,7 @@ TEST_CASE("the uploads folder itself may be reached through links", "[tool][file
 }
 
 TEST_CASE("what is no uploads folder is refused, and nothing is touched",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][threads]") {
   LinkApp app;
   app.add_session(48);
   const auto folder = app.scratch("folder");
@@ -174,7 +174,7 @@ TEST_CASE("what is no uploads folder is refused, and nothing is touched",
 }
 
 TEST_CASE("a directory swapped for a link before it is moved aside keeps its session whole",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][threads]") {
   LinkApp app;
   const auto id = app.add_session(48);
   const auto directory = app.uploads() / id;
@@ -199,7 +199,7 @@ TEST_CASE("a directory swapped for a link before it is moved aside keeps its ses
 }
 
 TEST_CASE("a staged directory swapped for a link while it is purged leads nowhere",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][threads]") {
   LinkApp app;
   const auto id = app.add_session(48);
   RunOptions options;
@@ -220,7 +220,7 @@ TEST_CASE("a staged directory swapped for a link while it is purged leads nowher
 }
 
 TEST_CASE("a directory inside an orphan swapped for a link while the pass runs is not entered",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][threads]") {
   LinkApp app;
   app.add_session(2);
   const auto orphan = app.add_directory("orphan");
@@ -243,7 +243,7 @@ TEST_CASE("a directory inside an orphan swapped for a link while the pass runs i
 }
 
 TEST_CASE("the uploads folder is opened once: what takes its path meanwhile is not touched",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][threads]") {
   LinkApp app;
   const auto id = app.add_session(48);
   RunOptions options;

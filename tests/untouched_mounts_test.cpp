@@ -158,7 +158,7 @@ TEST_CASE("where the database is mounted from stays", "[tool][files][untouched][
   CHECK_FALSE(app.entries().contains("plain"));
 }
 
-TEST_CASE("the uploads folder itself may be a mount point", "[tool][files]") {
+TEST_CASE("the uploads folder itself may be a mount point", "[tool][files][threads]") {
   MountApp app;
   const auto id = app.add_session(48);
   const auto young = app.add_session(2);

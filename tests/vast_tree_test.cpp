@@ -72,7 +72,7 @@ void make_deep(const fs::path& top) {
 }  // namespace
 
 TEST_CASE("a tree of very many levels and a directory of very many files go, with few descriptors",
-          "[tool][vast]") {
+          "[tool][vast][threads]") {
   const InMemory in_memory;
   App app;
   app.add_session(1);
