@@ -83,7 +83,7 @@ is_version() { "$1" --version | grep -q "version $2\."; }
 check_format() {
   title "format"
   is_version clang-format 14 || { echo "skipped: the sources are formatted with clang-format 14"; return 0; }
-  clang-format --dry-run -Werror src/*.[ch]pp tests/*.[ch]pp
+  find src tests -name '*.[ch]pp' -exec clang-format --dry-run -Werror {} +
   echo "clang-format has nothing to say"
 }
 

@@ -35,6 +35,16 @@ def groups(sources):
     return [sorted(by_size[number::count]) for number in range(count)]
 
 
+def command_of_all(commands, sources):
+    """How main.cpp is compiled, which may include everything, with what the others have besides."""
+    command = commands[SOURCES / "main.cpp"]
+    words = command["command"].split()
+    for source in sources:
+        theirs = re.findall(r" (-D\S+|-I\S+|-isystem \S+)", commands[source]["command"])
+        words[1:1] = [word for word in theirs if word not in words]
+    return {**command, "command": " ".join(words)}
+
+
 def join(number, sources, folder, command):
     """Writes the group's file, and gives how it would be compiled."""
     joined = folder / f"group_{number}.cpp"
@@ -75,8 +85,8 @@ def main():
     options = [] if arguments.deep else analyser_states(EVERYDAY_STATES)
     commands = {pathlib.Path(entry["file"]): without_precompiled(entry)
                 for entry in compile_commands()}
-    sources = sorted(path for path in commands if path.parent == SOURCES)
-    command = commands[sources[0]]
+    sources = sorted(path for path in commands if SOURCES in path.parents)
+    command = command_of_all(commands, sources)
     folder = PROJECT / "build" / "tidy"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

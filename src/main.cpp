@@ -1,43 +1,21 @@
 // calib-cleanup deletes expired calibration sessions: their records and their directories of
 // images, together or not at all.
 //
-// The map of src/, in the order in which data flows (includes point the same way, never back):
+// The map of src/, one folder a line. Each may include only what stands above it here, and not all
+// of that: folders.txt says what, and the build holds it. scripts/include_graph.py prints who
+// includes whom.
 //
-//   main.cpp               parse -> run -> print -> exit status; the one catch-all
-//   options                command line, environment, configuration file -> Options
-//     option_table, option_values, config_file, small_file, settings
-//   database_location      URLs and .env, as the app reads them   (dotenv)
-//   cleanup                the pass, step by step
-//     agenda               what it is to do: the plan, and what narrows it
-//       plan               pure: listing + sessions + rules + now -> Plan   (images_dir, claims,
-//                          lookup); plan_sharing knows who shares a directory
-//     new_claims           what came while the pass ran
-//     unclaimed            leftovers and orphans: what goes without a transaction
-//     units, slices        whole sessions, one transaction of database and folder each
-//       slice_refusals     … who is left out of it
-//       slice_files        … the folder's side of it
-//       lock_budget        … how much it takes in
-//     removal              the folder's lock; giving back and removing entries of it
-//     measure              what directories occupy: the dry run
-//   session_ids            what a shell offers after --session
-//   session_store          what a pass needs of a database
-//     cascade              what its foreign keys say; session_keys reads what a session_id names
-//     unplaced             rows that may be a session's, and that no foreign key places
-//     sqlite_store         … in SQLite: sqlite_own_log, _connection, _journal, _schema,
-//                          _sessions, _knowledge,
-//                          _row_function, _pieces, _anchors, _scan, _added_rows, _closure,
-//                          _transaction
-//     postgresql_store     … on a PostgreSQL server:
-//                          postgresql_url, _library, _connect, _connection, _errors, _rows,
-//                          _schema, _guard, _references, _knowledge, _survey, _closure,
-//                          _choice, _deletion, _transaction
-//   upload_dir             the uploads folder: list, stage, restore, purge   (tree, tree_account,
-//                          dir_io, mounts)
-//   report                 what was done, as values: report_text, report_json, report_metrics
-//   progress               the line on a terminal
-//   journal                priorities of lines that go to systemd's journal
-//   workers                threads, as many as get the most done   (pace)
-//   stop, fd, limited_list, text, text_pool, timestamp, usage: small things that everyone may use
+//   base/              knows nothing of sessions: files, text, time, threads, how to stop
+//   webapp/            what the web app writes: its .env, database URLs, paths of images
+//   cli/               command line, environment, configuration file -> Options
+//   uploads/           the folder: list, stage, restore, measure, purge
+//   store/             what a pass needs of a database, and what its foreign keys say
+//   store/sqlite/      … in a file of SQLite
+//   store/postgresql/  … on a PostgreSQL server
+//   plan/              pure: listing + sessions + rules + now -> Plan
+//   report/            what was done, as values: as text, JSON, metrics; the line on a terminal
+//   pass/              the steps: cleanup.cpp calls them in their order
+//   main.cpp           parse -> run -> print -> exit status; the one catch-all
 #include <fmt/format.h>
 #include <malloc.h>
 #include <unistd.h>
@@ -54,14 +32,14 @@
 #include <system_error>
 #include <variant>
 
-#include "cleanup.hpp"
-#include "journal.hpp"
-#include "options.hpp"
-#include "progress.hpp"
-#include "report.hpp"
-#include "session_ids.hpp"
-#include "standard_streams.hpp"
-#include "stop.hpp"
+#include "base/standard_streams.hpp"
+#include "base/stop.hpp"
+#include "cli/options.hpp"
+#include "pass/cleanup.hpp"
+#include "report/journal.hpp"
+#include "report/progress.hpp"
+#include "report/report.hpp"
+#include "store/session_ids.hpp"
 
 namespace {
 

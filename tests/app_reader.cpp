@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "database_location.hpp"
-#include "dotenv.hpp"
+#include "webapp/database_location.hpp"
+#include "webapp/dotenv.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "database_location.hpp"
+#include "webapp/database_location.hpp"
 
 #include <sys/stat.h>
 #include <sys/wait.h>

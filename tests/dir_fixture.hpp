@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "upload_dir.hpp"
+#include "uploads/upload_dir.hpp"
 
 namespace calib::test {
 

@@ -1,4 +1,4 @@
-#include "dotenv.hpp"
+#include "webapp/dotenv.hpp"
 
 #include <optional>
 #include <string>

@@ -12,11 +12,11 @@
 #include <iterator>
 #include <set>
 
-#include "cleanup.hpp"
 #include "fuzz.hpp"
 #include "in_memory.hpp"
-#include "progress.hpp"
-#include "report.hpp"
+#include "pass/cleanup.hpp"
+#include "report/progress.hpp"
+#include "report/report.hpp"
 #include "temp_dir.hpp"
 
 namespace {

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "dir_io.hpp"
+#include "base/text.hpp"
 #include "fuzz.hpp"
-#include "images_dir.hpp"
-#include "plan.hpp"
-#include "text.hpp"
+#include "plan/plan.hpp"
+#include "uploads/dir_io.hpp"
+#include "webapp/images_dir.hpp"
 
 namespace {
 

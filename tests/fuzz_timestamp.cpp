@@ -7,8 +7,8 @@
 #include <cstring>
 #include <optional>
 
+#include "base/timestamp.hpp"
 #include "fuzz.hpp"
-#include "timestamp.hpp"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Which directory an images_dir names: one directly in the uploads folder, or none.
-#include "images_dir.hpp"
+#include "webapp/images_dir.hpp"
 
 #include "catch.hpp"
 

@@ -1,4 +1,4 @@
-#include "journal.hpp"
+#include "report/journal.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

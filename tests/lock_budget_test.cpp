@@ -1,5 +1,5 @@
 // How long transactions hold the write lock, against models of databases and disks.
-#include "lock_budget.hpp"
+#include "pass/lock_budget.hpp"
 
 #include <algorithm>
 #include <random>

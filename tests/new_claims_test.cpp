@@ -1,6 +1,6 @@
 // Claims that come while the pass runs, where there are too many sessions to be read under the
 // lock.
-#include "new_claims.hpp"
+#include "pass/new_claims.hpp"
 
 #include <algorithm>
 #include <functional>

@@ -1,5 +1,5 @@
 // The command line, and what the options mean together. Environment and file: see settings_test.
-#include "options.hpp"
+#include "cli/options.hpp"
 
 #include <chrono>
 #include <sstream>

@@ -1,5 +1,5 @@
 // How many workers there are follows the rate that they get, against models of real file systems.
-#include "pace.hpp"
+#include "base/pace.hpp"
 
 #include <algorithm>
 #include <chrono>

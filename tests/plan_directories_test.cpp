@@ -6,7 +6,7 @@
 #include <set>
 
 #include "catch.hpp"
-#include "plan.hpp"
+#include "plan/plan.hpp"
 #include "plan_fixture.hpp"
 
 using namespace calib;

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "plan.hpp"
+#include "plan/plan.hpp"
 
 namespace calib::test {
 

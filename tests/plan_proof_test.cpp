@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "catch.hpp"
-#include "plan.hpp"
+#include "plan/plan.hpp"
 #include "plan_fixture.hpp"
 
 using namespace calib;

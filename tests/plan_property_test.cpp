@@ -7,10 +7,10 @@
 #include <random>
 #include <set>
 
+#include "base/text.hpp"
 #include "catch.hpp"
-#include "plan.hpp"
+#include "plan/plan.hpp"
 #include "plan_fixture.hpp"
-#include "text.hpp"
 
 using namespace calib;
 using namespace calib::test;

@@ -1,5 +1,5 @@
 // Which sessions go: by their age, by their name, and by where their directories are.
-#include "plan.hpp"
+#include "plan/plan.hpp"
 
 #include "catch.hpp"
 #include "plan_fixture.hpp"

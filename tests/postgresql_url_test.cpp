@@ -1,9 +1,8 @@
 // What a PostgreSQL URL says, as SQLAlchemy reads it, and what may be seen of it.
-#include "postgresql_url.hpp"
-
 #include <stdexcept>
 
 #include "catch.hpp"
+#include "store/postgresql/url.hpp"
 
 using namespace calib::postgresql;
 

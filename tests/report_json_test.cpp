@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "catch.hpp"
-#include "report.hpp"
+#include "report/report.hpp"
 #include "report_sample.hpp"
 
 using calib::json_report;

@@ -12,7 +12,7 @@
 #include <system_error>
 
 #include "catch.hpp"
-#include "report.hpp"
+#include "report/report.hpp"
 #include "report_sample.hpp"
 #include "temp_dir.hpp"
 

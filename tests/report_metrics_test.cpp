@@ -5,7 +5,7 @@
 #include <string>
 
 #include "catch.hpp"
-#include "report.hpp"
+#include "report/report.hpp"
 #include "report_sample.hpp"
 
 using calib::ErrorKind;

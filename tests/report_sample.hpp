@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "report.hpp"
+#include "report/report.hpp"
 
 namespace calib::test {
 

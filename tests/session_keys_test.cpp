@@ -1,5 +1,5 @@
 // What a session_id says: a session that goes, one that stays, or one that is gone.
-#include "session_keys.hpp"
+#include "store/session_keys.hpp"
 
 #include <set>
 

@@ -1,5 +1,5 @@
 // Environment and configuration file, as parse_options reads them.
-#include "settings.hpp"
+#include "cli/settings.hpp"
 
 #include <sys/stat.h>
 
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "option_table.hpp"
+#include "cli/option_table.hpp"
 #include "temp_dir.hpp"
 
 using namespace calib;

@@ -6,7 +6,7 @@
 
 #include "app_schemas.hpp"
 #include "catch.hpp"
-#include "session_store.hpp"
+#include "store/session_store.hpp"
 #include "store_fixture.hpp"
 
 using namespace calib;

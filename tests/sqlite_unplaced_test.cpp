@@ -5,9 +5,9 @@
 #include "app_schemas.hpp"
 #include "cascade_check.hpp"
 #include "catch.hpp"
+#include "store/unplaced.hpp"
 #include "store_fixture.hpp"
 #include "store_shapes.hpp"
-#include "unplaced.hpp"
 
 using namespace calib;
 using namespace calib::test;

@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "catch.hpp"
-#include "sqlite_pieces.hpp"
+#include "store/sqlite/pieces.hpp"
 #include "store_fixture.hpp"
 
 using namespace calib;

@@ -1,5 +1,5 @@
 // The names of what is aside.
-#include "staged_name.hpp"
+#include "base/staged_name.hpp"
 
 #include "catch.hpp"
 

@@ -1,4 +1,4 @@
-#include "stop.hpp"
+#include "base/stop.hpp"
 
 #include <fcntl.h>
 #include <sched.h>

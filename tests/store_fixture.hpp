@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "session_store.hpp"
-#include "stop.hpp"
+#include "base/stop.hpp"
+#include "store/session_store.hpp"
 #include "temp_dir.hpp"
 
 namespace calib::test {

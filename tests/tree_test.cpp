@@ -1,4 +1,4 @@
-#include "tree.hpp"
+#include "uploads/tree.hpp"
 
 #include <fcntl.h>
 #include <sys/resource.h>

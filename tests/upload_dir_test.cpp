@@ -1,4 +1,4 @@
-#include "upload_dir.hpp"
+#include "uploads/upload_dir.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,11 +1,11 @@
 // Which entries of a folder a way leads through.
-#include "ways.hpp"
+#include "uploads/ways.hpp"
 
 #include <fcntl.h>
 
+#include "base/fd.hpp"
 #include "catch.hpp"
 #include "dir_fixture.hpp"
-#include "fd.hpp"
 
 using namespace calib;
 using namespace calib::test;

@@ -1,5 +1,5 @@
 // A fixed list of work for a few threads: each piece once, and the end is the end.
-#include "workers.hpp"
+#include "base/workers.hpp"
 
 #include <linux/magic.h>
 
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "removal.hpp"
+#include "pass/removal.hpp"
 
 using namespace calib;
 

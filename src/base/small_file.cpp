@@ -1,0 +1,46 @@
+#include "base/small_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+
+#include "base/fd.hpp"
+
+namespace calib {
+namespace {
+
+constexpr std::size_t size_limit = std::size_t{1} << 20;
+
+FileError system_failure(int error) {
+  return {std::generic_category().message(error), error == ENOENT || error == ENOTDIR};
+}
+
+}  // namespace
+
+std::string read_small_file(const std::filesystem::path& path) {
+  // O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd) throw system_failure(errno);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) throw system_failure(errno);
+  if (S_ISDIR(status.st_mode)) throw system_failure(EISDIR);
+  if (!S_ISREG(status.st_mode)) throw FileError("Not a regular file", false);
+
+  std::string text;
+  std::array<char, 16384> buffer{};
+  while (true) {
+    const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw system_failure(errno);
+    if (count == 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+    if (text.size() > size_limit) throw FileError("Larger than 1 MiB", false);
+  }
+}
+
+}  // namespace calib

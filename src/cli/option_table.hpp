@@ -1,0 +1,50 @@
+// The options, one entry each: the command line, the environment, the configuration file and the
+// help text are all read from here.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "cli/option_values.hpp"
+#include "cli/options.hpp"
+
+namespace calib {
+
+enum class Takes { nothing, whole_number, number, text };
+
+/// Options, and what has to be known of them all before they can be settled.
+struct Draft {
+  Options options;
+  std::optional<Setting> database;
+  // Flags that were switched on, and the layer that did it.
+  std::optional<Layer> orphans_only;
+  std::optional<Layer> quiet;
+  std::optional<Layer> verbose;
+};
+
+struct OptionSpec {
+  std::string_view name;  ///< without the dashes
+  char letter;            ///< 0 where there is none
+  Takes takes;
+  std::string_view value_name;
+  std::string_view group;  ///< empty: not in the help text
+  std::string_view help;
+  /// Checks the value and stores it; null for those that are acted on before the rest is read.
+  /// Called for each value of the strongest layer; the text is not empty and holds no NUL.
+  void (*store)(const Setting&, Draft&);
+  enum class Layers { command_line, all } layers = Layers::all;
+  enum class Repeat { no, yes } repeat = Repeat::no;
+};
+
+/// In the order of the help text.
+std::span<const OptionSpec> option_table();
+
+/// The entry of that name, or null.
+const OptionSpec* find_option(std::string_view name);
+
+/// The option that `typed` most likely meant, of those that can stand at least in `layers`; null
+/// where it resembles none.
+const OptionSpec* similar_option(std::string_view typed, OptionSpec::Layers layers);
+
+}  // namespace calib

@@ -1,0 +1,96 @@
+#include "cli/option_values.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+#include <system_error>
+#include <vector>
+
+#include "base/text.hpp"
+
+namespace calib {
+namespace {
+
+/// Reads the whole of `text` as a `Number`; false where that is not all of it, or out of range.
+template <typename Number>
+bool read_all(std::string_view text, Number& value) {
+  const char* const end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc{} && stopped == end;
+}
+
+}  // namespace
+
+void refuse(const Setting& setting, std::string_view problem) {
+  throw UsageError(fmt::format("{} {}", setting.source, problem));
+}
+
+void require_text(const Setting& setting, std::string_view if_empty) {
+  if (setting.text.empty()) refuse(setting, if_empty);
+  if (setting.text.find('\0') != std::string::npos) refuse(setting, "holds a NUL byte: remove it");
+}
+
+bool yes_or_no(const Setting& setting) {
+  constexpr std::array<std::string_view, 4> yes{"1", "true", "yes", "on"};
+  constexpr std::array<std::string_view, 4> no{"0", "false", "no", "off"};
+  const std::string word = ascii_lowered(setting.text);
+  if (std::ranges::count(yes, word) > 0) return true;
+  if (std::ranges::count(no, word) > 0) return false;
+  refuse(setting,
+         fmt::format("must be 1 or 0 (or true/false, yes/no, on/off), not '{}'", setting.text));
+}
+
+double number(const Setting& setting, double maximum, std::string_view what) {
+  double value = 0;
+  if (!read_all(setting.text, value) || !std::isfinite(value) || value < 0 || value > maximum) {
+    refuse(setting, fmt::format("must be {}, not '{}'", what, setting.text));
+  }
+  return std::abs(value);  // -0 is 0
+}
+
+std::uint64_t whole_number(const Setting& setting, std::uint64_t minimum, std::uint64_t maximum) {
+  std::uint64_t value = 0;
+  if (read_all(setting.text, value) && value >= minimum && value <= maximum) return value;
+  const std::string range = maximum == std::numeric_limits<std::uint64_t>::max()
+                                ? fmt::format("a whole number, {} or more", minimum)
+                                : fmt::format("a whole number from {} to {}", minimum, maximum);
+  refuse(setting, fmt::format("must be {}, not '{}'", range, setting.text));
+}
+
+When when(const Setting& setting) {
+  if (setting.text == "auto") return When::automatic;
+  if (setting.text == "always") return When::always;
+  if (setting.text == "never") return When::never;
+  refuse(setting, fmt::format("must be auto, always or never, not '{}'", setting.text));
+}
+
+std::size_t distance(std::string_view a, std::string_view b) {
+  const auto squeezed = [](std::string_view word) {
+    std::string result = ascii_lowered(word);
+    std::erase_if(result, [](char c) { return c == '-' || c == '_'; });
+    return result;
+  };
+  const std::string from = squeezed(a);
+  const std::string to = squeezed(b);
+  // Levenshtein's table, a row at a time.
+  std::vector<std::size_t> row(to.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const std::size_t change = diagonal + (from[i] == to[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({change, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace calib

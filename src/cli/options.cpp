@@ -1,0 +1,236 @@
+#include "cli/options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include "cli/option_table.hpp"
+#include "cli/option_values.hpp"
+#include "cli/settings.hpp"
+
+namespace calib {
+namespace {
+
+constexpr std::size_t help_column = 26;
+
+const char* const description =
+    "Deletes expired calibration sessions: their records and their images together,\n"
+    "or not at all. Also removes what no session claims.\n";
+
+const char* const footer =
+    "Each option but --session and --config can also come from the environment, as\n"
+    "CALIB_CLEANUP_HOURS=48 or CALIB_CLEANUP_DRY_RUN=1. The command line beats the\n"
+    "environment, which beats the file of --config.\n"
+    "\n"
+    "Exit status: 0 done, 1 something is left that should have gone, 2 wrong usage,\n"
+    "3 could not run, 4 busy, 128+n stopped by signal n.";
+
+std::string dashed(std::string_view name) { return fmt::format("--{}", name); }
+
+/// The CLI11 parser of the table. It is told to accept nearly everything, so that every complaint
+/// is worded here and --help wins over all of them.
+class CommandLine {
+ public:
+  explicit CommandLine(const std::vector<std::string>& arguments)
+      : arguments_(arguments), app_(description, "calib-cleanup") {
+    app_.set_help_flag();
+    app_.allow_extras();
+    app_.footer(footer);
+    app_.get_formatter()->column_width(help_column);
+    for (const OptionSpec& spec : option_table()) add(spec);
+    try {
+      // CLI11 takes them from the back.
+      app_.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::ParseError& error) {
+      throw UsageError(error.what());
+    }
+  }
+
+  [[nodiscard]] std::optional<InformationText> information() const {
+    if (app_.count("--help") > 0) return InformationText{help()};
+    if (app_.count("--version") > 0) {
+      return InformationText{"calib-cleanup " CALIB_CLEANUP_VERSION "\n"};
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] Settings settings() const {
+    refuse_strays();
+    Settings settings;
+    for (const OptionSpec& spec : option_table()) {
+      const std::string name = dashed(spec.name);
+      std::vector<Setting> values;
+      for (const std::string& text : app_.get_option(name)->results()) {
+        values.push_back({Layer::command_line, name, text});
+        require_text(values.back(),
+                     fmt::format("needs a value: write {}={}", name, spec.value_name));
+      }
+      if (values.size() > 1 && spec.repeat == OptionSpec::Repeat::no) {
+        refuse(values.back(), "is given twice: give it once");
+      }
+      if (!values.empty()) settings.emplace(spec.name, std::move(values));
+    }
+    return settings;
+  }
+
+ private:
+  void add(const OptionSpec& spec) {
+    const std::string names =
+        spec.letter == 0 ? dashed(spec.name) : fmt::format("-{},--{}", spec.letter, spec.name);
+    const std::string help(spec.help);
+    CLI::Option* option = nullptr;
+    if (spec.takes == Takes::nothing) {
+      option = app_.add_flag(names, help);
+    } else {
+      // With one value required, CLI11 would take even an option for it: `--metrics --dry-run`
+      // would be a real pass. With none required it takes nothing that looks like an option, and
+      // the missing value is empty.
+      option = app_.add_option(names, CLI::callback_t(), help);
+      option->expected(0, 1)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+          ->type_name(std::string(spec.value_name));
+    }
+    option->group(std::string(spec.group));
+  }
+
+  [[nodiscard]] std::string help() const {
+    std::string text = app_.help();
+    // CLI11 puts two empty lines between groups.
+    std::size_t at = 0;
+    while ((at = text.find("\n\n\n", at)) != std::string::npos) text.erase(at, 1);
+    return text;
+  }
+
+  /// Refuses what is no option, and what CLI11 would read otherwise than it looks: `--name= x` as
+  /// `--name x`, and `---name` as a value.
+  void refuse_strays() const {
+    bool options_over = false;
+    for (const std::string& argument : app_.remaining()) {
+      const bool word = options_over || !argument.starts_with('-') || argument == "-";
+      if (argument == "--" && !options_over) {
+        options_over = true;
+      } else if (word) {
+        refuse_word(argument);
+      } else {
+        refuse_option(argument);
+      }
+    }
+    for (const std::string& argument : arguments_) {
+      if (argument.starts_with("---")) refuse_option(argument);
+      const std::size_t equals = argument.find('=');
+      if (argument.starts_with("--") && equals == argument.size() - 1) {
+        throw UsageError(fmt::format("{} has nothing after the '=': give it a value", argument));
+      }
+    }
+  }
+
+  // These name only what cannot hold a password, as a URL given without its option would.
+
+  [[noreturn]] static void refuse_option(const std::string& argument) {
+    const std::string typed =
+        argument.starts_with("--") ? argument.substr(0, argument.find('=')) : argument.substr(0, 2);
+    if (!is_harmless(typed)) refuse_word(argument);
+    const OptionSpec* const similar = similar_option(typed, OptionSpec::Layers::command_line);
+    throw UsageError(fmt::format("unknown option {}: {}", typed,
+                                 similar == nullptr
+                                     ? "see calib-cleanup --help"
+                                     : fmt::format("did you mean --{}?", similar->name)));
+  }
+
+  [[noreturn]] static void refuse_word(const std::string& argument) {
+    const std::string named = is_harmless(argument) ? fmt::format(" '{}'", argument) : "";
+    throw UsageError(
+        fmt::format("unexpected argument{}: put the option it belongs to before it", named));
+  }
+
+  static bool is_harmless(std::string_view text) {
+    return text.find_first_of(":@") == std::string_view::npos;
+  }
+
+  const std::vector<std::string>& arguments_;
+  CLI::App app_;
+};
+
+/// Stores what the strongest of `layers` (that one first) says of each option.
+void store(const std::vector<const Settings*>& layers, Draft& draft) {
+  for (const OptionSpec& spec : option_table()) {
+    if (spec.store == nullptr) continue;
+    for (const Settings* layer : layers) {
+      const auto found = layer->find(spec.name);
+      if (found == layer->end()) continue;
+      for (const Setting& setting : found->second) spec.store(setting, draft);
+      break;
+    }
+  }
+}
+
+void settle_mode(const Settings& command_line, Draft& draft) {
+  Options& options = draft.options;
+  if (options.sessions.empty()) {
+    options.mode = draft.orphans_only ? Mode::orphans_only : Mode::expired;
+    return;
+  }
+  if (command_line.contains("hours")) {
+    throw UsageError("--session deletes whatever the age: leave --hours out");
+  }
+  if (draft.orphans_only == Layer::command_line) {
+    throw UsageError("--session takes no orphans along: leave --orphans-only out, or run twice");
+  }
+  options.mode = Mode::named;
+}
+
+void settle_verbosity(Draft& draft) {
+  if (draft.quiet && draft.quiet == draft.verbose) {
+    throw UsageError("--quiet and --verbose exclude each other: leave one of them out");
+  }
+  // An empty optional is less than any layer.
+  if (draft.quiet > draft.verbose) draft.options.verbosity = Verbosity::quiet;
+  if (draft.verbose > draft.quiet) draft.options.verbosity = Verbosity::verbose;
+}
+
+}  // namespace
+
+std::variant<Options, InformationText, SessionIdsRequest> parse_options(
+    const std::vector<std::string>& arguments, const Environment& environment) {
+  const CommandLine command_line(arguments);
+  if (auto information = command_line.information()) return *std::move(information);
+
+  const Settings from_command_line = command_line.settings();
+  const EnvironmentSettings from_environment = environment_settings(environment);
+  const auto config = from_command_line.find("config");
+  const Settings from_file =
+      config == from_command_line.end() ? Settings() : file_settings(config->second.front().text);
+  Draft draft;
+  store({&from_command_line, &from_environment.settings, &from_file}, draft);
+
+  settle_mode(from_command_line, draft);
+  settle_verbosity(draft);
+  Options& options = draft.options;
+  if (options.color == When::automatic && from_environment.no_color) options.color = When::never;
+  options.uploads_named = !options.uploads.empty();
+  if (options.uploads.empty()) options.uploads = options.app_dir / "uploads";
+  try {
+    if (draft.database) {
+      options.database =
+          parse_database_option(draft.database->text, options.app_dir, draft.database->source);
+      if (draft.database->layer == Layer::command_line) {
+        options.database.named = Named::on_command_line;
+      }
+    } else {
+      options.database = find_app_database(from_environment.app, options.app_dir);
+    }
+  } catch (const DatabaseLocationError& error) {
+    options.database_error = error.what();
+  }
+  if (from_command_line.contains("complete-sessions")) {
+    if (options.database_error) throw std::runtime_error(*options.database_error);
+    return SessionIdsRequest{options.database};
+  }
+  return std::move(options);
+}
+
+}  // namespace calib

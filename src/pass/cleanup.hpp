@@ -1,0 +1,17 @@
+// The transactional pass: carries a plan out, or stops at it (dry run).
+#pragma once
+
+#include "base/stop.hpp"
+#include "base/timestamp.hpp"
+#include "cli/options.hpp"
+#include "report/progress.hpp"
+#include "report/report.hpp"
+
+namespace calib {
+
+/// One pass, as `options` want it, at the time `now`. Never throws for what happens to database or
+/// files: the report says what was done, what was not and why, and its outcome gives the exit
+/// status. Prints nothing.
+Report clean_up(const Options& options, Instant now, const StopFlag& stop, Progress& progress);
+
+}  // namespace calib

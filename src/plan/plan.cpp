@@ -1,0 +1,315 @@
+#include "plan/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.hpp"
+#include "store/session_keys.hpp"
+
+namespace calib {
+namespace {
+
+bool is_ascii(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return (c & 0x80) == 0; });
+}
+
+}  // namespace
+
+Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& listing,
+                 const std::vector<std::string>& mounts, const std::vector<std::string>& in_use)
+    : rules_(std::move(rules)),
+      folder_(std::move(folder)),
+      entries_(listing),
+      mounts_(mounts.begin(), mounts.end()),
+      in_use_(in_use.begin(), in_use.end()),
+      wanted_(rules_.sessions.begin(), rules_.sessions.end()) {
+  for (const auto& entry : listing) {
+    if (entry.kind == EntryKind::link) links_.emplace(folded_hash(entry.name), entry.name);
+    if (entry.kind == EntryKind::directory && !is_ascii(entry.name)) has_odd_names_ = true;
+  }
+}
+
+std::string Planner::in_folder(std::string_view name) const {
+  return fmt::format("{}/{}", rules_.uploads, name);
+}
+
+std::optional<std::string> Planner::directory_of(const SessionRow& row) const {
+  if (row.images_dir) return directory_name(*row.images_dir, folder_);
+  if (row.has_images_dir || !row.id_is_text || !is_session_directory_name(row.id)) {
+    return std::nullopt;
+  }
+  return std::string(row.id);
+}
+
+void Planner::keep(const SessionRow& row) {
+  survivors_.add(row);
+  kept_ids_.push_back(exact_hash(row.id));
+}
+
+void Planner::note_names_to_follow(const SessionRow& row) {
+  // Where all is as the app makes it there is nothing to ask.
+  if (links_.empty() && !has_odd_names_) return;
+  for (const auto name : Claims::names_of(row)) {
+    const auto [first, last] = links_.equal_range(folded_hash(name));
+    for (auto link = first; link != last; ++link) to_follow_.insert(link->second);
+    if (has_odd_names_ && entries_.find(name) == nullptr) to_follow_.emplace(name);
+  }
+}
+
+bool Planner::is_due(const SessionRow& row, const std::optional<Instant>& created) {
+  switch (rules_.mode) {
+    case Mode::orphans_only:
+      return false;
+    case Mode::named: {
+      const auto wanted = wanted_.find(row.id);
+      if (wanted == wanted_.end()) return false;
+      wanted_.erase(wanted);
+      return true;
+    }
+    case Mode::expired:
+      break;
+  }
+  if (!created || *created > rules_.now) {
+    if (created) future_.push_back(*created);
+    if (!created) ++undated_;
+    return false;
+  }
+  return *created < rules_.cutoff;
+}
+
+std::optional<Failure> Planner::obstacle(const SessionRow& row,
+                                         const std::optional<std::string>& name) const {
+  const auto left = [&](std::string path, std::string_view why) {
+    return Failure{std::move(path), fmt::format("{}; session {} is left whole", why, row.id),
+                   ErrorKind::session};
+  };
+  if (!row.id_is_text) {
+    return Failure{"session " + std::string(row.id),
+                   "its id is no text that the app could have made; it is left whole, delete its "
+                   "records by hand",
+                   ErrorKind::session};
+  }
+  if (!name) {
+    return left(row.images_dir ? std::string(*row.images_dir) : "session " + std::string(row.id),
+                "its images_dir names no directory in " + rules_.uploads +
+                    " (see --uploads), correct it in the database");
+  }
+  if (in_use_.contains(*name)) {
+    return left(in_folder(*name), "the database or the app itself is in it");
+  }
+  if (mounts_.contains(*name)) {
+    return left(in_folder(*name), "something is mounted there, or from there; unmount it");
+  }
+  const auto* entry = entries_.find(*name);
+  if (entry == nullptr || entry->kind == EntryKind::directory) return std::nullopt;
+  return left(in_folder(*name), entry->kind == EntryKind::link
+                                    ? "this is a symbolic link, and links are not followed; remove "
+                                      "it or put the directory in its place"
+                                    : "this is no directory; remove it");
+}
+
+void Planner::note_proof(const std::optional<std::string>& name) {
+  if (proven_ || !name) return;
+  const auto is_directory = [](const Entry* entry) {
+    return entry != nullptr && entry->kind == EntryKind::directory;
+  };
+  const auto aside = staged_entry(*name, "");
+  proven_ = is_directory(entries_.find(*name)) || is_directory(entries_.find(aside)) ||
+            entries_.any_with_prefix(aside + '@', [&](const Entry* entry) {
+              return is_directory(entry) && parse_staged(entry->name)->name == *name;
+            });
+}
+
+void Planner::add(const SessionRow& row) {
+  ++seen_;
+  const auto name = directory_of(row);
+  // What is no directory's path may be of any length, and makes nobody's directory a common one.
+  if (name) {
+    auto components = path_components(row.images_dir.value_or(""));
+    if (!components.empty()) components.pop_back();
+    for (const auto component : components) ++parents_[folded_hash(component)];
+  }
+  note_proof(name);
+  note_names_to_follow(row);
+  const auto created = row.created_at ? parse_timestamp(*row.created_at) : std::nullopt;
+  if (!is_due(row, created)) {
+    keep(row);
+    return;
+  }
+  if (auto failure = obstacle(row, name)) {
+    failures_.push_back(std::move(*failure));
+    keep(row);
+    return;
+  }
+  DoomedSession session;
+  session.id = texts_.keep(row.id);
+  session.created_at = texts_.keep(row.created_at.value_or(""));
+  session.directory = *name == row.id ? session.id : texts_.keep(*name);
+  session.fingerprint = row.fingerprint;
+  candidates_.push_back(session);
+  const auto claims = Claims::of(row);
+  claims_.insert(claims_.end(), claims.begin(), claims.end());
+  claims_ends_.push_back(claims_.size());
+}
+
+bool Planner::may_remove(std::string_view name) const {
+  return proven_ || (seen_ == 0 && rules_.database_named != Named::no && is_uuid(name));
+}
+
+Failure Planner::left_unproven(const Few<std::string>& entries) const {
+  const auto what =
+      fmt::format("no session claims {} here ({})",
+                  count_text(entries.count(), "directory", "directories"), text_of(entries));
+  std::string why;
+  if (seen_ > 0) {
+    why = fmt::format(
+        "{}, but none of the {} in {} has its directory here either, so they may belong to another "
+        "database; check --uploads and --database, and where they are right, remove them by hand",
+        what, count_text(seen_, "session", "sessions"), rules_.database);
+  } else if (rules_.database_named == Named::no) {
+    why = fmt::format(
+        "{}, but {} has no session at all, and an empty database proves nothing; if it is the "
+        "right one, name it with --database",
+        what, rules_.database);
+  } else {
+    why = fmt::format(
+        "{}, but {} has no session at all, so only directories named by a UUID go; what is not "
+        "needed, remove by hand",
+        what, rules_.database);
+  }
+  return {rules_.uploads, why, ErrorKind::orphan};
+}
+
+/// Whether it has to stay, whoever claims it or not; says so.
+bool Planner::is_in_the_way(const Entry& entry, Plan& plan) const {
+  if (in_use_.contains(entry.name)) {
+    plan.warnings.push_back(in_folder(entry.name) +
+                            ": no session claims it, but the database or the app itself is in it, "
+                            "so it stays; is this the right --uploads?");
+    return true;
+  }
+  if (mounts_.contains(entry.name)) {
+    plan.failures.push_back({in_folder(entry.name),
+                             "something is mounted there, or from there; unmount it",
+                             ErrorKind::orphan});
+    return true;
+  }
+  return false;
+}
+
+void Planner::choose_staged(const Entry& entry, Plan& plan) {
+  const auto staged = *parse_staged(entry.name);
+  if (!is_session_directory_name(staged.name)) return;
+  if (survivors_.contain(staged.name)) {
+    plan.restores.push_back(entry.name);
+  } else if (is_in_the_way(entry, plan)) {
+    // It stays.
+  } else if (!staged.mark.empty() && staged.mark != rules_.mark) {
+    foreign_.add([&] { return entry.name; });
+  } else if (!staged.mark.empty() || may_remove(staged.name)) {
+    // The mark is proof enough: the pass that put it there had this database.
+    plan.leftovers.push_back(entry.name);
+  } else {
+    unproven_.add([&] { return entry.name; });
+  }
+}
+
+void Planner::choose_orphan(const Entry& entry, Plan& plan) {
+  if (rules_.mode == Mode::named || !is_session_directory_name(entry.name)) return;
+  if (survivors_.contain(entry.name) || is_in_the_way(entry, plan)) return;
+  if (may_remove(entry.name)) {
+    plan.orphans.push_back(entry.name);
+  } else {
+    unproven_.add([&] { return entry.name; });
+  }
+}
+
+void Planner::note_left(Plan& plan) const {
+  if (unproven_.count() > 0) plan.failures.push_back(left_unproven(unproven_));
+  if (foreign_.count() == 0) return;
+  plan.failures.push_back(
+      {rules_.uploads,
+       fmt::format("a pass over another database than {} has moved {} aside ({}); run "
+                   "calib-cleanup with that database, or remove them by hand",
+                   rules_.database, count_text(foreign_.count(), "directory", "directories"),
+                   text_of(foreign_)),
+       ErrorKind::orphan});
+}
+
+void Planner::choose_directories(Plan& plan) {
+  // Who goes claims, too, until it is gone.
+  for (const auto hash : std::exchange(claims_, {})) survivors_.add(hash);
+  for (const auto* entry : entries_.sorted()) {
+    if (entry->kind != EntryKind::directory) continue;
+    if (entry->name.starts_with(staged_prefix)) {
+      choose_staged(*entry, plan);
+    } else {
+      choose_orphan(*entry, plan);
+    }
+  }
+  // Where one name is aside more than once, the first one gets it back, and the others join it.
+  std::stable_partition(plan.restores.begin(), plan.restores.end(), [&](const std::string& entry) {
+    return parse_staged(entry)->mark == rules_.mark;
+  });
+  note_left(plan);
+}
+
+/// A volume that is not mounted leaves an empty folder. The records that went then would leave
+/// their directories behind on it, as orphans.
+void Planner::leave_all_where_nothing_is_proven() {
+  if (proven_ || rules_.uploads_named || rules_.mode != Mode::expired) return;
+  std::uint64_t left = 0;
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    if (refused_[i]) continue;
+    refuse(i);
+    ++left;
+  }
+  if (left == 0) return;
+  failures_.push_back(
+      {rules_.uploads,
+       fmt::format("none of the {} in {} has its directory here, so {} left whole; is it mounted? "
+                   "Where their directories really are gone, name the folder with --uploads",
+                   count_text(seen_, "session", "sessions"), rules_.database,
+                   count_text(left, "expired session is", "expired sessions are")),
+       ErrorKind::session});
+}
+
+Plan Planner::finish(Instant read_until, const Ways& ways) {
+  // What was uploaded while the sessions were read is as young as can be, and nothing odd.
+  undated_ += static_cast<std::uint64_t>(std::count_if(
+      future_.begin(), future_.end(), [&](Instant created) { return created > read_until; }));
+  Plan plan;
+  refused_.assign(candidates_.size(), false);
+  claim_along(ways);
+  refuse_other_spellings(ways);
+  refuse_twins();
+  leave_all_where_nothing_is_proven();
+  protect_shared_directories();
+  plan.failures = std::move(failures_);
+  if (rules_.again) wanted_.clear();
+  for (const auto& id : wanted_) {
+    plan.failures.push_back({"session " + id,
+                             "there is no such session in " + rules_.database +
+                                 "; look for its id with --dry-run --hours 0",
+                             ErrorKind::session});
+  }
+  form_units(plan);
+  if (!plan.sessions.empty() && !proven_) {
+    plan.warnings.push_back(fmt::format(
+        "{}: none of the {} in {} has its directory here; if this is the wrong folder, their "
+        "directories stay where they are",
+        rules_.uploads, count_text(seen_, "session", "sessions"), rules_.database));
+  }
+  choose_directories(plan);
+  plan.sessions_seen = seen_;
+  if (undated_ > 0) {
+    plan.warnings.push_back(
+        fmt::format("{} kept: created_at is missing, cannot be read or is in the future",
+                    count_text(undated_, "session is", "sessions are")));
+  }
+  return plan;
+}
+
+}  // namespace calib

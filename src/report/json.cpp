@@ -1,0 +1,192 @@
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/text.hpp"
+#include "report/report.hpp"
+
+namespace calib {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Every text goes through valid_utf8: names on disk are bytes, and what a reader gets must show
+// which bytes, not a row of replacement characters.
+
+template <typename Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json instant_or_null(const std::optional<Instant>& instant) {
+  return instant ? Json(format_iso(*instant)) : Json(nullptr);
+}
+
+Json session_json(const SessionLine& session, const std::vector<std::string>& tables) {
+  Json records = Json::object();
+  for (std::size_t at = 0; at < session.records.size() && at < tables.size(); ++at) {
+    if (session.records[at] != 0) records[tables[at]] = session.records[at];
+  }
+  return {{"id", valid_utf8(session.id)},
+          {"created_at",
+           session.created_at.empty() ? Json(nullptr) : Json(valid_utf8(session.created_at))},
+          {"directory", valid_utf8(session.directory)},
+          {"files", session.usage.files},
+          {"allocated_bytes", session.usage.allocated_bytes},
+          {"apparent_bytes", session.usage.apparent_bytes},
+          {"records", std::move(records)}};
+}
+
+Json orphan_json(const OrphanLine& orphan) {
+  return {{"name", valid_utf8(orphan.name)},
+          {"changed_at", instant_or_null(orphan.changed)},
+          {"files", orphan.usage.files},
+          {"allocated_bytes", orphan.usage.allocated_bytes},
+          {"apparent_bytes", orphan.usage.apparent_bytes}};
+}
+
+Json orphaned_records_json(const Report& report) {
+  Json records = Json::object();
+  for (const auto& [table, rows] : report.orphaned_records) {
+    if (rows != 0) records[valid_utf8(table)] = rows;
+  }
+  return records;
+}
+
+Json error_json(const Failure& failure) {
+  return {{"path", valid_utf8(failure.path)}, {"error", valid_utf8(failure.error)}};
+}
+
+std::string rest_like(const std::string& warning, std::uint64_t count) {
+  return fmt::format("{}; … and {} more of that kind", warning, count - 1);
+}
+
+Failure rest_like(const Failure& failure, std::uint64_t count) {
+  return {failure.path, rest_like(failure.error, count), failure.kind};
+}
+
+/// What is kept, and one for each kind of which more is not.
+template <typename List>
+std::vector<typename List::value_type> with_rest(const List& list) {
+  std::vector<typename List::value_type> all = list;
+  list.for_each_rest([&](const auto& like, std::uint64_t count) {
+    all.push_back(count == 1 ? like : rest_like(like, count));
+  });
+  return all;
+}
+
+/// `value` as text, to stand `indent` columns from the left.
+std::string dumped(const Json& value, std::size_t indent) {
+  std::string text;
+  // ASCII only: C1 controls and characters that turn text around are escaped, too; DEL is left.
+  for (const char c : value.dump(2, ' ', true, Json::error_handler_t::replace)) {
+    if (c == '\x7f') {
+      text += "\\u007f";
+      continue;
+    }
+    text += c;
+    if (c == '\n') text.append(indent, ' ');  // in a value it is escaped
+  }
+  return text;
+}
+
+/// One object, written member by member as Json::dump() would write it in one piece.
+class Document {
+ public:
+  explicit Document(const TextSink& write) : write_(write) {}
+
+  void member(const std::string& key, const Json& value) {
+    begin_member(key);
+    put(dumped(value, 2));
+  }
+
+  void members(const Json& object) {
+    for (const auto& [key, value] : object.items()) member(key, value);
+  }
+
+  template <typename List, typename ToJson>
+  void list(const std::string& key, const List& list, const ToJson& to_json) {
+    begin_member(key);
+    put("[");
+    const char* separator = "\n    ";
+    for (const auto& element : list) {
+      put(std::exchange(separator, ",\n    "));
+      put(dumped(to_json(element), 4));
+    }
+    put(std::size(list) == 0 ? "]" : "\n  ]");
+  }
+
+  void end() {
+    put("\n}\n");
+    write_(part_);
+  }
+
+ private:
+  static constexpr std::size_t part_size = 64UL * 1024;
+
+  void begin_member(const std::string& key) {
+    put(std::exchange(before_member_, ",\n  "));
+    put(dumped(key, 0));
+    put(": ");
+  }
+
+  void put(std::string_view text) {
+    part_ += text;
+    if (part_.size() < part_size) return;
+    write_(part_);
+    part_.clear();
+  }
+
+  const TextSink& write_;
+  std::string part_;
+  const char* before_member_ = "{\n  ";
+};
+
+}  // namespace
+
+void json_report(const Report& report, const TextSink& write) {
+  const bool by_age = report.mode == Mode::expired;
+  std::vector<std::string> tables;
+  tables.reserve(report.tables.size());
+  for (const std::string& table : report.tables) tables.push_back(valid_utf8(table));
+
+  Document document(write);
+  document.members({{"message", valid_utf8(message(report))},
+                    {"deleted_sessions", report.sessions.size()},
+                    {"deleted_orphaned_directories", report.orphans.size()},
+                    {"dry_run", report.dry_run == DryRun::yes},
+                    {"status", exit_status(report)},
+                    {"hours", by_age ? Json(report.hours) : Json(nullptr)},
+                    {"cutoff", by_age ? instant_or_null(report.cutoff) : Json(nullptr)},
+                    {"database", valid_utf8(report.database)},
+                    {"uploads", valid_utf8(report.uploads)}});
+  document.list("sessions", largest_first(report.sessions),
+                [&](const SessionLine* session) { return session_json(*session, tables); });
+  document.list("orphans", largest_first(report.orphans),
+                [](const OrphanLine* orphan) { return orphan_json(*orphan); });
+  document.members(
+      {{"orphaned_records", orphaned_records_json(report)},
+       {"recovered", {{"restored", report.recovery.restored}, {"purged", report.recovery.purged}}},
+       {"kept",
+        {{"sessions", report.kept.sessions},
+         {"directories", report.kept.directories},
+         {"allocated_bytes", or_null(report.kept.allocated_bytes)}}},
+       {"freed_bytes", report.freed_bytes},
+       {"uploads_allocated_bytes", or_null(report.total_bytes)},
+       {"vacuumed_bytes", or_null(report.vacuumed_bytes)},
+       {"duration_seconds", std::chrono::duration<double>(report.duration).count()}});
+  document.list("warnings", with_rest(report.warnings),
+                [](const std::string& warning) { return Json(valid_utf8(warning)); });
+  document.list("errors", with_rest(report.errors), error_json);
+  document.member("version", CALIB_CLEANUP_VERSION);
+  document.end();
+}
+
+}  // namespace calib

@@ -1,0 +1,164 @@
+#include "report/progress.hpp"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/text.hpp"
+#include "base/timestamp.hpp"
+
+namespace calib {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto first_draw = 1s;
+constexpr auto redraw = 200ms;
+constexpr unsigned usual_columns = 80;
+
+/// From the cursor to the end of the screen.
+constexpr std::string_view wipe_rest = "\x1b[J";
+
+/// `1,234,567`. Not fmt's {:L}: that is for the locale to decide, and we do not ask it.
+std::string grouped(std::uint64_t number) {
+  std::string digits = fmt::to_string(number);
+  for (std::size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, 1, ',');
+  }
+  return digits;
+}
+
+std::string rate_text(double per_second) {
+  if (per_second < 10) return fmt::format("{:.1f}/s", per_second);
+  return grouped(static_cast<std::uint64_t>(per_second)) + "/s";
+}
+
+/// The first `columns` characters; a character is never cut in two.
+std::string cut(std::string text, unsigned columns) {
+  unsigned characters = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const bool begins = (static_cast<unsigned char>(text[at]) & 0xC0U) != 0x80U;
+    if (begins && ++characters > columns) {
+      text.resize(at);
+      break;
+    }
+  }
+  return text;
+}
+
+/// The first line that fits, whole; where none does, what fits of the last one.
+std::string widest(const std::vector<std::string>& lines, unsigned columns) {
+  for (const auto& line : lines) {
+    if (cut(line, columns).size() == line.size()) return line;
+  }
+  return cut(lines.back(), columns);
+}
+
+unsigned terminal_columns() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return usual_columns;
+  return size.ws_col;
+}
+
+/// False where stderr takes no more: then there is nobody to tell, and nothing more to draw.
+bool write_to_terminal(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t put = ::write(STDERR_FILENO, text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return true;
+}
+
+}  // namespace
+
+void Progress::begin(std::string what, std::uint64_t total) {
+  const std::lock_guard lock(mutex_);
+  what_ = std::move(what);
+  total_ = total;
+  began_ = std::chrono::steady_clock::now();
+  done_.store(0, std::memory_order_relaxed);
+}
+
+Progress::View Progress::view() const {
+  const std::lock_guard lock(mutex_);
+  return {what_, done_.load(std::memory_order_relaxed), total_, began_};
+}
+
+std::string progress_line(const Progress::View& view, std::chrono::steady_clock::time_point now,
+                          unsigned columns) {
+  std::string line = printable(view.what);
+  if (view.total == 0) {
+    if (view.done != 0) line += ": " + grouped(view.done);
+    return cut(std::move(line), columns);
+  }
+
+  // More may be done than was counted before: files are added while we walk.
+  const std::uint64_t done = std::min(view.done, view.total);
+  const double part = static_cast<double>(done) / static_cast<double>(view.total);
+  const int percent = static_cast<int>(part * 100);
+  const auto counts = fmt::format(": {} of {} ({} %)", grouped(done), grouped(view.total), percent);
+
+  // In the first second a rate is noise, and so is the time that it foretells.
+  std::string rate_part;
+  std::string left_part;
+  const std::chrono::duration<double> elapsed = now - view.began;
+  if (done != 0 && elapsed >= 1s) {
+    const double rate = static_cast<double>(done) / elapsed.count();
+    rate_part = ", " + rate_text(rate);
+    // Bounded, so that a stalled pass does not overflow the conversion: nobody reads years.
+    const double left = std::min(static_cast<double>(view.total - done) / rate, 1e9);
+    if (done < view.total) {
+      left_part =
+          fmt::format(", {} left", age_text(std::chrono::duration_cast<std::chrono::microseconds>(
+                                       std::chrono::duration<double>(left))));
+    }
+  }
+  const auto short_counts = fmt::format(": {} %", percent);
+  return widest({line + counts + rate_part + left_part, line + counts + left_part, line + counts,
+                 line + short_counts + left_part, line + short_counts},
+                columns);
+}
+
+ProgressLine::ProgressLine(const Progress& progress, When when) : progress_(progress) {
+  const bool shown =
+      when == When::always || (when == When::automatic && ::isatty(STDERR_FILENO) == 1);
+  if (shown) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+ProgressLine::~ProgressLine() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+  if (drawn_) write_to_terminal(fmt::format("\r{}", wipe_rest));
+}
+
+void ProgressLine::run(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  std::chrono::milliseconds pause = first_draw;
+  for (;;) {
+    // Nothing ever notifies: the wait ends with the time, or at once when a stop is requested.
+    wake_.wait_for(lock, stop, pause, [] { return false; });
+    if (stop.stop_requested()) return;
+    // One column stays free: a full line makes some terminals wrap, and \r leads to the wrong one.
+    const std::string line =
+        progress_line(progress_.view(), std::chrono::steady_clock::now(), terminal_columns() - 1);
+    // The cursor goes back to the line's beginning. A terminal that was made narrower may have
+    // broken the line: then all of it is still after the cursor, and the next draw wipes it.
+    if (!write_to_terminal(fmt::format("\r{}{}\r", line, wipe_rest))) return;
+    drawn_ = true;
+    pause = redraw;
+  }
+}
+
+}  // namespace calib

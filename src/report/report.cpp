@@ -1,0 +1,190 @@
+#include "report/report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <functional>
+#include <map>
+#include <string_view>
+
+#include "base/text.hpp"
+
+namespace calib {
+namespace {
+
+std::string failure_text(const Failure& failure) {
+  return failure.path.empty() ? failure.error : failure.path + ": " + failure.error;
+}
+
+// Of one kind there is little to see in the eleventh; and who gives everything a name of its own
+// shall not fill a log either.
+constexpr std::uint64_t most_lines_of_a_kind = 10;
+constexpr std::uint64_t most_lines = 100;
+
+/// The words of `text`, without those that name something: a path, a number, an id.
+std::string wording(std::string_view text) {
+  const auto names = [](char c) { return c == '/' || (c >= '0' && c <= '9'); };
+  std::string words;
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    words += std::any_of(word.begin(), word.end(), names) ? "#" : word;
+    words += ' ';
+  }
+  return words;
+}
+
+/// Calls `write` with each line for `list`: those that are shown, and how many are not.
+template <typename List, typename Kind, typename Text>
+void for_each_line(const List& list, const Kind& kind_of, const Text& text_of,
+                   const std::function<void(const std::string&)>& write) {
+  struct Lines {
+    std::uint64_t shown = 0;
+    std::uint64_t all = 0;
+  };
+  std::map<std::string, Lines> kinds;
+  for (const auto& item : list) ++kinds[kind_of(item)].all;
+  list.for_each_rest(
+      [&](const auto& like, std::uint64_t count) { kinds[kind_of(like)].all += count; });
+  std::uint64_t lines = 0;
+  std::uint64_t left_out = 0;  // of kinds that are not shown at all, or not to their tenth
+  for (const auto& item : list) {
+    auto& kind = kinds[kind_of(item)];
+    if (kind.shown == most_lines_of_a_kind) continue;
+    if (lines == most_lines) break;
+    write(text_of(item));
+    ++lines;
+    if (++kind.shown < most_lines_of_a_kind || kind.all == kind.shown) continue;
+    write(fmt::format("… and {} more of that kind", kind.all - kind.shown));
+    kind.shown = kind.all = most_lines_of_a_kind;
+  }
+  for (const auto& [name, kind] : kinds) left_out += kind.all - kind.shown;
+  if (left_out > 0) write(fmt::format("… and {} more", left_out));
+}
+
+std::string signal_name(int signal) {
+  switch (signal) {
+    case SIGINT:
+      return "SIGINT";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGHUP:
+      return "SIGHUP";
+    default:
+      return fmt::format("signal {}", signal);
+  }
+}
+
+std::string first_error_or(const Report& report, std::string_view otherwise) {
+  return report.errors.empty() ? std::string(otherwise)
+                               : printable(failure_text(report.errors.front()));
+}
+
+std::string interrupted_message(const Report& report) {
+  const std::string name = signal_name(report.signal);
+  if (report.dry_run == DryRun::yes) return fmt::format("Stopped by {}; nothing was changed", name);
+  return fmt::format("Stopped by {} after {}; the next pass goes on", name,
+                     count_text(report.sessions.size(), "session", "sessions"));
+}
+
+template <typename Line, typename Name>
+std::vector<const Line*> sorted(const std::vector<Line>& lines, Name Line::*name) {
+  std::vector<const Line*> order(lines.size());
+  std::transform(lines.begin(), lines.end(), order.begin(), [](const Line& line) { return &line; });
+  std::sort(order.begin(), order.end(), [name](const Line* a, const Line* b) {
+    if (a->usage.allocated_bytes != b->usage.allocated_bytes) {
+      return a->usage.allocated_bytes > b->usage.allocated_bytes;
+    }
+    return a->*name < b->*name;
+  });
+  return order;
+}
+
+}  // namespace
+
+std::string kind_of_failure(const Failure& failure) {
+  return fmt::format("{} {}", static_cast<int>(failure.kind), wording(failure.error));
+}
+
+std::string kind_of_warning(const std::string& warning) { return wording(warning); }
+
+int exit_status(const Report& report) {
+  switch (report.outcome) {
+    case Outcome::done:
+      return report.errors.empty() ? 0 : 1;
+    case Outcome::failed:
+      return 3;
+    case Outcome::busy:
+      return 4;
+    case Outcome::interrupted:
+      break;
+  }
+  return 128 + report.signal;
+}
+
+std::string message(const Report& report) {
+  switch (report.outcome) {
+    case Outcome::done:
+      break;
+    case Outcome::failed:
+      return first_error_or(report, "Cleanup could not run; nothing was changed");
+    case Outcome::busy:
+      return first_error_or(report, "Another pass is running; nothing was changed");
+    case Outcome::interrupted:
+      return interrupted_message(report);
+  }
+  if (report.errors.empty()) return "Cleanup completed successfully";
+  const std::string first = printable(failure_text(report.errors.front()));
+  if (report.errors.total() == 1) return "Cleanup incomplete: " + first;
+  return fmt::format("Cleanup incomplete: {} errors, the first: {}", report.errors.total(), first);
+}
+
+std::vector<const SessionLine*> largest_first(const std::vector<SessionLine>& sessions) {
+  return sorted(sessions, &SessionLine::id);
+}
+
+std::vector<const OrphanLine*> largest_first(const std::vector<OrphanLine>& orphans) {
+  return sorted(orphans, &OrphanLine::name);
+}
+
+std::string diagnostics(const Report& report, Color color, Priorities priorities) {
+  std::string lines;
+  const auto write = [&](Priority level) {
+    return [&lines, color, priorities, level](const std::string& text) {
+      lines += diagnostic_line(level, text, color, priorities);
+    };
+  };
+  for_each_line(
+      report.warnings, kind_of_warning, [](const std::string& warning) { return warning; },
+      write(Priority::warning));
+  for_each_line(report.errors, kind_of_failure, failure_text, write(Priority::error));
+  if (report.outcome == Outcome::interrupted) {
+    lines += diagnostic_line(Priority::error, interrupted_message(report), color, priorities);
+  }
+  return lines;
+}
+
+std::string diagnostic_line(Priority level, const std::string& text, Color color,
+                            Priorities priorities) {
+  // The longest path fits, with a sentence; what names something longer keeps both its ends.
+  constexpr std::size_t longest = 8192;
+  constexpr std::size_t longest_end = 1024;
+  if (text.size() > longest) {
+    const auto cut = text.size() - longest;
+    return diagnostic_line(level,
+                           text.substr(0, longest - longest_end - 64) +
+                               fmt::format(" [{} bytes left out] ", cut + 64) +
+                               text.substr(text.size() - longest_end),
+                           color, priorities);
+  }
+  const bool is_error = level == Priority::error;
+  std::string word = is_error ? "error" : "warning";
+  if (color == Color::yes) {
+    word = fmt::format("{}{}\x1b[0m", is_error ? "\x1b[31m" : "\x1b[33m", word);
+  }
+  std::string line = fmt::format("calib-cleanup: {}: {}\n", word, printable(text));
+  return priorities == Priorities::shown ? with_priority(line, level) : line;
+}
+
+}  // namespace calib

@@ -1,0 +1,195 @@
+#include "base/text.hpp"
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <string_view>
+
+#include "report/report.hpp"
+
+namespace calib {
+namespace {
+
+/// A UUID fits.
+constexpr std::size_t name_columns = 36;
+
+void heading(std::string& out, std::string_view text, Color color) {
+  out += color == Color::yes ? fmt::format("\x1b[1m{}\x1b[0m\n", text) : fmt::format("{}\n", text);
+}
+
+std::string age_of(const std::optional<Instant>& since, const Report& report) {
+  return since ? age_text(report.started - *since) : "-";
+}
+
+/// Whether `text` is at most `columns` wide, as fmt counts when it pads: characters of double width
+/// count twice, bytes do not count.
+bool fits(std::string_view text, std::size_t columns) {
+  if (is_printable_ascii(text)) return text.size() <= columns;
+  return fmt::format("{:<{}}", text, columns + 1).size() > text.size();
+}
+
+/// Padded on the right. fmt looks at every character for its width, for which most names give no
+/// reason.
+void left_aligned(std::string& out, std::string_view text, std::size_t columns) {
+  if (is_printable_ascii(text)) {
+    out += text;
+    if (text.size() < columns) out.append(columns - text.size(), ' ');
+  } else {
+    out += fmt::format("{:<{}}", text, columns);
+  }
+}
+
+/// Padded on the left. ASCII.
+void right_aligned(std::string& out, std::string_view text, std::size_t columns) {
+  if (text.size() < columns) out.append(columns - text.size(), ' ');
+  out += text;
+}
+
+void table_row(std::string& out, std::string_view name, std::string_view age,
+               std::string_view files, std::string_view size) {
+  // A longer name stands on a line of its own, and its numbers below, where they belong.
+  if (!fits(name, name_columns)) {
+    out += name;
+    out += '\n';
+    name = {};
+  }
+  left_aligned(out, name, name_columns);
+  out += "  ";
+  right_aligned(out, age, 8);
+  out += "  ";
+  right_aligned(out, files, 9);
+  out += "  ";
+  right_aligned(out, size, 10);
+  out += '\n';
+}
+
+void usage_row(std::string& out, std::string_view name, const std::string& age,
+               const Usage& usage) {
+  table_row(out, printable(name), age, fmt::to_string(usage.files),
+            size_text(usage.allocated_bytes));
+}
+
+void sessions_table(std::string& out, const Report& report, Color color) {
+  if (report.sessions.empty()) return;
+  heading(out, "Sessions that would be deleted", color);
+  table_row(out, "session", "age", "files", "size");
+  for (const SessionLine* line : largest_first(report.sessions)) {
+    usage_row(out, line->id, age_of(line->created, report), line->usage);
+  }
+  out += '\n';
+}
+
+void orphans_table(std::string& out, const Report& report, Color color) {
+  if (report.orphans.empty()) return;
+  heading(out, "Orphaned directories that would be deleted", color);
+  table_row(out, "directory", "age", "files", "size");
+  for (const OrphanLine* line : largest_first(report.orphans)) {
+    usage_row(out, line->name, age_of(line->changed, report), line->usage);
+  }
+  out += '\n';
+}
+
+std::uint64_t orphaned_rows(const Report& report) {
+  std::uint64_t rows = 0;
+  for (const auto& [table, count] : report.orphaned_records) rows += count;
+  return rows;
+}
+
+void orphaned_records_table(std::string& out, const Report& report, Color color) {
+  if (orphaned_rows(report) == 0) return;
+  heading(out, "Orphaned records that would be deleted", color);
+  for (const auto& [table, rows] : report.orphaned_records) {
+    if (rows == 0) continue;
+    const std::string name = printable(table);
+    if (!fits(name, name_columns)) {
+      out += fmt::format("{}\n{:{}}  {:>8}\n", name, "", name_columns, rows);
+    } else {
+      out += fmt::format("{:<{}}  {:>8}\n", name, name_columns, rows);
+    }
+  }
+  out += '\n';
+}
+
+/// The two lines that people grep the app's log for, word for word, then what else there is to say.
+void summary(std::string& out, const Report& report) {
+  const bool dry = report.dry_run == DryRun::yes;
+  const auto line = [&](std::string_view real, std::string_view would, const std::string& what) {
+    out += fmt::format("{} {}\n", dry ? would : real, what);
+  };
+  line("Cleanup completed: Deleted", "Cleanup dry run: Would delete",
+       count_text(report.sessions.size(), "old session", "old sessions"));
+  line("Orphaned file cleanup completed: Deleted", "Orphaned file cleanup dry run: Would delete",
+       count_text(report.orphans.size(), "directory", "directories"));
+  if (const std::uint64_t rows = orphaned_rows(report); rows != 0) {
+    line("Deleted", "Would delete", count_text(rows, "orphaned record", "orphaned records"));
+  }
+  const auto& [restored, purged] = report.recovery;
+  if (restored != 0 || purged != 0) {
+    const std::string directories = count_text(restored, "directory", "directories");
+    line("Settled an interrupted pass:", "Would settle an interrupted pass:",
+         dry ? fmt::format("restore {}, purge {}", directories, purged)
+             : fmt::format("{} restored, {} purged", directories, purged));
+  }
+  if (dry) return;  // the bytes follow in a block of their own
+  if (report.freed_bytes != 0) line("Freed", "", size_text(report.freed_bytes));
+  if (report.vacuumed_bytes.value_or(0) != 0) {
+    line("Vacuum gave back", "", size_text(*report.vacuumed_bytes));
+  }
+}
+
+/// How much would go, and how much would be left.
+void balance(std::string& out, const Report& report) {
+  const auto row = [&](std::string_view label, const std::string& value) {
+    out += fmt::format("{:<24}{}\n", label, value);
+  };
+  row("Would be freed:", size_text(report.freed_bytes));
+  if (report.vacuumed_bytes) row("Vacuum would give back:", size_text(*report.vacuumed_bytes));
+  std::string kept = fmt::format("{}, {}", count_text(report.kept.sessions, "session", "sessions"),
+                                 count_text(report.kept.directories, "directory", "directories"));
+  if (report.kept.allocated_bytes) kept += ", " + size_text(*report.kept.allocated_bytes);
+  row("Would stay:", kept);
+  if (report.total_bytes) row("Whole uploads folder:", size_text(*report.total_bytes));
+}
+
+std::string in_brackets(const Usage& usage) {
+  return fmt::format("({}, {})", count_text(usage.files, "file", "files"),
+                     size_text(usage.allocated_bytes));
+}
+
+void deleted_names(std::string& out, const Report& report) {
+  for (const SessionLine* line : largest_first(report.sessions)) {
+    out += fmt::format("Deleted session {} {}\n", printable(line->id), in_brackets(line->usage));
+  }
+  for (const OrphanLine* line : largest_first(report.orphans)) {
+    out += fmt::format("Deleted orphaned directory {} {}\n", printable(line->name),
+                       in_brackets(line->usage));
+  }
+}
+
+}  // namespace
+
+std::string text_report(const Report& report, Verbosity verbosity, Color color) {
+  // Where nothing was done there is nothing to sum up: the error on stderr says it all.
+  const bool nothing_ran = report.outcome == Outcome::failed || report.outcome == Outcome::busy;
+  // What a dry run has seen when it is stopped looks like an answer, and is none.
+  const bool cut_short = report.outcome == Outcome::interrupted && report.dry_run == DryRun::yes;
+  if (verbosity == Verbosity::quiet || nothing_ran || cut_short) return {};
+
+  std::string out;
+  if (report.dry_run == DryRun::yes) {
+    heading(out, "Dry run: nothing is changed", color);
+    out += '\n';
+    sessions_table(out, report, color);
+    orphans_table(out, report, color);
+    orphaned_records_table(out, report, color);
+    summary(out, report);
+    out += '\n';
+    balance(out, report);
+  } else {
+    if (verbosity == Verbosity::verbose) deleted_names(out, report);
+    summary(out, report);
+  }
+  return out;
+}
+
+}  // namespace calib

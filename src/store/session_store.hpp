@@ -1,0 +1,281 @@
+// What a pass needs of a session database. One implementation for each kind of database; nothing
+// of SQLite or PostgreSQL shows here.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/stop.hpp"
+#include "webapp/database_location.hpp"
+
+namespace calib {
+
+/// A row of `sessions` as it is read; the views end with the visit.
+struct SessionRow {
+  std::string_view id;      ///< raw bytes, whatever their type
+  bool id_is_text = false;  ///< text, not empty, without a NUL: an id that the app could have made
+  std::optional<std::string_view> created_at;  ///< where it is text
+  std::optional<std::string_view> images_dir;  ///< where it is text without a NUL
+  std::string_view claimed;                    ///< the raw bytes of images_dir, whatever their type
+  /// Where id or images_dir is a BLOB that the database's encoding reads as another text.
+  std::string_view id_as_text;
+  std::string_view claimed_as_text;
+  bool has_images_dir = false;    ///< whether the schema has the column
+  std::uint64_t fingerprint = 0;  ///< of the three values and their types
+};
+using SessionVisitor = std::function<void(const SessionRow&)>;
+
+/// Rows belong to owners: first the doomed sessions, in the order in which survey() got them, then
+/// the keys of leaked records, in the order in which it returned them.
+using OwnerIndex = std::uint32_t;
+
+/// A doomed session, as the pass hands it to the store. The id must outlive the store's use of it.
+struct DoomedKey {
+  std::string_view id;
+  std::uint64_t fingerprint = 0;
+};
+
+/// Why an owner may not go after all.
+struct Refusal {
+  enum class Reason {
+    gone,     ///< its row is not there any more
+    changed,  ///< its row is not the one that was planned with, or the leaked key is a session
+              ///< again
+    held      ///< a row that stays refers to it
+  };
+  OwnerIndex owner = 0;
+  Reason reason = Reason::changed;
+  std::string detail;  ///< held: the table and column, as `table.column`
+};
+
+std::vector<OwnerIndex> owners_of(std::span<const Refusal> refusals);
+
+/// Of any value that is read: the app's keys and paths are short, and somebody else's must not fill
+/// the memory.
+inline constexpr int most_value_bytes = 1 << 24;
+
+/// How many rows of each table hang on each owner. Dense: owners × tables.
+class RecordCounts {
+ public:
+  RecordCounts() = default;
+  RecordCounts(std::size_t owners, std::size_t tables) : tables_(tables), rows_(owners * tables) {}
+  std::uint32_t& at(OwnerIndex owner, std::size_t table) { return rows_[owner * tables_ + table]; }
+  [[nodiscard]] std::uint32_t at(OwnerIndex owner, std::size_t table) const {
+    return rows_[owner * tables_ + table];
+  }
+  void clear(OwnerIndex owner) {
+    for (std::size_t table = 0; table < tables_; ++table) at(owner, table) = 0;
+  }
+  void add_owners(std::size_t count) { rows_.resize(rows_.size() + count * tables_); }
+
+ private:
+  std::size_t tables_ = 0;
+  std::vector<std::uint32_t> rows_;
+};
+
+enum class Leaked { left_alone, wanted };
+
+/// Rows that name sessions, or what hangs on them, by a key whose meaning is not certain, or by
+/// none. They stay, whatever goes.
+struct Unplaced {
+  struct Rows {
+    OwnerIndex owner = 0;
+    std::uint64_t count = 0;
+  };
+  std::string what;         ///< the column, and why: `images.session_id has no foreign key to …`
+  std::string remedy;       ///< what mends it, as in `give it one`
+  std::vector<Rows> going;  ///< rows of doomed sessions
+  std::uint64_t gone = 0;   ///< rows of sessions that are not there any more
+  std::uint64_t standing = 0;  ///< rows of sessions that stay, where that is worth telling
+  std::uint64_t unclear = 0;   ///< rows that nobody can place
+  std::string unread;          ///< why the rows could not be looked at; empty: they were
+};
+
+/// What a look at all rows found.
+struct Survey {
+  std::vector<std::string> tables;       ///< those that hold rows of sessions, without `sessions`
+  std::vector<std::string> leaked_keys;  ///< distinct; owner index = number of doomed + position
+  RecordCounts counts;                   ///< a row that hangs on two owners counts for the first
+  std::vector<Refusal> refused;          ///< owners that may not go
+  std::vector<Unplaced> unplaced;        ///< those with rows to tell of
+};
+
+/// What stops a pass.
+class StoreError : public std::runtime_error {
+ public:
+  enum class Kind {
+    unusable,  ///< it cannot be used (missing, not this app's, I/O error …): status 3
+    busy,      ///< locked for longer than was to be waited: status 4
+    full,      ///< no room on the disk: fewer sessions at once may do
+    refused,   ///< the database would not have this change (a constraint)
+    stopped,   ///< the stop flag was set
+    disturbed  ///< others were at work at the wrong moment: the same again will do
+  };
+  StoreError(Kind kind, const std::string& text) : StoreError(kind, "", text) {}
+  /// `path` is the database or folder that `text` is about.
+  StoreError(Kind kind, const std::string& path, const std::string& text)
+      : std::runtime_error(path.empty() ? text : path + ": " + text),
+        kind_(kind),
+        path_(path),
+        text_(text) {}
+  [[nodiscard]] Kind kind() const { return kind_; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  Kind kind_;
+  std::string path_;
+  std::string text_;
+};
+
+/// The error (busy) of a lock that was waited for for so long.
+StoreError still_locked(const std::string& path, std::chrono::steady_clock::duration waited);
+
+enum class CommitOutcome {
+  committed,
+  busy,    ///< others kept it from committing; it is rolled back; try again
+  unknown  ///< an error: whether it holds must be asked (SessionStore::present)
+};
+
+/// Since when nobody else can add or change a session, until the transaction ends.
+enum class Sealed {
+  before,  ///< from its begin, or an earlier seal()
+  now      ///< till now they could: visit_new_sessions() again
+};
+
+/// One write transaction. Nothing holds before commit(); the destructor rolls back.
+class StoreTransaction {
+ public:
+  virtual ~StoreTransaction() = default;
+
+  /// Makes sure that the database takes a change, by one that changes nothing: holding the write
+  /// lock does not mean that a journal can be made. True where others could write meanwhile: what
+  /// this transaction had looked at by then has to be looked at again. Throws StoreError.
+  [[nodiscard]] virtual bool require_writable() = 0;
+
+  /// Chooses these owners, checking each again: its row unchanged, no row that stays referring to
+  /// it. The refused ones are not chosen. Again after delete_records(), for more owners. Throws
+  /// StoreError: disturbed where others hold rows of some of them.
+  virtual std::vector<Refusal> choose(std::span<const OwnerIndex> owners) = 0;
+
+  /// Takes owners back out; whoever cannot go without them is refused in turn.
+  virtual std::vector<Refusal> withdraw(std::span<const OwnerIndex> owners) = 0;
+
+  /// Visits the sessions that may have been added since the last look at all of them (some that
+  /// were there may be among them).
+  virtual void visit_new_sessions(const SessionVisitor& visit) = 0;
+
+  /// Whether that takes no longer than the app may be kept waiting for. If not, others have written
+  /// since SessionStore::look_again(), which then does it without keeping anybody waiting.
+  [[nodiscard]] virtual bool can_look_quickly() { return true; }
+
+  /// Deletes the rows of the chosen owners, sessions last, and adds to `counts` what went.
+  virtual void delete_records(RecordCounts& counts) = 0;
+
+  /// Keeps everybody from adding or changing sessions until the end. Throws StoreError (busy where
+  /// others are at it).
+  virtual Sealed seal() = 0;
+
+  /// After seal().
+  virtual CommitOutcome commit() = 0;
+
+  /// What the database said where commit() did not answer `committed`.
+  [[nodiscard]] virtual StoreError commit_error() const = 0;
+
+ protected:
+  StoreTransaction() = default;
+  StoreTransaction(const StoreTransaction&) = delete;
+  StoreTransaction(StoreTransaction&&) = delete;
+  StoreTransaction& operator=(const StoreTransaction&) = delete;
+  StoreTransaction& operator=(StoreTransaction&&) = delete;
+
+ private:
+  DefersSuspension until_the_end_;
+};
+
+/// The session database of one app. Every call may throw StoreError.
+class SessionStore {
+ public:
+  virtual ~SessionStore() = default;
+
+  /// Visits every session that was committed before the call, once or, where it is rewritten
+  /// meanwhile, twice.
+  virtual void visit_sessions(const SessionVisitor& visit) = 0;
+
+  /// How many sessions there are now.
+  virtual std::uint64_t count_sessions() = 0;
+
+  /// Visits what a transaction could not look at in the time for which it may keep the app waiting,
+  /// or said so of (can_look_quickly()): every session, some that are as they were among them; none
+  /// where nobody else has written since the last look. Before begin(), where claims count.
+  virtual void look_again(const SessionVisitor& visit) { static_cast<void>(visit); }
+
+  /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.
+  /// Once after each visit_sessions. Transactions know the owners from here: what it returns must
+  /// outlive them (it may be moved).
+  virtual Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) = 0;
+
+  /// Whether a single session may take longer than a transaction should.
+  [[nodiscard]] virtual bool is_slow() const { return false; }
+
+  /// Stands for this database in the names of directories that are moved aside (see
+  /// base/staged_name.hpp); empty where nothing tells it from others for good.
+  [[nodiscard]] virtual std::string mark() = 0;
+
+  /// Waits until the database can be written, `wait` at most (busy after that).
+  virtual std::unique_ptr<StoreTransaction> begin(std::chrono::milliseconds wait) = 0;
+
+  /// Asks, on a connection of its own, which of these sessions are there. After a commit whose
+  /// outcome is unknown: what the database still does about it is waited for.
+  virtual std::vector<bool> present(std::span<const OwnerIndex> owners) = 0;
+
+  /// Sees to it that what was read until now would be read again after a power loss: who committed
+  /// it need not have synced all of it. Throws StoreError, unusable.
+  virtual void make_durable() = 0;
+
+  /// Bytes in pages that hold nothing; nothing where the database does not tell.
+  virtual std::optional<std::uint64_t> free_bytes() = 0;
+
+  /// Gives free pages back to the disk; how many bytes. Throws StoreError: full where there is no
+  /// room for it, refused where the database cannot be vacuumed here, disturbed where it is done,
+  /// but the file shrinks later.
+  virtual std::uint64_t vacuum() = 0;
+
+  /// From here on nothing is changed: closing it leaves its files as they are, too.
+  virtual void leave_files() {}
+
+  /// Things about this database that its owner should know, a sentence each.
+  [[nodiscard]] virtual std::vector<std::string> remarks() const = 0;
+
+ protected:
+  SessionStore() = default;
+  SessionStore(const SessionStore&) = default;
+  SessionStore(SessionStore&&) = default;
+  SessionStore& operator=(const SessionStore&) = default;
+  SessionStore& operator=(SessionStore&&) = default;
+};
+
+enum class Access { read_only, read_write };
+
+/// Opens the database and makes sure that it is this app's. Never creates one. Throws StoreError:
+/// unusable, or busy where it stays locked for longer than `wait`.
+std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Access access,
+                                         std::chrono::milliseconds wait, const StopFlag& stop);
+
+/// The makers that open_store chooses from.
+std::unique_ptr<SessionStore> open_sqlite_store(const DatabaseLocation& location, Access access,
+                                                std::chrono::milliseconds wait,
+                                                const StopFlag& stop);
+std::unique_ptr<SessionStore> open_postgresql_store(const DatabaseLocation& location, Access access,
+                                                    std::chrono::milliseconds wait,
+                                                    const StopFlag& stop);
+
+}  // namespace calib

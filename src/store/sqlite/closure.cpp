@@ -1,0 +1,263 @@
+#include "store/sqlite/closure.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace calib::sqlite {
+namespace {
+
+// Whose numbers stand in one statement.
+constexpr std::size_t owners_at_once = 5000;
+
+std::string join_and(const std::vector<std::string>& parts) {
+  return fmt::format("{}", fmt::join(parts, " AND "));
+}
+
+/// `alias."a", alias."b"`.
+std::string columns(const std::vector<std::string>& names, const std::string& alias) {
+  std::vector<std::string> parts;
+  parts.reserve(names.size());
+  for (const auto& name : names) parts.push_back(alias + "." + quoted_name(name));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+/// `c0, c1`: the columns of a temporary table that name a row.
+std::vector<std::string> identity_columns(const Table& table) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < table.identity.size(); ++i) names.push_back(fmt::format("c{}", i));
+  return names;
+}
+
+/// What a column's default is as an expression. SQLite takes a bare or quoted identifier there for
+/// a string (https://www.sqlite.org/lang_createtable.html, "The DEFAULT clause"), which it would
+/// not be in an expression.
+std::string default_expression(const std::string& text) {
+  const auto is_word = [](char c) {
+    return c == '_' || c == '$' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+           (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80;
+  };
+  const bool bare = !text.empty() && std::all_of(text.begin(), text.end(), is_word) &&
+                    (text.front() < '0' || text.front() > '9');
+  static const std::set<std::string, std::less<>> values{
+      "null", "true", "false", "current_time", "current_date", "current_timestamp"};
+  if (bare && !values.contains(ascii_lowered(text))) return "'" + text + "'";
+  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return "(" + text + "\n)";
+  std::string literal = "'";
+  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+    literal += text[i];
+    if (text[i] == '\'') literal += '\'';
+    if (text[i] == '"') ++i;  // it stands twice
+  }
+  return literal + "'";
+}
+
+}  // namespace
+
+std::string stereo_condition(const std::string& key, const std::string& owner) {
+  return fmt::format(
+      "length({0}) = 80 AND substr({0}, 1, 7) = 'stereo_' AND substr({0}, 44, 1) = '_' AND "
+      "({1} = substr({0}, 8, 36) OR {1} = substr({0}, 45, 36)) AND NOT EXISTS (SELECT 1 FROM "
+      "main.sessions s WHERE s.id = {0})",
+      key, owner);
+}
+
+std::string equal_condition(const ForeignKey& key, const std::string& owner) {
+  return fmt::format("c.{} = {}", quoted_name(key.from.front()), owner);
+}
+
+std::string owned_condition(const ForeignKey& key, const std::string& owner) {
+  auto same = equal_condition(key, owner);
+  if (!key.is_session_id) return same;
+  const auto column = "c." + quoted_name(key.from.front());
+  return fmt::format("({} OR ({}))", same, stereo_condition(column, owner));
+}
+
+Closure::Closure(Connection& connection, const Schema& schema,
+                 const std::vector<DirectTable>& direct_tables)
+    : connection_(connection), schema_(schema), going_(schema.tables.size()) {
+  for (const auto& key : schema.keys) {
+    if (key.role == Role::hangs) {
+      going_[key.child] = fmt::format("temp.calib_cleanup_going_{}", key.child);
+    }
+  }
+  for (const auto& direct : direct_tables) {
+    if (direct.plain) going_[direct.table].clear();
+  }
+}
+
+std::int64_t Closure::run(const std::string& sql) { return connection_.database().exec(sql); }
+
+void Closure::make_tables() {
+  if (std::exchange(created_, true)) return;
+  run(
+      fmt::format("CREATE TEMP TABLE {} (key TEXT PRIMARY KEY, owner INTEGER NOT NULL, "
+                  "is_session INTEGER NOT NULL) WITHOUT ROWID",
+                  owner_table.substr(owner_table.find('.') + 1)));
+  for (std::size_t table = 0; table < going_.size(); ++table) {
+    if (!covers(table)) continue;
+    const auto ids = fmt::format("{}", fmt::join(identity_columns(schema_.tables[table]), ", "));
+    run(
+        fmt::format("CREATE TEMP TABLE calib_cleanup_going_{0} ({1}, owner INTEGER NOT NULL, "
+                    "PRIMARY KEY ({1}, owner)) WITHOUT ROWID",
+                    table, ids));
+  }
+}
+
+void Closure::start(std::span<const Owner> owners) {
+  run(fmt::format("DELETE FROM {}", owner_table));
+  for (const auto& table : going_) {
+    if (!table.empty()) run("DELETE FROM " + table);
+  }
+  SQLite::Statement insert(
+      connection_.database(),
+      fmt::format("INSERT OR IGNORE INTO {} VALUES (?1, ?2, ?3)", owner_table));
+  for (const auto& owner : owners) {
+    insert.bind(1, std::string(owner.key));
+    insert.bind(2, static_cast<std::int64_t>(owner.index));
+    insert.bind(3, owner.is_session ? 1 : 0);
+    insert.exec();
+    insert.reset();
+  }
+}
+
+bool Closure::is_seeded(const ForeignKey& key) const {
+  return key.parent == schema_.sessions && schema_.tables[key.child].has_rowid;
+}
+
+std::string Closure::seed_statement(const DirectTable& direct, std::size_t position) const {
+  const auto& table = schema_.tables[direct.table];
+  return fmt::format(
+      "INSERT OR IGNORE INTO {0} SELECT c.{1}, ?4 FROM {2} AS c WHERE c.{1} BETWEEN "
+      "?1 AND ?2 AND {3}",
+      going_[direct.table], quoted_name(table.identity.front()), main_table(table),
+      owned_condition(schema_.keys[direct.keys[position]], "?3"));
+}
+
+void Closure::spread() {
+  // A key whose parent's set has grown is followed (again), until nothing grows: cycles end too.
+  std::set<std::size_t> grown{schema_.sessions};
+  for (const auto& key : schema_.keys) {
+    if (key.role == Role::hangs && is_seeded(key)) grown.insert(key.child);
+  }
+  while (!grown.empty()) {
+    const auto parents = std::exchange(grown, {});
+    for (const auto& key : schema_.keys) {
+      if (key.role != Role::hangs || !parents.contains(key.parent) || !covers(key.child)) continue;
+      if (is_seeded(key)) continue;
+      std::int64_t rows = 0;
+      for (const auto& sql : spread_statements(key)) rows += run(sql);
+      if (rows > 0) grown.insert(key.child);
+    }
+  }
+}
+
+std::string Closure::parent_join(const ForeignKey& key) const {
+  // The parent's column stands on the left: its collation decides, as in a foreign key.
+  std::vector<std::string> references;
+  for (std::size_t i = 0; i < key.from.size(); ++i) {
+    references.push_back(
+        fmt::format("p.{} = c.{}", quoted_name(key.to[i]), quoted_name(key.from[i])));
+  }
+  const auto& parent = schema_.tables[key.parent];
+  if (key.parent == schema_.sessions) {
+    return fmt::format("JOIN {} p ON {} JOIN {} g ON g.key = p.{} AND g.is_session",
+                       main_table(parent), join_and(references), owner_table,
+                       quoted_name(key.to.front()));
+  }
+  std::vector<std::string> rows;
+  for (std::size_t i = 0; i < parent.identity.size(); ++i) {
+    rows.push_back(fmt::format("g.c{} = p.{}", i, quoted_name(parent.identity[i])));
+  }
+  return fmt::format("JOIN {} p ON {} JOIN {} g ON {}", main_table(parent), join_and(references),
+                     going_[key.parent], join_and(rows));
+}
+
+std::vector<std::string> Closure::spread_statements(const ForeignKey& key) const {
+  const auto& child = schema_.tables[key.child];
+  const auto insert =
+      fmt::format("INSERT OR IGNORE INTO {} SELECT {}, g.owner FROM {} c ", going_[key.child],
+                  columns(child.identity, "c"), main_table(child));
+  std::vector<std::string> statements{insert + parent_join(key)};
+  if (key.is_session_id) {
+    const auto column = "c." + quoted_name(key.from.front());
+    statements.push_back(
+        fmt::format("{}JOIN {} g ON g.key = {} AND NOT g.is_session", insert, owner_table, column));
+    statements.push_back(fmt::format("{}JOIN {} g ON g.is_session AND {}", insert, owner_table,
+                                     stereo_condition(column, "g.key")));
+  }
+  return statements;
+}
+
+void Closure::withdraw(std::span<const OwnerIndex> owners) {
+  std::vector<std::string> tables{std::string(owner_table)};
+  for (const auto& table : going_) {
+    if (!table.empty()) tables.push_back(table);
+  }
+  // Many at once: each statement reads the whole table.
+  for (std::size_t first = 0; first < owners.size(); first += owners_at_once) {
+    const auto some = owners.subspan(first, std::min(owners_at_once, owners.size() - first));
+    for (const auto& table : tables) {
+      run(fmt::format("DELETE FROM {} WHERE owner IN ({})", table, fmt::join(some, ", ")));
+    }
+  }
+}
+
+void Closure::count(RecordCounts& counts,
+                    const std::function<std::size_t(std::size_t)>& column_of) {
+  for (std::size_t table = 0; table < going_.size(); ++table) {
+    if (!covers(table)) continue;
+    const auto ids = fmt::format("{}", fmt::join(identity_columns(schema_.tables[table]), ", "));
+    SQLite::Statement rows(
+        connection_.database(),
+        fmt::format("SELECT owner, count(*) FROM (SELECT min(owner) AS owner FROM {} GROUP BY {}) "
+                    "GROUP BY owner",
+                    going_[table], ids));
+    while (rows.executeStep()) {
+      counts.at(static_cast<OwnerIndex>(rows.getColumn(0).getInt64()), column_of(table)) +=
+          static_cast<std::uint32_t>(rows.getColumn(1).getInt64());
+    }
+  }
+}
+
+void Closure::set_references(const ForeignKey& key) {
+  const auto& child = schema_.tables[key.child];
+  std::vector<std::string> assignments;
+  for (const auto& name : key.from) {
+    std::string value = "NULL";
+    if (key.role == Role::set_default) {
+      const auto column = std::find_if(child.columns.begin(), child.columns.end(),
+                                       [&](const Column& c) { return c.name == name; });
+      if (column != child.columns.end() && column->default_value) {
+        value = default_expression(*column->default_value);
+      }
+    }
+    assignments.push_back(fmt::format("{} = {}", quoted_name(name), value));
+  }
+  std::vector<std::string> ids;
+  for (const auto& name : child.identity) ids.push_back(quoted_name(name));
+  run(fmt::format("UPDATE {} SET {} WHERE ({}) IN (SELECT {} FROM {} c {})", main_table(child),
+                  fmt::join(assignments, ", "), fmt::join(ids, ", "), columns(child.identity, "c"),
+                  main_table(child), parent_join(key)));
+}
+
+void Closure::execute() {
+  for (const auto& key : schema_.keys) {
+    if (key.role == Role::set_null || key.role == Role::set_default) set_references(key);
+  }
+  for (std::size_t table = 0; table < going_.size(); ++table) {
+    if (!covers(table)) continue;
+    std::vector<std::string> ids;
+    for (const auto& name : schema_.tables[table].identity) ids.push_back(quoted_name(name));
+    run(fmt::format("DELETE FROM {} WHERE ({}) IN (SELECT {} FROM {})",
+                    main_table(schema_.tables[table]), fmt::join(ids, ", "),
+                    fmt::join(identity_columns(schema_.tables[table]), ", "), going_[table]));
+  }
+}
+
+}  // namespace calib::sqlite

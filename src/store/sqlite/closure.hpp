@@ -1,0 +1,103 @@
+// The rows that go with their owners where runs of rowids are not enough: tables that other tables
+// refer to, rows that hang on rows that hang on a session, references that are set to NULL, and
+// those that hold. All of it in SQL, set-wise, over temporary tables of this connection.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/cascade.hpp"
+#include "store/sqlite/connection.hpp"
+#include "store/sqlite/scan.hpp"
+#include "store/sqlite/schema.hpp"
+
+namespace calib::sqlite {
+
+class Closure {
+ public:
+  Closure(Connection& connection, const Schema& schema,
+          const std::vector<DirectTable>& direct_tables);
+
+  /// Makes the temporary tables, where they are not there yet. Outside of any transaction: they
+  /// would go with one that is rolled back.
+  void make_tables();
+
+  struct Owner {
+    OwnerIndex index = 0;
+    std::string_view key;
+    bool is_session = false;
+  };
+
+  /// Forgets everything and starts with these owners. After make_tables().
+  void start(std::span<const Owner> owners);
+
+  /// SQL that adds the rows ?1 to ?2 (rowids) of a direct table that still refer to ?3 by the key
+  /// at `position`, as going with owner ?4. Between start() and spread().
+  [[nodiscard]] std::string seed_statement(const DirectTable& direct, std::size_t position) const;
+
+  /// Finds every row that goes with the owners, beyond the seeded ones. Tables without rowids,
+  /// which cannot be seeded, are read whole.
+  void spread();
+
+  /// Whether a row that stays refers to an owner.
+  bool any_held();
+
+  /// The rows that refer to owners, but for those that go with the owner they hold.
+  std::vector<Hold> holds();
+
+  /// The rows that refer to rows which go, but by a key whose meaning is not certain: for each such
+  /// key that has any. `doomed`: how many of the owners are sessions.
+  std::vector<Unplaced> unplaced(std::size_t doomed);
+
+  /// Takes these owners out, and the rows that went with nobody else.
+  void withdraw(std::span<const OwnerIndex> owners);
+
+  /// Adds the rows found to `counts`, each for the first of its owners; `column_of` maps a table to
+  /// its column.
+  void count(RecordCounts& counts, const std::function<std::size_t(std::size_t)>& column_of);
+
+  /// Sets references to what goes to NULL or default, then deletes the rows found. In a write
+  /// transaction.
+  void execute();
+
+  /// Whether rows of `table` (an index in Schema::tables) are found here.
+  [[nodiscard]] bool covers(std::size_t table) const { return !going_[table].empty(); }
+
+ private:
+  /// As SQL: where the rows of a table that go stand, and which of them are the row `alias`.
+  struct GoingRow {
+    std::string from;
+    std::string same;
+  };
+  [[nodiscard]] bool is_seeded(const ForeignKey& key) const;
+  std::vector<std::string> spread_statements(const ForeignKey& key) const;
+  void set_references(const ForeignKey& key);
+  [[nodiscard]] std::optional<GoingRow> going_row(std::size_t table, const std::string& row,
+                                                  const std::string& alias) const;
+  [[nodiscard]] std::string parent_join(const ForeignKey& key) const;
+  std::int64_t run(const std::string& sql);
+
+  Connection& connection_;
+  const Schema& schema_;
+  std::vector<std::string> going_;  ///< for each table: its temporary table; empty: not covered
+  bool created_ = false;
+};
+
+/// SQL that is true where the text `key` is `stereo_<a>_<b>`, no session itself, and `owner` (an
+/// SQL expression) is a or b.
+std::string stereo_condition(const std::string& key, const std::string& owner);
+
+/// SQL that is true where a row of the table aliased `c` has just `owner` in its column of `key`.
+std::string equal_condition(const ForeignKey& key, const std::string& owner);
+
+/// SQL that is true where it names `owner` there, in whatever way.
+std::string owned_condition(const ForeignKey& key, const std::string& owner);
+
+/// The temporary table of the owners that are chosen: key, owner, is_session.
+inline constexpr std::string_view owner_table = "temp.calib_cleanup_owner";
+
+}  // namespace calib::sqlite

@@ -1,0 +1,143 @@
+#include "store/sqlite/own_log.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "base/fd.hpp"
+#include "store/session_store.hpp"
+#include "uploads/dir_io.hpp"
+#include "uploads/mounts.hpp"
+
+namespace calib::sqlite {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Where SQLite has its locks (os.h and os_unix.c of its source): whoever has a database open in
+// write-ahead mode holds the first in the database, and has the second in its -shm file.
+constexpr off_t shared_first = 0x40000002;
+constexpr off_t shared_size = 510;
+constexpr off_t in_use_byte = 128;
+
+// Who opens or closes a database has one of the two for a moment.
+constexpr std::chrono::milliseconds settling_time{1000};
+constexpr std::chrono::milliseconds look_interval{5};
+
+StoreError unusable(const std::string& path, const std::string& text) {
+  return {StoreError::Kind::unusable, path, text};
+}
+
+StoreError cannot_look(const std::string& path, int error) {
+  return unusable(path, fmt::format("whether the database is open under another name cannot be "
+                                    "told: {}; see to it that this user may read it, and run again",
+                                    std::generic_category().message(error)));
+}
+
+/// What cannot be opened by SQLite either, which says so.
+bool is_left_to_sqlite(const std::error_code& error) {
+  return error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory ||
+         error == std::errc::permission_denied || error == std::errc::too_many_symbolic_link_levels;
+}
+
+Fd open_to_look(const std::string& path, int flags) {
+  return Fd(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+}
+
+/// Bytes 18 and 19: the versions that may write and read it (https://www.sqlite.org/fileformat2).
+bool is_in_write_ahead_mode(const Fd& file, const std::string& path) {
+  constexpr off_t versions_at = 18;
+  constexpr unsigned char write_ahead = 2;
+  std::array<unsigned char, 2> versions{};
+  const auto got = ::pread(file.get(), versions.data(), versions.size(), versions_at);
+  if (got < 0) throw cannot_look(path, errno);
+  return std::find(versions.begin(), versions.end(), write_ahead) != versions.end();
+}
+
+/// The kind of lock that another process has there: F_RDLCK, F_WRLCK, or F_UNLCK for none.
+short lock_of_others(const Fd& file, const std::string& path, off_t first, off_t size) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = first;
+  lock.l_len = size;
+  if (::fcntl(file.get(), F_GETLK, &lock) != 0) throw cannot_look(path, errno);
+  return lock.l_type;
+}
+
+/// Whether somebody uses the log beside the database.
+bool is_log_in_use(const std::string& path) {
+  const auto shared = path + "-shm";
+  const auto file = open_to_look(shared, O_RDONLY);
+  if (!file && errno == ENOENT) return false;
+  if (!file && errno == EACCES) return true;  // then SQLite says so
+  if (!file) throw cannot_look(shared, errno);
+  struct stat log {};
+  return lock_of_others(file, shared, in_use_byte, 1) != F_UNLCK &&
+         ::stat((path + "-wal").c_str(), &log) == 0;
+}
+
+bool is_open_with_another_log(const Fd& file, const std::string& path, const StopFlag& stop) {
+  const auto until = Clock::now() + settling_time;
+  // Whoever has it to himself lets nobody in, and SQLite waits for him.
+  while (lock_of_others(file, path, shared_first, shared_size) == F_RDLCK && !is_log_in_use(path)) {
+    if (Clock::now() >= until) return true;
+    if (stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
+    std::this_thread::sleep_for(look_interval);
+  }
+  return false;
+}
+
+/// Whether the file is a mount point, or is mounted somewhere else, without what stands beside it.
+bool is_mounted_alone(const std::filesystem::path& real) {
+  const auto folder_path = real.parent_path().string();
+  const auto folder = open_to_look(folder_path, O_PATH | O_DIRECTORY);
+  if (!folder) throw cannot_look(folder_path, errno);
+  Status status;
+  if (const auto error = look(folder.get(), status)) throw cannot_look(folder_path, error.value());
+  const auto names = mounts_below(folder.get(), status.mount).entries;
+  return std::binary_search(names.begin(), names.end(), real.filename().string());
+}
+
+}  // namespace
+
+void require_own_log(const std::filesystem::path& database, const StopFlag& stop) {
+  std::error_code error;
+  const auto real = std::filesystem::canonical(database, error);
+  if (is_left_to_sqlite(error)) return;
+  if (error) throw cannot_look(database.string(), error.value());
+  // Of what is no file, it is said elsewhere that it is no database.
+  if (std::filesystem::status(real, error).type() != std::filesystem::file_type::regular &&
+      !error) {
+    return;
+  }
+  const auto path = real.string();
+  const auto file = open_to_look(path, O_RDONLY);
+  if (!file && is_left_to_sqlite(errno_code(errno))) return;
+  if (!file) throw cannot_look(path, errno);
+  if (!is_in_write_ahead_mode(file, path)) return;
+  const auto named = std::filesystem::absolute(database).string();
+  if (is_mounted_alone(real)) {
+    throw unusable(named,
+                   "the database is in write-ahead mode, and its file is mounted alone, there or "
+                   "from there: part of it may be in a log beside the other name; mount its whole "
+                   "folder instead");
+  }
+  if (is_open_with_another_log(file, path, stop)) {
+    throw unusable(named,
+                   "the database is in write-ahead mode, and whoever has it open does not use the "
+                   "log beside it: it is open under another name (mount its whole folder there, "
+                   "not the file), or its -wal or -shm was removed (restart the app)");
+  }
+}
+
+}  // namespace calib::sqlite

@@ -1,0 +1,33 @@
+// The walk through one directory tree: what it occupies, or its removal. It takes a bounded number
+// of descriptors and linear time, however deep or wide the tree is, and never leaves it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/stop.hpp"
+#include "uploads/dir_io.hpp"
+#include "uploads/mounts.hpp"
+#include "uploads/upload_dir.hpp"
+#include "uploads/usage.hpp"
+
+namespace calib {
+
+/// The uploads folder, as the walk needs it.
+struct Folder {
+  int fd = -1;
+  std::uint64_t mount = 0;
+  const std::string& path;
+  const Mounts& mounts;  ///< where nothing is to be touched
+};
+
+/// The path of `name` in the directory `path`, for messages.
+std::string path_below(const std::string& path, const std::string& name);
+
+TreeResult measure_tree(const Folder& folder, const std::string& name, Fate fate, HardLinks& links,
+                        const StopFlag& stop);
+
+TreeResult purge_tree(const Folder& folder, const std::string& name, HardLinks& links,
+                      const StopFlag& stop);
+
+}  // namespace calib

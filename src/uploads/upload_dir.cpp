@@ -1,0 +1,332 @@
+#include "uploads/upload_dir.hpp"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <stdexcept>
+#include <utility>
+
+#include "uploads/dir_io.hpp"
+#include "uploads/tree.hpp"
+#include "uploads/tree_account.hpp"
+#include "uploads/ways.hpp"
+
+namespace calib {
+
+namespace {
+
+// How often a directory is gone through again while entries keep coming.
+constexpr int most_rounds = 16;
+
+EntryKind kind_of(unsigned char type) {
+  if (type == DT_DIR) return EntryKind::directory;
+  return type == DT_LNK ? EntryKind::link : EntryKind::other;
+}
+
+EntryKind kind_of(const Status& status) {
+  if (status.is_directory()) return EntryKind::directory;
+  return S_ISLNK(status.mode) ? EntryKind::link : EntryKind::other;
+}
+
+/// Every name in the open directory; an error where they are not all there are.
+std::error_code read_names(int directory, std::vector<std::string>& names) {
+  DirReader reader;
+  reader.restart(directory);
+  names.clear();
+  while (const auto* entry = reader.next()) {
+    names.emplace_back(static_cast<const char*>(entry->d_name));
+  }
+  return reader.error();
+}
+
+/// Moves `name` from one directory to another, where nothing has that name.
+std::error_code move_entry(int from, int to, const std::string& name) {
+  const auto error = rename_new(from, name.c_str(), to, name.c_str());
+  if (error != std::errc::file_exists) return error;
+  // A crash between the two steps of a move by linking leaves one file under both names.
+  Status staged;
+  Status standing;
+  if (look(from, name.c_str(), staged) || look(to, name.c_str(), standing)) return error;
+  if (staged.is_directory() || staged.id != standing.id) return error;
+  return remove_file(from, name.c_str());
+}
+
+/// Moves everything in `from`, which is the directory `staged` of `folder`, to `to`, and removes
+/// `staged` when it is empty.
+PathErrors merge(int folder, const std::string& staged, const std::string& staged_path, int from,
+                 int to) {
+  std::error_code left;
+  PathErrors errors;
+  std::vector<std::string> names;
+  for (int round = 0; round < most_rounds; ++round) {
+    errors.clear();
+    if (const auto unread = read_names(from, names)) return {{staged_path, unread}};
+    bool progress = false;
+    for (const auto& name : names) {
+      const auto error = move_entry(from, to, name);
+      if (!error) {
+        progress = true;
+      } else if (error != std::errc::no_such_file_or_directory) {
+        errors.push_back({path_below(staged_path, name), error});
+      }
+    }
+    left = remove_directory(folder, staged.c_str());
+    if (!left || left == std::errc::no_such_file_or_directory) return {};
+    if (!progress && round > 0) break;
+  }
+  if (errors.empty()) errors.push_back({staged_path, left});
+  return errors;
+}
+
+TreeResult refused(const std::string& path) {
+  TreeResult result;
+  result.errors.push_back({path, errno_code(EINVAL)});
+  return result;
+}
+
+}  // namespace
+
+std::string kind_of(const PathError& error) { return std::to_string(error.error.value()); }
+
+UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
+  Status status;
+  const auto error = path_.find('\0') == std::string::npos ? open_folder(path_.c_str(), fd_, status)
+                                                           : errno_code(EINVAL);
+  if (error) throw std::system_error(error, path_);
+  mount_ = status.mount;
+  mounts_ = read_mounts();
+}
+
+Mounts UploadDir::read_mounts() const {
+  try {
+    return mounts_below(fd_.get(), mount_);
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(path_ + ": " + error.what());
+  }
+}
+
+bool UploadDir::is_in_place() const {
+  struct stat open {};
+  struct stat given {};
+  return ::fstat(fd_.get(), &open) == 0 && ::stat(path_.c_str(), &given) == 0 &&
+         open.st_dev == given.st_dev && open.st_ino == given.st_ino;
+}
+
+bool UploadDir::try_lock() {
+  const auto error = lock_directory(fd_.get());
+  if (error && error != std::errc::operation_would_block) throw std::system_error(error, path_);
+  return !error;
+}
+
+std::error_code UploadDir::check_writable() const { return check_access(fd_.get(), W_OK | X_OK); }
+
+std::vector<Entry> UploadDir::list() const {
+  // A descriptor of its own: the offset belongs to the open file, and other threads list, too.
+  Fd fd;
+  Status status;
+  if (const auto error = open_directory(fd_.get(), ".", mount_, AccessTime::keep, fd, status)) {
+    throw std::system_error(error, path_);
+  }
+  std::vector<Entry> entries;
+  DirReader reader;
+  reader.start(fd.get());
+  while (const auto* entry = reader.next()) {
+    const char* name = static_cast<const char*>(entry->d_name);
+    auto kind = kind_of(entry->d_type);
+    if (entry->d_type == DT_UNKNOWN && mounts_.is_point(name)) {
+      kind = EntryKind::directory;  // most are
+    } else if (entry->d_type == DT_UNKNOWN) {
+      const auto error = look(fd.get(), name, status);
+      if (error == std::errc::no_such_file_or_directory) continue;
+      if (error) throw std::system_error(error, path_below(path_, name));
+      kind = kind_of(status);
+    }
+    entries.push_back({name, kind, entry->d_ino});
+  }
+  if (reader.error()) throw std::system_error(reader.error(), path_);
+  return entries;
+}
+
+std::vector<std::string> UploadDir::names_with_mounts() const { return read_mounts().entries; }
+
+std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& status) const {
+  if (!is_component(name)) return errno_code(EINVAL);
+  if (mounts_.is_point(name)) return errno_code(EXDEV);
+  Status seen;
+  if (const auto error = look(fd_.get(), name.c_str(), seen)) return error;
+  if (!seen.is_directory()) return errno_code(ENOTDIR);
+  status = {seen.changed, seen.born, seen.id.inode};
+  return {};
+}
+
+std::vector<Entry> UploadDir::way_of(const std::string& name) const {
+  if (!is_component(name)) return {};
+  return entries_on_way(fd_.get(), fd_.get(), name);
+}
+
+std::error_code UploadDir::stage(const std::string& name, Staged* staged) const {
+  if (!is_component(name)) return errno_code(EINVAL);
+  if (mounts_.is_point(name)) return errno_code(EXDEV);
+  Status seen;
+  if (const auto error = look(fd_.get(), name.c_str(), seen)) {
+    // What is aside already, and could not be moved back, is not gone.
+    Status status;
+    const bool is_aside = error == std::errc::no_such_file_or_directory &&
+                          !look(fd_.get(), staged_entry_of(name).c_str(), status);
+    return is_aside ? errno_code(EEXIST) : error;
+  }
+  if (!seen.is_directory()) return errno_code(ENOTDIR);
+  if (seen.mount != mount_ || seen.mount_root) return errno_code(EXDEV);
+
+  // Open until the end: while it is, no other directory can get its inode number.
+  Fd fd;
+  if (const auto error =
+          open_directory(fd_.get(), name.c_str(), mount_, AccessTime::keep, fd, seen)) {
+    return error;
+  }
+  if (const auto error = check_access(fd.get(), R_OK | W_OK | X_OK)) return error;
+
+  const auto aside = staged_entry_of(name);
+  if (const auto error = rename_new(fd_.get(), name.c_str(), fd_.get(), aside.c_str())) {
+    return error;
+  }
+  if (staged != nullptr) staged->inode = seen.id.inode;
+  Status moved;
+  auto error = look(fd_.get(), aside.c_str(), moved);
+  if (!error && moved.id == seen.id && moved.is_directory()) return {};
+  if (!error) error = errno_code(moved.is_directory() ? ESTALE : ENOTDIR);
+  const auto stays = rename_new(fd_.get(), aside.c_str(), fd_.get(), name.c_str());
+  const bool gone = stays == std::errc::no_such_file_or_directory;
+  if (staged != nullptr) staged->left_aside = stays && !gone;
+  return error;
+}
+
+std::error_code UploadDir::foresee_stage(const std::string& name) const {
+  return foresee(name, true);
+}
+
+std::error_code UploadDir::foresee_purge(const std::string& name) const {
+  return foresee(name, false);
+}
+
+std::error_code UploadDir::foresee(const std::string& name, bool is_moved) const {
+  if (!is_component(name)) return errno_code(EINVAL);
+  if (mounts_.is_point(name)) return errno_code(EXDEV);
+  Status folder;
+  if (const auto error = look(fd_.get(), folder)) return error;
+  Status seen;
+  if (const auto error = look(fd_.get(), name.c_str(), seen)) {
+    return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
+  }
+  if (!seen.is_directory()) return errno_code(ENOTDIR);
+  if (seen.mount != mount_ || seen.mount_root) return errno_code(EXDEV);
+  if (folder.fixed || seen.fixed) return errno_code(EPERM);
+  if (check_writable()) return {};
+  // unlink(2): from a sticky folder goes only what is one's own, or all where the folder is.
+  const auto user = ::geteuid();
+  if ((folder.mode & S_ISVTX) != 0 && user != 0 && user != folder.owner && user != seen.owner) {
+    return errno_code(EPERM);
+  }
+  Fd fd;
+  if (const auto error =
+          open_directory(fd_.get(), name.c_str(), mount_, AccessTime::keep, fd, seen)) {
+    return error;
+  }
+  const auto error = check_access(fd.get(), R_OK | W_OK | X_OK);
+  if (!error || is_moved) return error;
+  DirReader reader;
+  reader.start(fd.get());
+  return reader.next() == nullptr && !reader.error() ? std::error_code{} : error;
+}
+
+PathErrors UploadDir::restore(const std::string& name) const {
+  if (!is_component(name)) return {{path_below(path_, name), errno_code(EINVAL)}};
+  return restore_entry(staged_entry_of(name));
+}
+
+PathErrors UploadDir::restore_entry(const std::string& staged) const {
+  const auto staged_path = path_below(path_, staged);
+  const auto parsed = parse_staged(staged);
+  const std::string name(parsed ? parsed->name : "");
+  if (!is_component(name) || !is_component(staged)) return {{staged_path, errno_code(EINVAL)}};
+  const auto path = path_below(path_, name);
+
+  if (mounts_.is_point(staged)) return {{staged_path, errno_code(EXDEV)}};
+  Status status;
+  auto error = look(fd_.get(), staged.c_str(), status);
+  if (error == std::errc::no_such_file_or_directory && !look(fd_.get(), name.c_str(), status)) {
+    return {};
+  }
+  if (!error && !status.is_directory()) error = errno_code(ENOTDIR);
+  if (!error && status.mount != mount_) error = errno_code(EXDEV);
+  if (error) return {{staged_path, error}};
+  error = rename_new(fd_.get(), staged.c_str(), fd_.get(), name.c_str());
+  if (!error) return {};
+  if (error != std::errc::file_exists) return {{staged_path, error}};
+
+  // The app has made the directory anew.
+  Fd from;
+  Fd to;
+  error = open_directory(fd_.get(), staged.c_str(), mount_, AccessTime::set, from, status);
+  if (error) return {{staged_path, error}};
+  error = open_directory(fd_.get(), name.c_str(), mount_, AccessTime::set, to, status);
+  if (error) return {{path, error}};
+
+  return merge(fd_.get(), staged, staged_path, from.get(), to.get());
+}
+
+std::uint64_t UploadDir::file_system() const {
+  struct statfs status {};
+  return ::fstatfs(fd_.get(), &status) == 0 ? static_cast<std::uint64_t>(status.f_type) : 0;
+}
+
+std::error_code UploadDir::sync() const { return sync_directory(fd_.get()); }
+
+TreeResult UploadDir::measure(const std::string& name, Fate fate, HardLinks& links,
+                              const StopFlag& stop) const {
+  if (!is_component(name)) return refused(path_below(path_, name));
+  return measure_tree({fd_.get(), mount_, path_, mounts_}, name, fate, links, stop);
+}
+
+TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const {
+  TreeResult result;
+  Fd fd;
+  Status status;
+  if (const auto error = open_directory(fd_.get(), ".", mount_, AccessTime::keep, fd, status)) {
+    result.errors.push_back({path_, error});
+    return result;
+  }
+  TreeAccount account(result, links, Fate::stays);
+  account.add_directory(status.allocated_bytes);
+  DirReader reader;
+  reader.start(fd.get());
+  while (const auto* entry = reader.next()) {
+    if (stop.requested()) {
+      result.stopped = true;
+      return result;
+    }
+    if (entry->d_type == DT_DIR) continue;
+    const char* name = static_cast<const char*>(entry->d_name);
+    if (mounts_.is_point(name)) continue;
+    const auto error = glance(fd.get(), name, status);
+    // What is mounted over a file occupies nothing here.
+    if (!error && !status.is_directory() && status.mount == mount_) account.add_file(status);
+    if (error && error != std::errc::no_such_file_or_directory) {
+      result.errors.push_back({path_below(path_, name), error});
+    }
+  }
+  if (reader.error()) result.errors.push_back({path_, reader.error()});
+  return result;
+}
+
+TreeResult UploadDir::purge(const std::string& name, HardLinks& links, const StopFlag& stop) const {
+  if (!is_component(name)) return refused(path_below(path_, name));
+  return purge_tree({fd_.get(), mount_, path_, mounts_}, name, links, stop);
+}
+
+}  // namespace calib

@@ -1,0 +1,164 @@
+// The uploads folder: listing, measuring, staging, restoring, purging. Everything goes through
+// descriptors of the folder, opened once; names are single components, and no link is followed.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "base/limited_list.hpp"
+#include "base/staged_name.hpp"
+#include "base/stop.hpp"
+#include "base/timestamp.hpp"
+#include "uploads/mounts.hpp"
+#include "uploads/usage.hpp"
+
+namespace calib {
+
+enum class EntryKind { directory, link, other };
+
+struct Entry {
+  std::string name;
+  EntryKind kind = EntryKind::other;
+  std::uint64_t inode = 0;
+};
+
+struct DirectoryStatus {
+  Instant changed;          ///< the later of mtime and ctime
+  Instant born;             ///< when it was made, or later: where that is not told, `changed`
+  std::uint64_t inode = 0;  ///< in the order of these numbers directories mostly lie on the disk
+};
+
+/// What is known of a directory that stage() was asked to move.
+struct Staged {
+  std::uint64_t inode = 0;  ///< where it is aside
+  bool left_aside = false;  ///< it is, in spite of an error
+};
+
+/// One path that could not be dealt with. `path` is the folder's path with the names below it, raw;
+/// where it is longer than any path may be, with `...` for the middle of it.
+struct PathError {
+  std::string path;
+  std::error_code error;
+};
+
+std::string kind_of(const PathError& error);
+
+/// Of ten with one error the eleventh says nothing new.
+using PathErrors = LimitedList<PathError, kind_of, 10>;
+
+/// What measuring or purging one directory came to.
+struct TreeResult {
+  Usage usage;  ///< what was seen (measure) or removed (purge); an inode with several names once
+  /// The allocated bytes of directories and of inodes with one name. The inodes with several names
+  /// are in the HardLinks that was handed in, so that sums over many directories come out right.
+  std::uint64_t exclusive_bytes = 0;
+  PathErrors errors;
+  bool stopped = false;  ///< the stop flag was set before the end
+};
+
+class UploadDir {
+ public:
+  /// Opens the folder; links on the way to it are followed, for the user named it. Throws
+  /// std::system_error (ENOENT, ENOTDIR, EACCES …), and with ENOSYS where the kernel cannot tell
+  /// mounts apart (statx without STATX_MNT_ID, Linux before 5.8); and std::runtime_error where it
+  /// does not tell what is mounted in the folder. From here on what is mounted there is not
+  /// touched: who answers for it may be gone, and every call would wait for him.
+  explicit UploadDir(const std::filesystem::path& path);
+
+  /// The path as it was given, for messages.
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  /// Whether the path as it was given still leads here, through whatever links.
+  [[nodiscard]] bool is_in_place() const;
+
+  /// Takes the lock that keeps passes apart (flock on the folder, held until this object goes).
+  /// False where another has it. Throws std::system_error on anything else.
+  [[nodiscard]] bool try_lock();
+
+  /// Whether entries may be renamed and removed here: no error, EACCES or EROFS.
+  [[nodiscard]] std::error_code check_writable() const;
+
+  /// Every entry directly in the folder, in no order, `.` and `..` left out. Throws
+  /// std::system_error: an unreadable folder is never an empty one.
+  [[nodiscard]] std::vector<Entry> list() const;
+
+  /// Names directly in the folder at or below which something is mounted by now, or is mounted
+  /// somewhere else. Throws std::runtime_error where the kernel does not tell.
+  [[nodiscard]] std::vector<std::string> names_with_mounts() const;
+
+  /// Looks at the directory `name`. ENOTDIR where it is something else.
+  [[nodiscard]] std::error_code status_of(const std::string& name, DirectoryStatus& status) const;
+
+  /// The entries of the folder that whoever looks up `name` in it comes through, `name` first: of a
+  /// link, wherever it leads, and through whatever it comes back. As entries_on_way() tells them.
+  [[nodiscard]] std::vector<Entry> way_of(const std::string& name) const;
+
+  /// Whose the directories are that are moved aside from here on: see base/staged_name.hpp.
+  void set_mark(std::string mark) { mark_ = std::move(mark); }
+
+  /// What stage() calls the directory `name` when it is aside.
+  [[nodiscard]] std::string staged_entry_of(std::string_view name) const {
+    return staged_entry(name, mark_);
+  }
+
+  /// Moves the directory `name` aside, to staged_entry_of(name), in place. Errors: ENOENT (it is
+  /// not there), ENOTDIR (a link or a file), EXDEV or EBUSY (a mount point), EEXIST (something is
+  /// staged under that name already), EACCES (it could not be emptied later), and what rename
+  /// gives. What was moved is checked to be the directory that was looked at, and moved back where
+  /// it is not; where even that fails, it is left aside.
+  [[nodiscard]] std::error_code stage(const std::string& name, Staged* staged = nullptr) const;
+
+  /// Why stage(), and the purge after it, would fail for the directory `name`, as far as looking
+  /// tells: no error where it is not there. For who may not write in the folder, and so makes no
+  /// pass, permissions do not count.
+  [[nodiscard]] std::error_code foresee_stage(const std::string& name) const;
+
+  /// The same for purge() alone, which needs no right in a directory that is empty.
+  [[nodiscard]] std::error_code foresee_purge(const std::string& name) const;
+
+  /// Moves the staged directory `entry` back to its name. Where `name` stands again, the staged
+  /// entries move in one by one, never overwriting; what has the name of something there stays
+  /// staged and is reported with EEXIST. Empty when all is back.
+  [[nodiscard]] PathErrors restore_entry(const std::string& entry) const;
+  /// The same for what stage(name) has moved.
+  [[nodiscard]] PathErrors restore(const std::string& name) const;
+
+  /// What kind of file system it is on, as in linux/magic.h; 0 where that is not told.
+  [[nodiscard]] std::uint64_t file_system() const;
+
+  /// Makes sure that what was renamed directly in the folder is so after a power loss, too.
+  [[nodiscard]] std::error_code sync() const;
+
+  /// Walks the directory `name` (a staged name, too) and adds up what it occupies. Changes nothing,
+  /// access times included where the kernel lets us.
+  [[nodiscard]] TreeResult measure(const std::string& name, Fate fate, HardLinks& links,
+                                   const StopFlag& stop) const;
+
+  /// The folder itself and what stands directly in it, without looking into its directories.
+  [[nodiscard]] TreeResult measure_top(HardLinks& links, const StopFlag& stop) const;
+
+  /// Removes the directory `name` (a staged name, too) and everything below it. What is gone
+  /// already is no error; a mount point is a border (EXDEV), left with what holds it. Links are
+  /// removed, never followed, against a swap while it runs, too.
+  [[nodiscard]] TreeResult purge(const std::string& name, HardLinks& links,
+                                 const StopFlag& stop) const;
+
+ private:
+  [[nodiscard]] Mounts read_mounts() const;
+  [[nodiscard]] std::error_code foresee(const std::string& name, bool is_moved) const;
+
+  std::string path_;
+  std::string mark_;
+  Fd fd_;
+  std::uint64_t mount_ = 0;
+  Mounts mounts_;  ///< as it was opened
+};
+
+}  // namespace calib

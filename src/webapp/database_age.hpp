@@ -1,0 +1,16 @@
+// How old the content of a database is, as its files tell.
+#pragma once
+
+#include <optional>
+
+#include "base/timestamp.hpp"
+#include "webapp/database_location.hpp"
+
+namespace calib {
+
+/// When a database in SQLite was last changed: the latest mtime of its file, its log and its
+/// journal, where anything is in them. Opening it may change them, so this comes before. Nothing
+/// where that is not told: on a server, and where there is no such file.
+std::optional<Instant> last_change(const DatabaseLocation& location);
+
+}  // namespace calib
