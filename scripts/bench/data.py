@@ -15,7 +15,7 @@ IMAGE = os.urandom(4096)
 
 def schema():
     """The app's tables as the tests have them, so that there is one copy to keep."""
-    header = pathlib.Path(__file__).parents[2] / "tests" / "app_schemas.hpp"
+    header = pathlib.Path(__file__).parents[2] / "tests" / "support" / "app_schemas.hpp"
     found = re.search(r'schema_current = R"sql\((.*?)\)sql"', header.read_text(), re.DOTALL)
     if not found:
         raise RuntimeError(f"{header}: no schema_current in it")

@@ -1,0 +1,63 @@
+// Time, for the interposer (see changes.cpp). With CALIB_TEST_SLEEP=skip no sleep takes
+// any: the steady clock is put forward instead. With CALIB_TEST_POLL=N what poll() waits for in
+// vain, once a rule has stopped the process, takes N times as long by that clock. CALIB_TEST_CLOCK
+// is by how many seconds the clock on the wall is wrong.
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#include "support/interposer/rules.hpp"
+
+using namespace calib::test::interposer;
+
+namespace {
+
+std::atomic<long> skipped_nanoseconds{0};
+
+bool skips_sleep() {
+  static const bool skips = std::getenv("CALIB_TEST_SLEEP") != nullptr;
+  return skips;
+}
+
+int skip(const timespec& time) {
+  put_clock_forward(time.tv_sec * 1'000'000'000L + time.tv_nsec);
+  return 0;
+}
+
+}  // namespace
+
+void calib::test::interposer::put_clock_forward(long nanoseconds) {
+  skipped_nanoseconds += nanoseconds;
+}
+
+void calib::test::interposer::let_time_pass() { put_clock_forward(100'000'000); }
+
+extern "C" {
+
+// What std::this_thread::sleep_for comes to.
+int nanosleep(const timespec* wanted, timespec* left) {
+  if (skips_sleep()) return skip(*wanted);
+  return through(Kind::sleep, "sleep", nullptr, NEXT(nanosleep), wanted, left);
+}
+
+// How SQLite sleeps.
+int usleep(useconds_t microseconds) {
+  if (skips_sleep()) return skip({microseconds / 1'000'000, microseconds % 1'000'000 * 1000});
+  return NEXT(usleep)(microseconds);
+}
+
+// What std::chrono's clocks come to.
+int clock_gettime(clockid_t clock, timespec* time) noexcept {
+  static const char* wrong_by = std::getenv("CALIB_TEST_CLOCK");
+  const int result = NEXT(clock_gettime)(clock, time);
+  if (result != 0) return result;
+  if (clock == CLOCK_REALTIME && wrong_by != nullptr) time->tv_sec += std::atol(wrong_by);
+  if (clock != CLOCK_MONOTONIC) return result;
+  const auto now = time->tv_sec * 1'000'000'000L + time->tv_nsec + skipped_nanoseconds;
+  *time = {now / 1'000'000'000, now % 1'000'000'000};
+  return result;
+}
+
+}  // extern "C"

@@ -1,0 +1,203 @@
+#include <csignal>
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include "report/report.hpp"
+#include "support/catch.hpp"
+#include "unit/report/report_sample.hpp"
+
+using calib::Color;
+using calib::DryRun;
+using calib::Outcome;
+using calib::Report;
+using calib::text_report;
+using calib::Verbosity;
+using calib::test::large_id;
+using calib::test::sample_report;
+using calib::test::small_id;
+
+namespace {
+
+std::string normal(const Report& report) {
+  return text_report(report, Verbosity::normal, Color::no);
+}
+
+Report dry(Report report) {
+  report.dry_run = DryRun::yes;
+  return report;
+}
+
+}  // namespace
+
+TEST_CASE("a pass that had nothing to do says so in two lines") {
+  CHECK(normal(Report{}) ==
+        "Cleanup completed: Deleted 0 old sessions\n"
+        "Orphaned file cleanup completed: Deleted 0 directories\n");
+}
+
+TEST_CASE("the summary of a pass") {
+  Report report = sample_report();
+  CHECK(normal(report) ==
+        "Cleanup completed: Deleted 2 old sessions\n"
+        "Orphaned file cleanup completed: Deleted 1 directory\n"
+        "Deleted 34 orphaned records\n"
+        "Settled an interrupted pass: 1 directory restored, 3 purged\n"
+        "Freed 12.0 MiB\n");
+
+  report.sessions.resize(1);
+  report.orphans.clear();
+  report.orphaned_records = {{"calibration_images", 1}, {"calibration_results", 0}};
+  report.recovery = {.restored = 0, .purged = 1};
+  report.freed_bytes = 0;
+  report.vacuumed_bytes = 2048;
+  CHECK(normal(report) ==
+        "Cleanup completed: Deleted 1 old session\n"
+        "Orphaned file cleanup completed: Deleted 0 directories\n"
+        "Deleted 1 orphaned record\n"
+        "Settled an interrupted pass: 0 directories restored, 1 purged\n"
+        "Vacuum gave back 2.0 KiB\n");
+
+  report.recovery = {.restored = 2, .purged = 0};
+  report.vacuumed_bytes = 0;
+  CHECK(normal(report) ==
+        "Cleanup completed: Deleted 1 old session\n"
+        "Orphaned file cleanup completed: Deleted 0 directories\n"
+        "Deleted 1 orphaned record\n"
+        "Settled an interrupted pass: 2 directories restored, 0 purged\n");
+}
+
+TEST_CASE("a pass that could not run writes nothing on stdout") {
+  Report report = sample_report();
+  report.outcome = GENERATE(Outcome::failed, Outcome::busy);
+  CHECK(normal(report).empty());
+  CHECK(normal(dry(report)).empty());
+  CHECK(text_report(report, Verbosity::verbose, Color::no).empty());
+}
+
+TEST_CASE("an interrupted pass sums up what it did") {
+  Report report = sample_report();
+  const std::string done = normal(report);
+  report.outcome = Outcome::interrupted;
+  report.signal = SIGTERM;
+  CHECK(normal(report) == done);
+}
+
+TEST_CASE("what an interrupted dry run has seen so far is not printed as an answer") {
+  Report report = dry(sample_report());
+  report.outcome = Outcome::interrupted;
+  report.signal = SIGINT;
+  CHECK(normal(report).empty());
+}
+
+TEST_CASE("quiet writes nothing on stdout") {
+  CHECK(text_report(sample_report(), Verbosity::quiet, Color::yes).empty());
+  CHECK(text_report(dry(sample_report()), Verbosity::quiet, Color::yes).empty());
+}
+
+TEST_CASE("verbose names each session and directory, largest first") {
+  const Report report = sample_report();
+  CHECK(text_report(report, Verbosity::verbose, Color::yes) ==
+        "Deleted session " + large_id + " (40 files, 12.0 MiB)\n" + "Deleted session " + small_id +
+            " (1 file, 8.0 KiB)\n" + "Deleted orphaned directory left-behind (2 files, 4.0 KiB)\n" +
+            normal(report));
+}
+
+TEST_CASE("a dry run lists everything and changes nothing") {
+  CHECK(normal(dry(sample_report())) ==
+        "Dry run: nothing is changed\n"
+        "\n"
+        "Sessions that would be deleted\n"
+        "session                                    age      files        size\n"
+        "ffffffff-5f60-4718-8a9b-0c1d2e3f4a5b         -         40    12.0 MiB\n"
+        "0b2d3c4e-5f60-4718-8a9b-0c1d2e3f4a5b     3.2 d          1     8.0 KiB\n"
+        "\n"
+        "Orphaned directories that would be deleted\n"
+        "directory                                  age      files        size\n"
+        "left-behind                              410 d          2     4.0 KiB\n"
+        "\n"
+        "Orphaned records that would be deleted\n"
+        "calibration_images                          30\n"
+        "calibration_results                          4\n"
+        "\n"
+        "Cleanup dry run: Would delete 2 old sessions\n"
+        "Orphaned file cleanup dry run: Would delete 1 directory\n"
+        "Would delete 34 orphaned records\n"
+        "Would settle an interrupted pass: restore 1 directory, purge 3\n"
+        "\n"
+        "Would be freed:         12.0 MiB\n"
+        "Would stay:             7 sessions, 8 directories, 100.0 MiB\n"
+        "Whole uploads folder:   112.0 MiB\n");
+}
+
+TEST_CASE("a dry run of nothing has no tables") {
+  Report report = dry(Report{});
+  report.kept = {.sessions = 1, .directories = 1, .allocated_bytes = {}};
+  report.vacuumed_bytes = 0;
+  CHECK(normal(report) ==
+        "Dry run: nothing is changed\n"
+        "\n"
+        "Cleanup dry run: Would delete 0 old sessions\n"
+        "Orphaned file cleanup dry run: Would delete 0 directories\n"
+        "\n"
+        "Would be freed:         0 B\n"
+        "Vacuum would give back: 0 B\n"
+        "Would stay:             1 session, 1 directory\n");
+}
+
+TEST_CASE("a dry run reads the same when verbose") {
+  const Report report = dry(sample_report());
+  CHECK(text_report(report, Verbosity::verbose, Color::no) == normal(report));
+}
+
+TEST_CASE("only headings are bold") {
+  Report report = dry(sample_report());
+  std::istringstream lines(text_report(report, Verbosity::normal, Color::yes));
+  std::string bold;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find('\x1b') != std::string::npos) bold += line + '\n';
+  }
+  CHECK(bold ==
+        "\x1b[1mDry run: nothing is changed\x1b[0m\n"
+        "\x1b[1mSessions that would be deleted\x1b[0m\n"
+        "\x1b[1mOrphaned directories that would be deleted\x1b[0m\n"
+        "\x1b[1mOrphaned records that would be deleted\x1b[0m\n");
+}
+
+TEST_CASE("tables stay aligned under names of any kind") {
+  Report report = dry(Report{});
+  const auto orphan = [&](std::string name, std::uint64_t bytes) {
+    report.orphans.push_back(
+        {.name = std::move(name), .changed = {}, .usage = {.files = 1, .allocated_bytes = bytes}});
+  };
+  orphan("K\xc3\xb6ln", 1023);
+  orphan("\xe7\x9b\xb8\xe6\x9c\xba", 1022);  // two characters, four columns
+  orphan("a\nb\xff", 1021);
+  orphan(std::string(36, 'x'), 1020);
+  orphan(std::string(37, 'y'), 1019);
+  report.orphaned_records = {{"none", 0}, {std::string(40, 't'), 5}};
+
+  const auto row = [](const std::string& name, unsigned columns, const std::string& numbers) {
+    return name + std::string(36 - columns, ' ') + numbers + '\n';
+  };
+  const std::string text = normal(report);
+  CHECK_THAT(text,
+             Catch::Matchers::ContainsSubstring(
+                 row("directory", 9, "       age      files        size") +
+                 row("K\xc3\xb6ln", 4, "         -          1      1023 B") +
+                 row("\xe7\x9b\xb8\xe6\x9c\xba", 4, "         -          1      1022 B") +
+                 row("a\\x0ab\\xff", 10, "         -          1      1021 B") +
+                 row(std::string(36, 'x'), 36, "         -          1      1020 B") +
+                 std::string(37, 'y') + '\n' + row("", 0, "         -          1      1019 B")));
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring("deleted\n" + std::string(40, 't') + '\n' +
+                                                      row("", 0, "         5")));
+}
+
+TEST_CASE("names on a verbose line are escaped") {
+  Report report;
+  report.orphans = {{.name = "a\nDeleted session b", .changed = {}, .usage = {}}};
+  CHECK_THAT(text_report(report, Verbosity::verbose, Color::no),
+             Catch::Matchers::ContainsSubstring(
+                 "Deleted orphaned directory a\\x0aDeleted session b (0 files, 0 B)\n"));
+}
