@@ -79,9 +79,4 @@ class LeakedKeys {
 void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,
                 DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column);
 
-/// Reads all of a column that no key places, in short read transactions. Nothing where there is
-/// nothing to tell.
-std::optional<Unplaced> look_at_unplaced(Connection& connection, const Schema::Unplaced& unplaced,
-                                         const SessionKeys& keys, std::size_t doomed);
-
 }  // namespace calib::sqlite

@@ -19,6 +19,7 @@
 #include "store/sqlite/scan.hpp"
 #include "store/sqlite/schema.hpp"
 #include "store/sqlite/transaction.hpp"
+#include "store/sqlite/unplaced.hpp"
 
 namespace calib::sqlite {
 

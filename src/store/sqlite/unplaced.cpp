@@ -1,0 +1,53 @@
+#include "store/sqlite/unplaced.hpp"
+
+#include <sqlite3.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "store/sqlite/knowledge.hpp"
+#include "store/sqlite/pieces.hpp"
+#include "store/unplaced.hpp"
+
+namespace calib::sqlite {
+
+std::optional<Unplaced> look_at_unplaced(Connection& connection, const Schema::Unplaced& unplaced,
+                                         const SessionKeys& keys, std::size_t doomed) {
+  const auto& [table, column] = unplaced;
+  const auto unread = [&](const std::string& why) {
+    return Unplaced{column.what, column.remedy, {}, 0, 0, 0, why};
+  };
+  if (table.identity.empty()) return unread("they cannot be told apart");
+  UnplacedRows rows(column, keys, doomed);
+  // Most rows name the session that the row before them named.
+  std::string last;
+  std::uint64_t count = 0;
+  try {
+    visit_in_pieces(
+        connection, table, {column.column},
+        [&](std::int64_t, std::span<const std::string_view> texts) {
+          if (texts.front() != last) {
+            rows.add(last, std::exchange(count, 0));
+            last = texts.front();
+          }
+          ++count;
+        },
+        [] {});
+  } catch (const SQLite::Exception& error) {
+    // The table may need a function that only the app has, say. Nothing of it goes, so that this is
+    // no reason to end the pass.
+    const int code = error.getErrorCode();
+    if (code != SQLITE_ERROR && code != SQLITE_TOOBIG) throw;
+    return unread(error.what());
+  }
+  rows.add(last, count);
+  LeakCheck check(connection);
+  for (const auto& id : rows.gone()) {
+    if (!check.is_leaked(id)) rows.is_not_gone(id);
+  }
+  return rows.result();
+}
+
+}  // namespace calib::sqlite
