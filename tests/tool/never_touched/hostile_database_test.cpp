@@ -1,6 +1,7 @@
 // Databases that somebody made in order to cost people their data, their memory or their time. What
 // is due may stay, with a line that says why; a session that is not due, and what lies outside,
 // never goes.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
 

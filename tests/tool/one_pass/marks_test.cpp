@@ -24,14 +24,14 @@ struct Interrupted : App {
   std::string entry;
 };
 
-const std::string before_the_commit = at_commit("kill");
+const std::string killed_at_the_commit = at_commit("kill");
 constexpr auto after_the_commit = "unlinkat/image_:1:kill";
 
 }  // namespace
 
 TEST_CASE("what a pass has put aside is known to be its database's, pass after pass",
           "[tool][marks]") {
-  Interrupted app(before_the_commit);
+  Interrupted app(killed_at_the_commit);
   const auto mark = app.entry.substr((aside_prefix + app.id).size());
   CHECK(mark.size() == 17);
   CHECK(mark.front() == '@');
@@ -39,9 +39,9 @@ TEST_CASE("what a pass has put aside is known to be its database's, pass after p
   CHECK(app.is_gone(app.id));
   // The database has been written since; it is the same one.
   const auto another = app.add_session(48);
-  REQUIRE(run_pass(app, {}, before_the_commit).status == killed);
+  REQUIRE(run_pass(app, {}, killed_at_the_commit).status == killed);
   CHECK(app.staged(another).filename() == aside_prefix + another + mark);
-  Interrupted other(before_the_commit);
+  Interrupted other(killed_at_the_commit);
   CHECK(other.entry != aside_prefix + other.id + mark);
 }
 
