@@ -49,6 +49,15 @@ std::optional<Instant> latest_birth(const AgendaContext& c) {
   return *c.database_changed + longest_upload;
 }
 
+/// Since when a directory can have been made that is this database's, where that is to be asked: of
+/// one without a session. The app makes an empty one wherever its DATABASE_URL leads, also beside
+/// the uploads of another.
+std::optional<Instant> earliest_birth(const AgendaContext& c, const Agenda& agenda) {
+  const bool vouched = c.options.database.named == Named::on_command_line;
+  if (vouched || agenda.plan.sessions_seen > 0) return std::nullopt;
+  return c.database_born;
+}
+
 /// An orphan that cannot be looked at stays.
 void leave_unknown(const AgendaContext& c, const std::string& entry, const std::error_code& error) {
   c.report.errors.push_back({c.uploads.path() + "/" + entry,
@@ -77,9 +86,23 @@ void warn_of_future(const AgendaContext& c, const Few<OrphanLine>& future) {
   }
 }
 
+void leave_older(const AgendaContext& c, const Few<std::string>& older) {
+  if (older.count() == 0) return;
+  c.report.errors.push_back(
+      {c.uploads.path(),
+       fmt::format("{} has no session at all, and is younger than {} here ({}), so they may be "
+                   "another database's uploads; if it is the right one, name it with --database on "
+                   "the command line",
+                   c.report.database, count_text(older.count(), "directory", "directories"),
+                   text_of(older)),
+       ErrorKind::orphan});
+}
+
 /// Leaves the orphans that are to go. `foreign`: what cannot be of this database.
 void look_at_orphans(const AgendaContext& c, Agenda& agenda, Few<std::string>& foreign) {
   const auto latest = latest_birth(c);
+  const auto earliest = earliest_birth(c, agenda);
+  Few<std::string> older;
   const auto grace = c.options.orphan_grace;
   std::vector<std::pair<std::uint64_t, OrphanLine>> by_inode;
   Few<OrphanLine> future;
@@ -92,6 +115,10 @@ void look_at_orphans(const AgendaContext& c, Agenda& agenda, Few<std::string>& f
       leave_unknown(c, name, error);
       continue;
     }
+    if (earliest && status.born < *earliest) {
+      older.add([&] { return name; });
+      continue;
+    }
     const OrphanLine orphan{name, status.changed, {}};
     // Also of those under the grace: else the database would be a changed one when it is over.
     if (latest && is_uuid(name) && status.born > *latest) foreign.add([&] { return name; });
@@ -101,6 +128,7 @@ void look_at_orphans(const AgendaContext& c, Agenda& agenda, Few<std::string>& f
     }
     by_inode.emplace_back(status.inode, orphan);
   }
+  leave_older(c, older);
   warn_of_future(c, future);
   std::sort(by_inode.begin(), by_inode.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });

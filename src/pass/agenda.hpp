@@ -40,6 +40,7 @@ struct AgendaContext {
   SessionStore& store;
   /// When the database was changed before this pass; nothing where that is not told.
   std::optional<Instant> database_changed;
+  std::optional<Instant> database_born;  ///< the same
   Report& report;
 };
 

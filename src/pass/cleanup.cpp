@@ -106,6 +106,7 @@ class Pass {
                       first_removers(uploads_->file_system(), std::thread::hardware_concurrency()));
     if (!is_dry()) lock();
     database_changed_ = last_change(options_.database);
+    database_born_ = birth(options_.database);
     store_ = open_store(options_.database, is_dry() ? Access::read_only : Access::read_write,
                         options_.lock_wait, stop_);
     report_.warnings = store_->remarks();
@@ -117,7 +118,6 @@ class Pass {
       make_plan(context, agenda_);
     }
     narrow_plan(context, agenda_);
-    if (agenda_.refused) store_->leave_files();
     check_stop();
     if (is_dry()) {
       preview();
@@ -127,8 +127,8 @@ class Pass {
   }
 
   AgendaContext agenda_context() {
-    return {options_,          now_,   began_, stop_, progress_, *uploads_, *store_,
-            database_changed_, report_};
+    return {options_,          now_,           began_, stop_, progress_, *uploads_, *store_,
+            database_changed_, database_born_, report_};
   }
 
   void lock() {
@@ -310,6 +310,7 @@ class Pass {
   std::unique_ptr<UploadDir> uploads_;
   std::unique_ptr<SessionStore> store_;
   std::optional<Instant> database_changed_;  ///< before this pass; where that is told
+  std::optional<Instant> database_born_;
   Agenda agenda_;
   HardLinks links_;
 };

@@ -166,7 +166,9 @@ std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
     // From the root, so that the folders in which the working directory lies are on the way, too.
     std::error_code error;
     const auto whole = std::filesystem::absolute(path, error);
-    for (auto& entry : entries_on_way(opened.get(), AT_FDCWD, whole.string())) {
+    // A way that ends before the folder does not lead through it for us, who have it open.
+    std::error_code ends;
+    for (auto& entry : entries_on_way(opened.get(), AT_FDCWD, whole.string(), ends)) {
       entries.push_back(std::move(entry.name));
     }
   }

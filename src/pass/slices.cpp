@@ -243,8 +243,7 @@ Slices::Result Slices::settle_unknown(Slice& slice) {
     return Result::committed;
   }
   restore_all(slice);
-  const auto kind = last_error_->kind();
-  if (kind == StoreError::Kind::full || kind == StoreError::Kind::refused) return Result::too_much;
+  if (last_error_->kind() == StoreError::Kind::full) return Result::too_much;
   throw StoreError(*last_error_);
 }
 

@@ -38,7 +38,8 @@ void Unclaimed::drop_claimed(StoreTransaction& transaction) {
   std::erase_if(c_.agenda.orphans,
                 [&](const OrphanLine& orphan) { return c_.claims.contain(orphan.name); });
   std::erase_if(c_.agenda.plan.leftovers, [&](const std::string& entry) {
-    return c_.claims.contain(parse_staged(entry).value_or(StagedName{}).name);
+    return c_.claims.contain(entry) ||
+           c_.claims.contain(parse_staged(entry).value_or(StagedName{}).name);
   });
 }
 

@@ -164,10 +164,15 @@ Failure Planner::left_unproven(const Few<std::string>& entries) const {
                   count_text(entries.count(), "directory", "directories"), text_of(entries));
   std::string why;
   if (seen_ > 0) {
+    const auto sessions =
+        left_whole_ == 0
+            ? std::string()
+            : fmt::format(", and {} left whole",
+                          count_text(left_whole_, "expired session is", "expired sessions are"));
     why = fmt::format(
         "{}, but none of the {} in {} has its directory here either, so they may belong to another "
-        "database; check --uploads and --database, and where they are right, remove them by hand",
-        what, count_text(seen_, "session", "sessions"), rules_.database);
+        "database{}; check --uploads and --database, and where they are right, remove them by hand",
+        what, count_text(seen_, "session", "sessions"), rules_.database, sessions);
   } else if (rules_.database_named == Named::no) {
     why = fmt::format(
         "{}, but {} has no session at all, and an empty database proves nothing; if it is the "
@@ -202,6 +207,8 @@ bool Planner::is_in_the_way(const Entry& entry, Plan& plan) const {
 void Planner::choose_staged(const Entry& entry, Plan& plan) {
   const auto staged = *parse_staged(entry.name);
   if (!is_session_directory_name(staged.name)) return;
+  // A session may claim whatever name.
+  if (survivors_.contain(entry.name)) return;
   if (survivors_.contain(staged.name)) {
     plan.restores.push_back(entry.name);
   } else if (is_in_the_way(entry, plan)) {
@@ -227,7 +234,12 @@ void Planner::choose_orphan(const Entry& entry, Plan& plan) {
 }
 
 void Planner::note_left(Plan& plan) const {
-  if (unproven_.count() > 0) plan.failures.push_back(left_unproven(unproven_));
+  // One cause, one line.
+  if (unproven_.count() > 0) {
+    plan.failures.push_back(left_unproven(unproven_));
+  } else if (left_whole_ > 0) {
+    plan.failures.push_back(left_for_lack_of_proof());
+  }
   if (foreign_.count() == 0) return;
   plan.failures.push_back(
       {rules_.uploads,
@@ -266,14 +278,17 @@ void Planner::leave_all_where_nothing_is_proven() {
     refuse(i);
     ++left;
   }
-  if (left == 0) return;
-  failures_.push_back(
-      {rules_.uploads,
-       fmt::format("none of the {} in {} has its directory here, so {} left whole; is it mounted? "
-                   "Where their directories really are gone, name the folder with --uploads",
-                   count_text(seen_, "session", "sessions"), rules_.database,
-                   count_text(left, "expired session is", "expired sessions are")),
-       ErrorKind::session});
+  left_whole_ = left;
+}
+
+Failure Planner::left_for_lack_of_proof() const {
+  return {rules_.uploads,
+          fmt::format("none of the {} in {} has its directory here, so {} left whole; is it "
+                      "mounted? Where their directories really are gone, name the folder with "
+                      "--uploads",
+                      count_text(seen_, "session", "sessions"), rules_.database,
+                      count_text(left_whole_, "expired session is", "expired sessions are")),
+          ErrorKind::session};
 }
 
 Plan Planner::finish(Instant read_until, const Ways& ways) {

@@ -109,6 +109,7 @@ class Planner {
   [[nodiscard]] bool is_in_the_way(const Entry& entry, Plan& plan) const;
   void note_left(Plan& plan) const;
   void leave_all_where_nothing_is_proven();
+  [[nodiscard]] Failure left_for_lack_of_proof() const;
   [[nodiscard]] Failure left_unproven(const Few<std::string>& entries) const;
   [[nodiscard]] std::string in_folder(std::string_view name) const;
 
@@ -136,6 +137,7 @@ class Planner {
   std::uint64_t undated_ = 0;            ///< created_at missing, unreadable or in the future
   Few<std::string> unproven_;            ///< entries that may be another database's
   Few<std::string> foreign_;             ///< entries that another database's pass has staged
+  std::uint64_t left_whole_ = 0;         ///< expired sessions, where nothing proves the folder
   bool proven_ = false;  ///< the directory of at least one session stands in the folder
 };
 

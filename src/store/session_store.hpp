@@ -249,9 +249,6 @@ class SessionStore {
   /// but the file shrinks later.
   virtual std::uint64_t vacuum() = 0;
 
-  /// From here on nothing is changed: closing it leaves its files as they are, too.
-  virtual void leave_files() {}
-
   /// Things about this database that its owner should know, a sentence each.
   [[nodiscard]] virtual std::vector<std::string> remarks() const = 0;
 

@@ -166,7 +166,12 @@ std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& s
 
 std::vector<Entry> UploadDir::way_of(const std::string& name) const {
   if (!is_component(name)) return {};
-  return entries_on_way(fd_.get(), fd_.get(), name);
+  std::error_code error;
+  auto entries = entries_on_way(fd_.get(), fd_.get(), name, error);
+  if (!error) return entries;
+  throw std::runtime_error(path_below(path_, name) +
+                           ": where it leads cannot be told, and a session claims what is there: " +
+                           error.message() + "; run as the app's user, or mend the link");
 }
 
 std::error_code UploadDir::stage(const std::string& name, Staged* staged) const {

@@ -44,46 +44,63 @@ Fd open_way(int parent, const char* name, int flags) {
   return Fd(::openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC | flags));
 }
 
-/// Where the link leads; empty where it is none.
-std::string target_of(int directory, const std::string& name) {
-  std::array<char, PATH_MAX> target{};
-  const auto size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
-  return size <= 0 ? std::string() : std::string(target.data(), static_cast<std::size_t>(size));
+/// Where the link leads; empty where it is none. False where that cannot be told.
+bool read_link(int directory, const std::string& name, std::string& target) {
+  std::array<char, PATH_MAX> buffer{};
+  const auto size = ::readlinkat(directory, name.c_str(), buffer.data(), buffer.size());
+  if (size < 0) return errno == EINVAL;  // it is no link
+  target.assign(buffer.data(), static_cast<std::size_t>(size));
+  return true;
+}
+
+/// Whether a way ends there whoever goes it.
+bool ends_for_all(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG;
 }
 
 }  // namespace
 
-std::vector<Entry> entries_on_way(int folder, int from, const std::string& path) {
+std::vector<Entry> entries_on_way(int folder, int from, const std::string& path,
+                                  std::error_code& error) {
+  error.clear();
   std::vector<Entry> entries;
+  const auto end_here = [&] {
+    if (!ends_for_all(errno)) error = errno_code(errno);
+    return entries;
+  };
   const auto folder_id = id_of(folder);
-  if (!folder_id) return entries;
+  if (!folder_id) return end_here();
   auto rest = path;
   Fd at = open_way(rest.starts_with('/') ? AT_FDCWD : from, rest.starts_with('/') ? "/" : ".", 0);
-  for (int links = 0; at;) {
+  for (int links = 0;;) {
+    if (!at) return end_here();
     rest.erase(0, rest.find_first_not_of('/'));
     const auto name = rest.substr(0, rest.find('/'));
-    if (name.empty()) break;
+    if (name.empty()) return entries;
     rest.erase(0, name.size());
     if (name == ".") continue;
     if (name == "..") {
       at = open_way(at.get(), "..", 0);
       continue;
     }
-    if (id_of(at.get()) == folder_id) {
+    const auto here = id_of(at.get());
+    if (!here) return end_here();
+    if (here == folder_id) {
       FileId id;
-      entries.push_back(
-          entry_at(at.get(), name.c_str(), 0, id).value_or(Entry{name, EntryKind::other, 0}));
+      auto entry = entry_at(at.get(), name.c_str(), 0, id);
+      if (!entry && !ends_for_all(errno)) return end_here();
+      entries.push_back(std::move(entry).value_or(Entry{name, EntryKind::other, 0}));
     }
-    const auto target = target_of(at.get(), name);
+    std::string target;
+    if (!read_link(at.get(), name, target)) return end_here();
     if (target.empty()) {
       at = open_way(at.get(), name.c_str(), O_NOFOLLOW);
     } else {
-      if (++links > most_links) break;
+      if (++links > most_links) return entries;
       if (target.starts_with('/')) at = open_way(AT_FDCWD, "/", 0);
       rest = target + rest;
     }
   }
-  return entries;
 }
 
 }  // namespace calib

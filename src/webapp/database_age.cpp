@@ -1,5 +1,6 @@
 #include "webapp/database_age.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -27,6 +28,17 @@ std::optional<Instant> last_change(const DatabaseLocation& location) {
     latest = std::max(latest.value_or(changed), changed);
   }
   return latest;
+}
+
+std::optional<Instant> birth(const DatabaseLocation& location) {
+  struct statx status = {};
+  if (location.kind != DatabaseKind::sqlite ||
+      ::statx(AT_FDCWD, location.path.c_str(), 0, STATX_BTIME, &status) != 0 ||
+      (status.stx_mask & STATX_BTIME) == 0 || status.stx_btime.tv_sec <= 0) {
+    return std::nullopt;
+  }
+  return Instant{std::chrono::seconds(status.stx_btime.tv_sec) +
+                 std::chrono::microseconds(status.stx_btime.tv_nsec / 1000)};
 }
 
 }  // namespace calib

@@ -171,6 +171,12 @@ void Connection::set_up() {
   }
   file_ = file_at(sqlite3_db_filename(handle, "main"));
   require_in_place();
+  // A log without content goes at the end, whoever made it.
+  struct stat log {};
+  if (::stat(sqlite3_filename_wal(sqlite3_db_filename(handle, "main")), &log) == 0 &&
+      log.st_size > 0) {
+    keep_log_at_close(true);
+  }
   // From here on the file is read: it may be locked, hot, or no database at all.
   is_wal_ = database_.execAndGet("PRAGMA main.journal_mode").getString() == "wal";
   if (access_ == Access::read_write) {
@@ -184,6 +190,12 @@ void Connection::set_up() {
     database_.exec("PRAGMA cache_spill=OFF");
   }
 }
+
+void Connection::keep_log_at_close(bool keep) noexcept {
+  sqlite3_db_config(database_.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
+}
+
+void Connection::write_log_back_at_close() noexcept { keep_log_at_close(false); }
 
 bool Connection::is_on_read_only_mount() const {
   return is_mounted_read_only(sqlite3_db_filename(database_.getHandle(), "main")) ||

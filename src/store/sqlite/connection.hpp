@@ -49,6 +49,11 @@ class Connection {
   /// database is: who cannot read it could not use the database while it stands there.
   void keep_journal();
 
+  /// Once something is committed: whoever closes a database in write-ahead mode last writes its log
+  /// into its file. Before that, what others have left in the log stays there: the file's time says
+  /// when the app last changed it.
+  void write_log_back_at_close() noexcept;
+
   /// Undoes keep_journal(), and removes what a pass has left that was killed: only where the
   /// database is known to be the app's.
   void remove_journal() noexcept;
@@ -94,6 +99,8 @@ class Connection {
   /// Whether the file is where SQLite found it, behind any link.
   bool is_in_place() const noexcept;
   bool is_on_read_only_mount() const;
+  /// Whether closing it writes what others have left in the log into the file, or not.
+  void keep_log_at_close(bool keep) noexcept;
   /// Whether everybody who may use the database may use a journal that this process makes.
   bool is_shareable() const;
   /// Whether a reader still finds a hot journal.

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -104,8 +105,12 @@ bool is_mounted_alone(const std::filesystem::path& real) {
   if (!folder) throw cannot_look(folder_path, errno);
   Status status;
   if (const auto error = look(folder.get(), status)) throw cannot_look(folder_path, error.value());
-  const auto names = mounts_below(folder.get(), status.mount).entries;
-  return std::binary_search(names.begin(), names.end(), real.filename().string());
+  try {
+    const auto names = mounts_below(folder.get(), status.mount).entries;
+    return std::binary_search(names.begin(), names.end(), real.filename().string());
+  } catch (const std::runtime_error& error) {
+    throw unusable(folder_path, error.what());
+  }
 }
 
 }  // namespace

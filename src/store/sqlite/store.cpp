@@ -225,12 +225,6 @@ class SqliteStore : public SessionStore {
 
   std::string mark() override { return mark_of_file(path_); }
 
-  void leave_files() override {
-    // Whoever closes a database in write-ahead mode last writes its log into its file otherwise.
-    sqlite3_db_config(connection_.database().getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
-                      nullptr);
-  }
-
   [[nodiscard]] std::vector<std::string> remarks() const override {
     if (knowledge_.schema.triggers.empty()) return {};
     return {fmt::format(

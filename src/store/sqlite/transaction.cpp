@@ -245,6 +245,7 @@ CommitOutcome Transaction::commit() {
   if (result == SQLITE_OK) {
     connection_.wait_at_most(usual_wait_);
     open_ = false;
+    connection_.write_log_back_at_close();
     added_rows_.committed();
     // What was visited is known from here on: others' later commits show in another version.
     if (visited_version_) knowledge_.data_version = *visited_version_;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <tuple>
 
 #include "support/backlog.hpp"
 #include "support/catch.hpp"
@@ -20,6 +21,16 @@ void change_minutes_ago(const fs::path& file, double minutes) {
   now.tv_sec -= static_cast<std::time_t>(minutes * 60);
   const timespec times[]{now, now};
   REQUIRE(::utimensat(AT_FDCWD, file.c_str(), static_cast<const timespec*>(times), 0) == 0);
+}
+
+/// The clock of births goes on in steps.
+bool is_younger(const fs::path& file, const fs::path& other) {
+  struct statx one = {};
+  struct statx two = {};
+  if (::statx(AT_FDCWD, file.c_str(), 0, STATX_BTIME, &one) != 0) return false;
+  REQUIRE(::statx(AT_FDCWD, other.c_str(), 0, STATX_BTIME, &two) == 0);
+  return std::tie(one.stx_btime.tv_sec, one.stx_btime.tv_nsec) >
+         std::tie(two.stx_btime.tv_sec, two.stx_btime.tv_nsec);
 }
 
 /// An app that has not been changed for a day, and whose folder another one's uploads lie in.
@@ -106,6 +117,48 @@ TEST_CASE("a pass that is refused leaves the log of a database in write-ahead mo
   const auto before = files_of(app);
   for (int pass = 0; pass < 2; ++pass) check_refused(app, run_on(app, {}), before);
   CHECK(fs::exists(log));
+}
+
+TEST_CASE("a pass that deletes nothing leaves the log of a database in write-ahead mode",
+          "[tool][untouched][wrong-database][sqlite]") {
+  App app(AppSchema::current, Journal::wal);
+  app.add_session(2);
+  const auto log = app.database().string() + "-wal";
+  {
+    const auto user = app.user(
+        "INSERT INTO calibration_images (session_id, image_path) VALUES "
+        "('somebody', 'x')");
+    REQUIRE(fs::exists(log));
+  }
+  const auto before = files_of(app);
+  CHECK(run_on(app, {"--session", new_uuid()}).status == 1);
+  CHECK(run_on(app, {}).status == 0);
+  CHECK(fs::file_size(log) > 0);
+  CHECK(files_of(app) == before);
+}
+
+TEST_CASE("an empty database that is younger than the uploads beside it proves nothing",
+          "[tool][untouched][wrong-database][sqlite]") {
+  const App app;
+  const auto id = new_uuid();
+  app.add_directory(id);
+  // The app makes one wherever its DATABASE_URL leads.
+  const auto made = app.scratch("made.db");
+  while (!is_younger(made, app.uploads() / id)) {
+    fs::remove(made);
+    fs::copy_file(app.database(), made);
+  }
+  RunOptions options;
+  options.environment["DATABASE_URL"] = "sqlite:///" + made.string();
+  for (const auto& arguments : {std::vector<std::string>{}, {"--orphans-only"}, {"--dry-run"}}) {
+    const auto ran = run_on(app, arguments, options);
+    INFO(ran.err);
+    CHECK(ran.status == 1);
+    CHECK(is_one_error(ran, {"is younger than 1 directory here (" + id + ")"}));
+    CHECK(app.entries().contains(id));
+  }
+  CHECK(run_on(app, {"--database", made.string()}).status == 0);
+  CHECK_FALSE(app.entries().contains(id));
 }
 
 TEST_CASE("any file of the database tells when it was changed",

@@ -1,5 +1,6 @@
 // A link in the folder that somebody claims: what it leads through is claimed, too.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "support/catch.hpp"
 #include "support/diagnostics.hpp"
@@ -115,4 +116,44 @@ TEST_CASE("what the link of a session leads to that comes while the pass runs st
   CHECK(app.has_session(archive));
   CHECK_FALSE(fs::exists(app.uploads() / "one"));
   CHECK(app.is_gone(due));
+}
+
+TEST_CASE("where a claimed link leads has to be known", "[tool][untouched][links][sqlite]") {
+  if (::geteuid() != 0) {
+    WARN("skipped: only root can close a folder to others");
+    return;
+  }
+  App app;
+  const auto id = app.add_session(2);
+  app.add_session(2);
+  app.add_directory("real");
+  const auto closed = app.scratch("closed");
+  fs::create_directory(closed);
+  fs::create_directory_symlink(app.uploads() / "real", closed / "on");
+  lead(app, id, closed / "on");
+  app.give_away();
+  REQUIRE(::chown(closed.c_str(), 0, 0) == 0);
+  fs::permissions(closed, fs::perms::owner_all);
+  RunOptions options;
+  options.as = As::nobody;
+  const auto ran = run_on(app, {"--dry-run"}, options);
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(ran, {(app.uploads() / id).string() + ": where it leads cannot be told"}));
+  // Whoever may look goes on.
+  CHECK(run_on(app, {}).status == 0);
+  CHECK(has_images(app.uploads() / "real"));
+}
+
+TEST_CASE("a session may claim a name like those of what is aside",
+          "[tool][untouched][links][sqlite]") {
+  const std::string name = ".calib-cleanup.camera";
+  App app;
+  const auto id = app.add_session(2);
+  app.add_session(2);
+  app.add_directory(name);
+  app.execute(
+      fmt::format("UPDATE sessions SET images_dir = 'uploads/{}' WHERE id = '{}'", name, id));
+  run_on(app, {});
+  CHECK(has_images(app.uploads() / name));
 }
