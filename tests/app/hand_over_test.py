@@ -184,13 +184,16 @@ class SameFile(AppTest):
         self.app = self.enterContext(AppFolder())
         self.app.create()
         self.above = self.app.root.parent
+        # Without a file, python-dotenv takes it for a person at a prompt, and looks where he is.
+        self.script = self.above / "ask.py"
+        self.script.write_text("from backend.config import DATABASE_URL; print(DATABASE_URL)\n")
 
     def check_same(self) -> None:
         """Both name the same database."""
         found = subprocess.run(
-            [sys.executable, "-c", "from backend.config import DATABASE_URL; print(DATABASE_URL)"],
-            cwd=self.app.root, env=ENVIRONMENT, capture_output=True, text=True, timeout=DEADLINE,
-            check=True).stdout.strip()
+            [sys.executable, self.script], cwd=self.app.root,
+            env={**ENVIRONMENT, "PYTHONPATH": str(self.app.root)}, capture_output=True, text=True,
+            timeout=DEADLINE, check=True).stdout.strip()
         path = self.app.root / found.removeprefix("sqlite:///")
         path.parent.mkdir(exist_ok=True)
         if not path.exists():
