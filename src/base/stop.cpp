@@ -64,7 +64,7 @@ void suspend(int signal) {
   sigset_t one;
   ::sigemptyset(&one);
   ::sigaddset(&one, signal);
-  ::raise(signal);  // every thread blocks it
+  if (::raise(signal) != 0) return;  // every thread blocks it
   ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
   ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
   ++suspended;

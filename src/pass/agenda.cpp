@@ -119,7 +119,7 @@ void look_at_orphans(const AgendaContext& c, Agenda& agenda, Few<std::string>& f
       older.add([&] { return name; });
       continue;
     }
-    const OrphanLine orphan{name, status.changed, {}};
+    OrphanLine orphan{name, status.changed, {}};
     // Also of those under the grace: else the database would be a changed one when it is over.
     if (latest && is_uuid(name) && status.born > *latest) foreign.add([&] { return name; });
     if (grace.count() > 0 && status.changed > c.now - grace) {

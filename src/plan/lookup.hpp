@@ -35,9 +35,10 @@ class EntriesByName {
   /// Whether this holds of any entry whose name begins like that.
   template <typename Condition>
   [[nodiscard]] bool any_with_prefix(std::string_view prefix, const Condition& condition) const {
-    auto at = std::lower_bound(
-        entries_.begin(), entries_.end(), prefix,
-        [](const Entry* entry, std::string_view wanted) { return entry->name < wanted; });
+    auto at = std::lower_bound(entries_.begin(), entries_.end(), prefix,
+                               [](const Entry* entry, std::string_view wanted) {
+                                 return std::string_view(entry->name) < wanted;
+                               });
     for (; at != entries_.end() && (*at)->name.starts_with(prefix); ++at) {
       if (condition(*at)) return true;
     }

@@ -219,14 +219,15 @@ Reading read(std::string_view plain, std::string_view name, Escapes escapes) {
   Reader reader(plain, escapes);
   Reading reading;
   while (auto statement = reader.next()) {
-    const auto line = line_at(plain, statement->begin);
+    // Only where it is wanted: it counts them from the beginning.
+    const auto line = [&] { return line_at(plain, statement->begin); };
     if (!statement->understood && means(statement->key, name)) {
-      throw DotenvError(fmt::format("line {} cannot be understood: write {}=VALUE", line, name));
+      throw DotenvError(fmt::format("line {} cannot be understood: write {}=VALUE", line(), name));
     }
     if (!statement->understood) continue;
     // No variable of the environment can be called so: load_dotenv() fails, and the app with it.
     if (statement->value && statement->key.find('=') != std::string::npos) {
-      throw DotenvError(fmt::format("line {} has a name with = in it: remove it", line));
+      throw DotenvError(fmt::format("line {} has a name with = in it: remove it", line()));
     }
     if (statement->key != name) continue;
     reading = {std::move(statement->value), statement->begin, statement->may_be_comment};

@@ -15,7 +15,8 @@ namespace calib::sqlite {
 
 std::optional<Unplaced> look_at_unplaced(Connection& connection, const Schema::Unplaced& unplaced,
                                          const SessionKeys& keys, std::size_t doomed) {
-  const auto& [table, column] = unplaced;
+  const auto& table = unplaced.table;
+  const auto& column = unplaced.column;
   const auto unread = [&](const std::string& why) {
     return Unplaced{column.what, column.remedy, {}, 0, 0, 0, why};
   };
