@@ -172,6 +172,11 @@ void allow_suspension() {
   suspend_if_asked();
 }
 
+int deferred_suspension() {
+  const std::lock_guard lock(suspension_mutex);
+  return suspension_asked;
+}
+
 std::uint64_t suspensions() noexcept { return suspended.load(); }
 
 }  // namespace calib

@@ -67,6 +67,9 @@ class DefersSuspension {
 /// asked for meanwhile happens here.
 void allow_suspension();
 
+/// The signal that will suspend the process when the last DefersSuspension goes; 0 for none.
+int deferred_suspension();
+
 /// How often the process was suspended.
 std::uint64_t suspensions() noexcept;
 

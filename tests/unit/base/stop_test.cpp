@@ -157,6 +157,7 @@ TEST_CASE("Ctrl-Z waits for the end of a transaction, and is noticed by who take
         // The second one is taken when the first one has been seen to.
         for (const int signal : {SIGTSTP, SIGTTOU}) {
           if (!send_suspending(signal)) return 1;
+          while (calib::deferred_suspension() != signal) ::sched_yield();
         }
       }
       if (watch.was_suspended()) return 4;
