@@ -53,7 +53,7 @@ std::filesystem::path behind_links(std::filesystem::path path) {
 
 /// What to do where the folder cannot be opened.
 std::string remedy_for(const std::filesystem::path& path, const std::error_code& error) {
-  const std::string name_it = "name it with --uploads, or the app's root folder with --app-dir";
+  std::string name_it = "name it with --uploads, or the app's root folder with --app-dir";
   switch (error.value()) {
     case ENOENT: {
       const auto end = behind_links(path);

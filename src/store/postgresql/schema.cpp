@@ -139,6 +139,7 @@ std::vector<std::string> tables_with_session_id(Connection& connection,
       "pg_catalog.lower(a.attname::text) = 'session_id' AND a.attnum > 0 AND NOT a.attisdropped",
       {sessions});
   std::vector<std::string> oids;
+  oids.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) oids.push_back(rows.text(row, 0));
   return oids;
 }
