@@ -68,7 +68,7 @@ void leave_unknown(const AgendaContext& c, const std::string& entry, const std::
 }
 
 /// Whether this is an answer: it is gone, or no directory any more.
-bool is_gone(const std::error_code& error) {
+bool is_answer_gone(const std::error_code& error) {
   return error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
 }
 
@@ -110,7 +110,7 @@ void look_at_orphans(const AgendaContext& c, Agenda& agenda, Few<std::string>& f
     check_stop(c.stop);
     DirectoryStatus status;
     const auto error = c.uploads.status_of(name, status);
-    if (is_gone(error)) continue;
+    if (is_answer_gone(error)) continue;
     if (error) {
       leave_unknown(c, name, error);
       continue;
@@ -147,7 +147,7 @@ void look_at_leftovers(const AgendaContext& c, Agenda& agenda, Few<std::string>&
     if (!staged->mark.empty() || !is_uuid(staged->name)) return false;
     DirectoryStatus status;
     const auto error = c.uploads.status_of(entry, status);
-    if (error && !is_gone(error)) leave_unknown(c, entry, error);
+    if (error && !is_answer_gone(error)) leave_unknown(c, entry, error);
     if (!error && status.born > *latest) foreign.add([&] { return entry; });
     return static_cast<bool>(error);
   });
