@@ -98,7 +98,7 @@ std::vector<Entry> entries_on_way(int folder, int from, const std::string& path,
     } else {
       if (++links > most_links) return entries;
       if (target.starts_with('/')) at = open_way(AT_FDCWD, "/", 0);
-      rest = target + rest;
+      rest.insert(0, target);
     }
   }
 }
