@@ -40,12 +40,16 @@ class Search {
   }
 
  private:
-  /// Whether a key that means something says what becomes of rows with this column.
-  [[nodiscard]] bool is_placed(const KnownTable& table, const std::string& column) const {
-    return std::any_of(cascade_.keys.begin(), cascade_.keys.end(), [&](const ForeignKey& key) {
-      return key.role != Role::unclear && cascade_.tables[key.child] == table.name &&
-             has_name(key.from, column);
-    });
+  /// The keys that mean something and say what becomes of rows with this column: those that it is a
+  /// part of, and those by which the row goes along with another.
+  [[nodiscard]] std::vector<std::vector<std::string>> placing(const KnownTable& table,
+                                                              const std::string& column) const {
+    std::vector<std::vector<std::string>> result;
+    for (const auto& key : cascade_.keys) {
+      if (key.role == Role::unclear || cascade_.tables[key.child] != table.name) continue;
+      if (key.role == Role::hangs || has_name(key.from, column)) result.push_back(key.from);
+    }
+    return result;
   }
 
   [[nodiscard]] bool is_known(const std::string& name) const {
@@ -60,8 +64,13 @@ class Search {
   }
 
   void add_session_id(const KnownTable& table, const std::string& column) {
-    if (is_placed(table, column)) return;
     UnplacedColumn result;
+    result.placing = placing(table, column);
+    // A value of its own is never NULL.
+    const auto places_all = [&](const std::vector<std::string>& from) {
+      return from.size() == 1 && has_name(from, column);
+    };
+    if (std::any_of(result.placing.begin(), result.placing.end(), places_all)) return;
     result.table = table.name;
     result.column = column;
     result.is_session_id = true;
@@ -137,6 +146,18 @@ std::string going_text(const std::vector<Unplaced::Rows>& going,
 }
 
 }  // namespace
+
+std::string unplaced_value(const UnplacedColumn& column) {
+  const auto value = quoted_name(column.column);
+  if (column.placing.empty()) return value;
+  std::vector<std::string> conditions;
+  for (const auto& from : column.placing) {
+    std::vector<std::string> nulls;
+    for (const auto& name : from) nulls.push_back(quoted_name(name) + " IS NULL");
+    conditions.push_back(fmt::format("({})", fmt::join(nulls, " OR ")));
+  }
+  return fmt::format("CASE WHEN {} THEN {} END", fmt::join(conditions, " AND "), value);
+}
 
 std::vector<UnplacedColumn> unplaced_columns(const std::vector<KnownTable>& tables,
                                              const std::vector<DeclaredKey>& keys,

@@ -33,7 +33,12 @@ struct UnplacedColumn {
   bool is_session_id = false;  ///< its values are ids, and other values belong to nobody
   bool tells_gone = true;      ///< whether rows of sessions that are gone are told of
   bool tells_standing = false;
+  /// Columns of the table's keys that do say what becomes of a row, where none of them is NULL.
+  std::vector<std::vector<std::string>> placing;
 };
+
+/// SQL for the value of the column in a row that nothing places; NULL in all others.
+std::string unplaced_value(const UnplacedColumn& column);
 
 /// A table as unplaced_columns() needs it.
 struct KnownTable {

@@ -2,7 +2,6 @@
 
 #include <sqlite3.h>
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,12 +25,14 @@ std::optional<Unplaced> look_at_unplaced(Connection& connection, const Schema::U
   std::string last;
   std::uint64_t count = 0;
   try {
-    visit_in_pieces(
-        connection, table, {column.column},
-        [&](std::int64_t, std::span<const std::string_view> texts) {
-          if (texts.front() != last) {
+    const auto value = static_cast<int>(table.identity.size());
+    read_in_pieces(
+        connection, table, unplaced_value(column),
+        [&](SQLite::Statement& row) {
+          const auto text = text_of(row, value);
+          if (text != last) {
             rows.add(last, std::exchange(count, 0));
-            last = texts.front();
+            last = text;
           }
           ++count;
         },

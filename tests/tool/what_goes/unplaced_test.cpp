@@ -57,6 +57,39 @@ TEST_CASE("rows of a table without a key stay, and are named as left behind", "[
   CHECK(app.number("SELECT count(*) FROM notes") == 4);
 }
 
+TEST_CASE("rows that go along by another key are not left behind", "[tool][unplaced]") {
+  App app;
+  const auto due = app.add_session(48, 4);
+  app.add_session(2, 3);
+  const std::string key = GENERATE(
+      "image_id INTEGER REFERENCES calibration_images ON DELETE CASCADE, session_id VARCHAR",
+      "image_id INTEGER, session_id VARCHAR, FOREIGN KEY (session_id, image_id) REFERENCES "
+      "calibration_images (session_id, id) ON DELETE CASCADE");
+  CAPTURE(key);
+  app.execute(
+      "CREATE UNIQUE INDEX one ON calibration_images (session_id, id);"
+      "CREATE TABLE corners (" +
+      key +
+      ");"
+      "INSERT INTO corners SELECT id, session_id FROM calibration_images;");
+  const bool is_loose = GENERATE(false, true);
+  // A NULL in a key means that it refers to nothing.
+  if (is_loose) app.execute("INSERT INTO corners VALUES (NULL, " + sql_text(due) + ")");
+  for (const auto& arguments : {only_look, none}) {
+    const auto ran = run_on(app, arguments);
+    INFO(ran.err);
+    CHECK(ran.status == (is_loose ? 1 : 0));
+    if (is_loose) {
+      CHECK(
+          is_one_error(ran, {"corners.session_id", "1 row of 1 session that goes (" + due + ")"}));
+    } else {
+      CHECK(ran.err.empty());
+    }
+  }
+  CHECK(app.number("SELECT count(*) FROM corners WHERE image_id IS NOT NULL") == 3);
+  CHECK(app.number("SELECT count(*) FROM corners WHERE image_id IS NULL") == (is_loose ? 1 : 0));
+}
+
 TEST_CASE("a table without a key whose sessions all stand says nothing", "[tool][unplaced]") {
   App app;
   app.add_session(2);
