@@ -104,7 +104,7 @@ mkdir -p build
 if [ "$*" = unit ]; then
   # shellcheck disable=SC2086 # a list of words
   need_packages $build_packages catch2
-  build_and_run dev unit_tests --tests-regex '^unit: '
+  build_and_run dev unit_tests --tests-regex '^unit:'
   exit
 fi
 install_all
