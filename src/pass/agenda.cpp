@@ -336,7 +336,7 @@ void make_plan(const AgendaContext& c, const std::vector<std::string>& ids, bool
   Ways ways;
   for (const auto& name : planner.names_to_follow()) {
     check_stop(c.stop);
-    ways.emplace(name, c.uploads.way_of(name));
+    ways.emplace(name, c.uploads.way_of(name, c.stop));
   }
   agenda.plan = planner.finish(time_now(c), ways);
 }

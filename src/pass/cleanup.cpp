@@ -150,7 +150,7 @@ class Pass {
   }
 
   void carry_out() {
-    NewClaims claims(agenda_.plan.sessions, *uploads_);
+    NewClaims claims(agenda_.plan.sessions, *uploads_, stop_);
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
     Unclaimed unclaimed({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,
@@ -201,7 +201,7 @@ class Pass {
         for (const auto& session : agenda.plan.sessions) tell_left(session.id, left);
         return;
       }
-      NewClaims claims(agenda.plan.sessions, *uploads_);
+      NewClaims claims(agenda.plan.sessions, *uploads_, stop_);
       left = delete_sessions(agenda, claims);
     }
   }

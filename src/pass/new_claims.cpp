@@ -64,7 +64,7 @@ void NewClaims::add(const SessionRow& row) {
 /// whoever puts a link in the place of a directory does it later still.
 void NewClaims::follow_links() {
   const auto follow = [this](const std::string& name) {
-    const auto way = uploads_.way_of(name);
+    const auto way = uploads_.way_of(name, stop_);
     if (way.empty() || way.front().kind != EntryKind::link) return;
     for (const auto& entry : way) claims_.add(folded_hash(entry.name));
   };

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/stop.hpp"
 #include "plan/claims.hpp"
 #include "plan/lookup.hpp"
 #include "plan/plan.hpp"
@@ -22,9 +23,10 @@ namespace calib {
 /// All claims but those of the planned sessions that are as they were. Once seen, a claim stays.
 class NewClaims {
  public:
-  /// `planned` and `uploads` must outlive this.
-  NewClaims(const std::vector<DoomedSession>& planned, const UploadDir& uploads)
-      : planned_(planned), uploads_(uploads) {}
+  /// All of them must outlive this.
+  NewClaims(const std::vector<DoomedSession>& planned, const UploadDir& uploads,
+            const StopFlag& stop)
+      : planned_(planned), uploads_(uploads), stop_(stop) {}
 
   struct Begun {
     std::unique_ptr<StoreTransaction> transaction;
@@ -49,6 +51,7 @@ class NewClaims {
 
   const std::vector<DoomedSession>& planned_;
   const UploadDir& uploads_;
+  const StopFlag& stop_;
   std::optional<PositionsByHash> by_fingerprint_;  ///< positions in the plan; made when needed
   Claims claims_;
   std::set<std::string, std::less<>> names_;  ///< what they claim, as long as they are few

@@ -1,16 +1,22 @@
 #include "uploads/upload_dir.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
+#include "base/run_within.hpp"
+#include "base/text.hpp"
 #include "uploads/dir_io.hpp"
 #include "uploads/tree.hpp"
 #include "uploads/tree_account.hpp"
@@ -23,6 +29,9 @@ namespace {
 // How often a directory is gone through again while entries keep coming.
 constexpr int most_rounds = 16;
 
+// How long a file server to which a link leads may take. The database may be locked meanwhile.
+constexpr std::chrono::seconds longest_look{3};
+
 EntryKind kind_of(unsigned char type) {
   if (type == DT_DIR) return EntryKind::directory;
   return type == DT_LNK ? EntryKind::link : EntryKind::other;
@@ -31,6 +40,12 @@ EntryKind kind_of(unsigned char type) {
 EntryKind kind_of(const Status& status) {
   if (status.is_directory()) return EntryKind::directory;
   return S_ISLNK(status.mode) ? EntryKind::link : EntryKind::other;
+}
+
+const char* remedy_for_way(const std::error_code& error) {
+  if (error == std::errc::permission_denied) return "run as the app's user, or mend the link";
+  if (error == std::errc::timed_out) return "see to the file server, or take the link away";
+  return "mend the link, or try again";
 }
 
 /// Every name in the open directory; an error where they are not all there are.
@@ -164,14 +179,31 @@ std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& s
   return {};
 }
 
-std::vector<Entry> UploadDir::way_of(const std::string& name) const {
+std::vector<Entry> UploadDir::way_of(const std::string& name, const StopFlag& stop) const {
   if (!is_component(name)) return {};
-  std::error_code error;
-  auto entries = entries_on_way(fd_.get(), fd_.get(), name, error);
-  if (!error) return entries;
-  throw std::runtime_error(path_below(path_, name) +
-                           ": where it leads cannot be told, and a session claims what is there: " +
-                           error.message() + "; run as the app's user, or mend the link");
+  Status status;
+  const auto unseen = look(fd_.get(), name.c_str(), status);
+  if (unseen == std::errc::no_such_file_or_directory) return {{name, EntryKind::other, 0}};
+  if (!unseen && !S_ISLNK(status.mode)) return {{name, kind_of(status), status.id.inode}};
+  struct Way {
+    std::vector<Entry> entries;
+    std::error_code error;
+  };
+  // Not a copy of the descriptor, which would hold the folder's lock for as long as it is open.
+  Fd folder(::openat(fd_.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  auto way = folder ? run_within(longest_look, stop,
+                                 [name, folder = std::move(folder)] {
+                                   Way found;
+                                   found.entries = entries_on_way(folder.get(), folder.get(), name,
+                                                                  found.error);
+                                   return found;
+                                 })
+                    : std::optional(Way{{}, errno_code(errno)});
+  if (!way) way = Way{{}, std::make_error_code(std::errc::timed_out)};
+  if (!way->error) return std::move(way->entries);
+  throw std::runtime_error(
+      fmt::format("{}: where {} leads cannot be told, and a session claims what is there: {}; {}",
+                  path_, printable(name), way->error.message(), remedy_for_way(way->error)));
 }
 
 std::error_code UploadDir::stage(const std::string& name, Staged* staged) const {

@@ -98,8 +98,9 @@ class UploadDir {
 
   /// The entries of the folder that whoever looks up `name` in it comes through, `name` first: of a
   /// link, wherever it leads, and through whatever it comes back. As entries_on_way() tells them.
-  /// Throws std::runtime_error, a sentence, where its way cannot be followed to its end.
-  [[nodiscard]] std::vector<Entry> way_of(const std::string& name) const;
+  /// Throws std::runtime_error, a sentence, where its way cannot be followed to its end: also where
+  /// a file server does not answer within 3 s, or until `stop` is requested.
+  [[nodiscard]] std::vector<Entry> way_of(const std::string& name, const StopFlag& stop) const;
 
   /// Whose the directories are that are moved aside from here on: see base/staged_name.hpp.
   void set_mark(std::string mark) { mark_ = std::move(mark); }

@@ -137,6 +137,30 @@ TEST_CASE("a mount that does not answer keeps nobody waiting", "[tool][files][mo
   });
 }
 
+TEST_CASE("a claimed link that leads to a server which does not answer is status 3, and no wait",
+          "[tool][files][mounts][links]") {
+  App app;
+  const auto due = app.add_session(48);
+  const auto kept = app.add_session(2);
+  const auto where = app.root() / "server";
+  const auto away = app.root() / "away";
+  fs::create_directory(where);
+  fs::rename(app.uploads() / kept, away);
+  fs::create_symlink(where / "deeper", app.uploads() / kept);
+  const auto arguments =
+      GENERATE(as<std::vector<std::string>>{}, std::vector<std::string>{"--dry-run"},
+               std::vector<std::string>{"--json"});
+  CAPTURE(arguments);
+  with_hung_mount(where, [&](const HungServer&) {
+    const auto ran = run_on(app, arguments, patient());
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(is_one_error(ran, {app.uploads().string(), "where " + kept + " leads cannot be told",
+                             "timed out", "see to the file server"}));
+  });
+  CHECK(app.has_session(due));
+}
+
 TEST_CASE("a second signal ends a pass that waits for a file server",
           "[tool][files][signals][threads]") {
   App app;

@@ -110,7 +110,8 @@ TEST_CASE("a claim made between the look and the lock is seen, however many sess
   const std::vector<DoomedSession> none;
   const TempDir folder;
   const UploadDir uploads(folder.path());
-  NewClaims claims(none, uploads);
+  const StopFlag stop;
+  NewClaims claims(none, uploads, stop);
   const auto [transaction, since] = claims.begin(busy, 2s);
   claims.look(*transaction);
 
@@ -125,8 +126,9 @@ TEST_CASE("what a transaction that was taken back has seen is seen again", "[sto
   const std::vector<DoomedSession> none;
   const TempDir folder;
   const UploadDir uploads(folder.path());
-  NewClaims first(none, uploads);
-  NewClaims second(none, uploads);
+  const StopFlag stop;
+  NewClaims first(none, uploads, stop);
+  NewClaims second(none, uploads, stop);
   database.execute("UPDATE sessions SET images_dir = 'uploads/taken' WHERE id = '" + uuid(5) + "'");
   {
     const auto transaction = pass.begin();
@@ -147,7 +149,8 @@ TEST_CASE("the time for which the lock is held begins before the sessions are co
   const std::vector<DoomedSession> none;
   const TempDir folder;
   const UploadDir uploads(folder.path());
-  NewClaims claims(none, uploads);
+  const StopFlag stop;
+  NewClaims claims(none, uploads, stop);
   const auto begun = claims.begin(busy, 2s);
   CHECK(busy.began() <= begun.since);
   CHECK(begun.since <= busy.asked());

@@ -16,7 +16,8 @@ using Names = std::vector<std::string>;
 
 Names way_of(const Sandbox& box, const std::string& name) {
   Names names;
-  for (const auto& entry : UploadDir(box.uploads).way_of(name)) names.push_back(entry.name);
+  const StopFlag stop;
+  for (const auto& entry : UploadDir(box.uploads).way_of(name, stop)) names.push_back(entry.name);
   return names;
 }
 
@@ -111,7 +112,7 @@ TEST_CASE("an entry on a way is told with its kind and its inode", "[ways]") {
   const Sandbox box;
   box.make("b");
   link(box, "a", "b/../none");
-  const auto way = UploadDir(box.uploads).way_of("a");
+  const auto way = UploadDir(box.uploads).way_of("a", StopFlag());
   REQUIRE(way.size() == 3);
   CHECK(way[0].kind == EntryKind::link);
   CHECK(way[1].kind == EntryKind::directory);
