@@ -32,12 +32,14 @@
 #include <system_error>
 #include <variant>
 
+#include "base/progress.hpp"
 #include "base/standard_streams.hpp"
 #include "base/stop.hpp"
-#include "cli/options.hpp"
+#include "cli/command_line.hpp"
+#include "model/options.hpp"
 #include "pass/cleanup.hpp"
-#include "report/journal.hpp"
-#include "report/progress.hpp"
+#include "report/journal_priority.hpp"
+#include "report/progress_line.hpp"
 #include "report/report.hpp"
 #include "store/session_ids.hpp"
 

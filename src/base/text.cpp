@@ -74,10 +74,6 @@ std::string escaped(std::string_view bytes, MustEscape must_escape) {
   return out;
 }
 
-constexpr bool is_hexadecimal(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 }  // namespace
 
 bool is_printable_ascii(std::string_view text) {
@@ -125,13 +121,6 @@ std::string ascii_lowered(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return lowered;
-}
-
-bool is_uuid(std::string_view text) {
-  constexpr std::string_view shape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-  return std::equal(text.begin(), text.end(), shape.begin(), shape.end(), [](char c, char wanted) {
-    return wanted == 'x' ? is_hexadecimal(c) : c == '-';
-  });
 }
 
 }  // namespace calib

@@ -28,7 +28,4 @@ std::string count_text(std::uint64_t count, std::string_view singular, std::stri
 /// `text` with the ASCII capitals in lower case. Other bytes stay.
 std::string ascii_lowered(std::string_view text);
 
-/// Whether `text` is 8-4-4-4-12 hexadecimal digits, of either case and any version.
-bool is_uuid(std::string_view text);
-
 }  // namespace calib

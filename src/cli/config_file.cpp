@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/small_file.hpp"
-#include "cli/options.hpp"
+#include "model/options.hpp"
 
 namespace calib {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "cli/option_values.hpp"
-#include "cli/options.hpp"
+#include "model/options.hpp"
 
 namespace calib {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "cli/options.hpp"
+#include "model/options.hpp"
 
 namespace calib {
 

@@ -8,9 +8,12 @@
 #include <vector>
 
 #include "cli/option_values.hpp"
-#include "cli/options.hpp"
+#include "webapp/database_location.hpp"
 
 namespace calib {
+
+/// The environment, as `execve` hands it over: `NAME=value` each.
+using Environment = std::vector<std::string>;
 
 /// What one layer says, by option name. Values are not empty and hold no NUL; no more is checked.
 using Settings = std::map<std::string, std::vector<Setting>, std::less<>>;

@@ -12,6 +12,7 @@
 #include "base/text.hpp"
 #include "pass/removal.hpp"
 #include "store/unplaced.hpp"
+#include "webapp/session_id.hpp"
 
 namespace calib {
 namespace {

@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.hpp"
 #include "base/stop.hpp"
 #include "base/timestamp.hpp"
-#include "cli/options.hpp"
+#include "model/options.hpp"
+#include "model/report.hpp"
+#include "model/session.hpp"
 #include "pass/units.hpp"
 #include "plan/plan.hpp"
-#include "report/progress.hpp"
-#include "report/report.hpp"
 #include "store/session_store.hpp"
 #include "uploads/upload_dir.hpp"
 

@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "base/workers.hpp"
+#include "model/pass_error.hpp"
+#include "model/session.hpp"
 #include "pass/agenda.hpp"
 #include "pass/measure.hpp"
 #include "pass/new_claims.hpp"

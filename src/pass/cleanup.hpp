@@ -1,11 +1,11 @@
 // The transactional pass: carries a plan out, or stops at it (dry run).
 #pragma once
 
+#include "base/progress.hpp"
 #include "base/stop.hpp"
 #include "base/timestamp.hpp"
-#include "cli/options.hpp"
-#include "report/progress.hpp"
-#include "report/report.hpp"
+#include "model/options.hpp"
+#include "model/report.hpp"
 
 namespace calib {
 

@@ -3,9 +3,9 @@
 
 #include <vector>
 
+#include "base/progress.hpp"
+#include "model/report.hpp"
 #include "pass/agenda.hpp"
-#include "report/progress.hpp"
-#include "report/report.hpp"
 #include "uploads/upload_dir.hpp"
 
 namespace calib {

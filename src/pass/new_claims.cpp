@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/hash.hpp"
 #include "base/text.hpp"
 #include "store/session_keys.hpp"
 

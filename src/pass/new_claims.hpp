@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/stop.hpp"
+#include "model/session.hpp"
 #include "plan/claims.hpp"
 #include "plan/lookup.hpp"
 #include "plan/plan.hpp"

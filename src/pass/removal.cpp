@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/fd.hpp"
-#include "store/session_store.hpp"
+#include "model/pass_error.hpp"
 #include "uploads/ways.hpp"
 
 namespace calib {

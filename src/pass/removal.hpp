@@ -10,10 +10,10 @@
 #include <system_error>
 #include <vector>
 
+#include "base/progress.hpp"
 #include "base/stop.hpp"
 #include "base/workers.hpp"
-#include "report/progress.hpp"
-#include "report/report.hpp"
+#include "model/report.hpp"
 #include "uploads/upload_dir.hpp"
 #include "uploads/usage.hpp"
 

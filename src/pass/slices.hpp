@@ -10,14 +10,16 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.hpp"
 #include "base/stop.hpp"
 #include "base/workers.hpp"
+#include "model/pass_error.hpp"
+#include "model/report.hpp"
+#include "model/session.hpp"
 #include "pass/lock_budget.hpp"
 #include "pass/new_claims.hpp"
 #include "pass/units.hpp"
 #include "plan/plan.hpp"
-#include "report/progress.hpp"
-#include "report/report.hpp"
 #include "store/session_store.hpp"
 #include "uploads/upload_dir.hpp"
 #include "uploads/usage.hpp"

@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.hpp"
 #include "base/stop.hpp"
 #include "base/workers.hpp"
-#include "cli/options.hpp"
+#include "model/options.hpp"
+#include "model/report.hpp"
 #include "pass/agenda.hpp"
 #include "pass/new_claims.hpp"
-#include "report/progress.hpp"
-#include "report/report.hpp"
 #include "store/session_store.hpp"
 #include "uploads/upload_dir.hpp"
 #include "uploads/usage.hpp"

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "model/report.hpp"
+#include "model/session.hpp"
 #include "plan/plan.hpp"
-#include "report/report.hpp"
-#include "store/session_store.hpp"
 
 namespace calib {
 

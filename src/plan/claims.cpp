@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "store/session_keys.hpp"
+#include "base/hash.hpp"
 
 namespace calib {
 

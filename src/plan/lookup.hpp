@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "uploads/upload_dir.hpp"
+#include "model/entry.hpp"
 
 namespace calib {
 

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/hash.hpp"
 #include "base/text.hpp"
-#include "store/session_keys.hpp"
+#include "webapp/session_id.hpp"
 
 namespace calib {
 namespace {

@@ -16,12 +16,12 @@
 #include "base/few.hpp"
 #include "base/text_pool.hpp"
 #include "base/timestamp.hpp"
-#include "cli/options.hpp"
+#include "model/entry.hpp"
+#include "model/options.hpp"
+#include "model/report.hpp"
+#include "model/session.hpp"
 #include "plan/claims.hpp"
 #include "plan/lookup.hpp"
-#include "report/report.hpp"
-#include "store/session_store.hpp"
-#include "uploads/upload_dir.hpp"
 #include "webapp/images_dir.hpp"
 
 namespace calib {

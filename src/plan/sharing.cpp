@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/hash.hpp"
 #include "plan/plan.hpp"
-#include "store/session_keys.hpp"
 
 namespace calib {
 

@@ -22,19 +22,6 @@ std::string failure_text(const Failure& failure) {
 constexpr std::uint64_t most_lines_of_a_kind = 10;
 constexpr std::uint64_t most_lines = 100;
 
-/// The words of `text`, without those that name something: a path, a number, an id.
-std::string wording(std::string_view text) {
-  const auto names = [](char c) { return c == '/' || (c >= '0' && c <= '9'); };
-  std::string words;
-  while (!text.empty()) {
-    const auto word = text.substr(0, text.find(' '));
-    text.remove_prefix(std::min(word.size() + 1, text.size()));
-    words += std::any_of(word.begin(), word.end(), names) ? "#" : word;
-    words += ' ';
-  }
-  return words;
-}
-
 /// Calls `write` with each line for `list`: those that are shown, and how many are not.
 template <typename List, typename Kind, typename Text>
 void for_each_line(const List& list, const Kind& kind_of, const Text& text_of,
@@ -102,12 +89,6 @@ std::vector<const Line*> sorted(const std::vector<Line>& lines, Name Line::*name
 }
 
 }  // namespace
-
-std::string kind_of_failure(const Failure& failure) {
-  return fmt::format("{} {}", static_cast<int>(failure.kind), wording(failure.error));
-}
-
-std::string kind_of_warning(const std::string& warning) { return wording(warning); }
 
 int exit_status(const Report& report) {
   switch (report.outcome) {

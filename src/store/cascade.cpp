@@ -9,7 +9,8 @@
 #include <unordered_map>
 
 #include "base/text.hpp"
-#include "store/session_store.hpp"
+#include "model/pass_error.hpp"
+#include "model/session.hpp"
 
 namespace calib {
 namespace {

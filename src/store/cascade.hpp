@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/session_store.hpp"
+#include "model/session.hpp"
 
 namespace calib {
 

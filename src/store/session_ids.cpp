@@ -4,6 +4,7 @@
 #include <set>
 #include <string_view>
 
+#include "model/session.hpp"
 #include "store/session_store.hpp"
 
 namespace calib {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/stop.hpp"
-#include "webapp/database_location.hpp"
+#include "model/database.hpp"
 
 namespace calib {
 

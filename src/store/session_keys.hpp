@@ -5,15 +5,11 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "store/session_store.hpp"
+#include "model/session.hpp"
 
 namespace calib {
-
-/// The two sessions that `stereo_<uuid>_<uuid>` names; nothing where `key` is not of that form.
-std::optional<std::pair<std::string_view, std::string_view>> stereo_halves(std::string_view key);
 
 /// Every session that was read, and those of them that are doomed.
 class SessionKeys {
@@ -47,11 +43,5 @@ class SessionKeys {
   std::span<const DoomedKey> keys_;
   std::vector<Doomed> doomed_;  ///< by hash, then by id
 };
-
-/// 64 bits that tell `bytes` apart, ASCII capitals taken as small. For this process alone.
-std::uint64_t folded_hash(std::string_view bytes);
-
-/// The same of `bytes` as they are.
-std::uint64_t exact_hash(std::string_view bytes);
 
 }  // namespace calib

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/text.hpp"
+#include "webapp/session_id.hpp"
 
 namespace calib {
 namespace {

@@ -18,9 +18,9 @@
 #include <string_view>
 #include <vector>
 
+#include "model/session.hpp"
 #include "store/cascade.hpp"
 #include "store/session_keys.hpp"
-#include "store/session_store.hpp"
 
 namespace calib {
 

@@ -106,8 +106,6 @@ TreeResult refused(const std::string& path) {
 
 }  // namespace
 
-std::string kind_of(const PathError& error) { return std::to_string(error.error.value()); }
-
 UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
   Status status;
   const auto error = path_.find('\0') == std::string::npos ? open_folder(path_.c_str(), fd_, status)

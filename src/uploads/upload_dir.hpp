@@ -12,46 +12,20 @@
 #include <vector>
 
 #include "base/fd.hpp"
-#include "base/limited_list.hpp"
 #include "base/staged_name.hpp"
 #include "base/stop.hpp"
-#include "base/timestamp.hpp"
+#include "model/entry.hpp"
+#include "model/usage.hpp"
 #include "uploads/mounts.hpp"
 #include "uploads/usage.hpp"
 
 namespace calib {
-
-enum class EntryKind { directory, link, other };
-
-struct Entry {
-  std::string name;
-  EntryKind kind = EntryKind::other;
-  std::uint64_t inode = 0;
-};
-
-struct DirectoryStatus {
-  Instant changed;          ///< the later of mtime and ctime
-  Instant born;             ///< when it was made, or later: where that is not told, `changed`
-  std::uint64_t inode = 0;  ///< in the order of these numbers directories mostly lie on the disk
-};
 
 /// What is known of a directory that stage() was asked to move.
 struct Staged {
   std::uint64_t inode = 0;  ///< where it is aside
   bool left_aside = false;  ///< it is, in spite of an error
 };
-
-/// One path that could not be dealt with. `path` is the folder's path with the names below it, raw;
-/// where it is longer than any path may be, with `...` for the middle of it.
-struct PathError {
-  std::string path;
-  std::error_code error;
-};
-
-std::string kind_of(const PathError& error);
-
-/// Of ten with one error the eleventh says nothing new.
-using PathErrors = LimitedList<PathError, kind_of, 10>;
 
 /// What measuring or purging one directory came to.
 struct TreeResult {

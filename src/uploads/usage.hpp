@@ -1,4 +1,4 @@
-// What files occupy, and the tally of inodes that have more than one name.
+// The tally of inodes that have more than one name.
 #pragma once
 
 #include <cstdint>
@@ -6,24 +6,9 @@
 #include <mutex>
 #include <utility>
 
+#include "model/usage.hpp"
+
 namespace calib {
-
-/// What stands below a directory, the directory itself included.
-struct Usage {
-  std::uint64_t files = 0;            ///< names that are not directories
-  std::uint64_t allocated_bytes = 0;  ///< st_blocks × 512, directories included; an inode once
-  std::uint64_t apparent_bytes = 0;   ///< st_size of regular files and links; an inode once
-
-  Usage& operator+=(const Usage& other) {
-    files += other.files;
-    allocated_bytes += other.allocated_bytes;
-    apparent_bytes += other.apparent_bytes;
-    return *this;
-  }
-};
-
-/// Whether what is looked at goes (or would go, in a dry run) or stays.
-enum class Fate { goes, stays };
 
 /// An inode is freed when its last name goes. This counts the names of each inode that has several,
 /// over everything that is walked. Safe to use from several threads.

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/timestamp.hpp"
-#include "webapp/database_location.hpp"
+#include "model/database.hpp"
 
 namespace calib {
 

@@ -12,9 +12,9 @@
 #include <iterator>
 #include <set>
 
+#include "base/progress.hpp"
 #include "fuzz/fuzz.hpp"
 #include "pass/cleanup.hpp"
-#include "report/progress.hpp"
 #include "report/report.hpp"
 #include "support/in_memory.hpp"
 #include "support/temp_dir.hpp"

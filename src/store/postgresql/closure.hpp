@@ -17,9 +17,9 @@
 #include <tuple>
 #include <vector>
 
+#include "model/session.hpp"
 #include "store/postgresql/connection.hpp"
 #include "store/postgresql/schema.hpp"
-#include "store/session_store.hpp"
 
 namespace calib::postgresql {
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/stop.hpp"
+#include "model/pass_error.hpp"
 #include "store/postgresql/rows.hpp"
 #include "store/postgresql/url.hpp"
 #include "store/session_store.hpp"

@@ -3,10 +3,10 @@
 
 #include <cstdint>
 
+#include "model/session.hpp"
 #include "store/postgresql/closure.hpp"
 #include "store/postgresql/connection.hpp"
 #include "store/postgresql/knowledge.hpp"
-#include "store/session_store.hpp"
 
 namespace calib::postgresql {
 

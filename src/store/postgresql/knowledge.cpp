@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/hash.hpp"
+#include "webapp/session_id.hpp"
+
 namespace calib::postgresql {
 namespace {
 

@@ -10,11 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "model/session.hpp"
 #include "store/postgresql/closure.hpp"
 #include "store/postgresql/connection.hpp"
 #include "store/postgresql/schema.hpp"
 #include "store/session_keys.hpp"
-#include "store/session_store.hpp"
 
 namespace calib::postgresql {
 

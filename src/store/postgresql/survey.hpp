@@ -1,10 +1,10 @@
 // What goes with the doomed sessions, and what leaked: one look at each table, before any lock.
 #pragma once
 
+#include "model/session.hpp"
 #include "store/postgresql/connection.hpp"
 #include "store/postgresql/knowledge.hpp"
 #include "store/session_keys.hpp"
-#include "store/session_store.hpp"
 
 namespace calib::postgresql {
 

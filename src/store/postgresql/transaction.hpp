@@ -33,6 +33,8 @@
 #include <string>
 #include <vector>
 
+#include "model/pass_error.hpp"
+#include "model/session.hpp"
 #include "store/postgresql/closure.hpp"
 #include "store/postgresql/connection.hpp"
 #include "store/postgresql/knowledge.hpp"

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/stop.hpp"
+#include "model/pass_error.hpp"
 #include "store/session_store.hpp"
 #include "uploads/dir_io.hpp"
 

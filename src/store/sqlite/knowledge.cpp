@@ -4,6 +4,7 @@
 
 #include "store/session_keys.hpp"
 #include "store/sqlite/pieces.hpp"
+#include "webapp/session_id.hpp"
 
 namespace calib::sqlite {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/session_store.hpp"
+#include "model/session.hpp"
 #include "store/sqlite/anchors.hpp"
 #include "store/sqlite/connection.hpp"
 #include "store/sqlite/scan.hpp"

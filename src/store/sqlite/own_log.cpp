@@ -15,7 +15,7 @@
 #include <thread>
 
 #include "base/fd.hpp"
-#include "store/session_store.hpp"
+#include "model/pass_error.hpp"
 #include "uploads/dir_io.hpp"
 #include "uploads/mounts.hpp"
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/text.hpp"
-#include "store/session_store.hpp"
+#include "model/session.hpp"
 
 namespace calib::sqlite {
 namespace {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include "base/hash.hpp"
 #include "store/session_keys.hpp"
 #include "store/sqlite/pieces.hpp"
 #include "store/sqlite/row_function.hpp"

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "store/session_store.hpp"
+#include "model/session.hpp"
 #include "store/sqlite/connection.hpp"
 #include "store/sqlite/schema.hpp"
 

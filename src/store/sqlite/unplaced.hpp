@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <optional>
 
+#include "model/session.hpp"
 #include "store/session_keys.hpp"
-#include "store/session_store.hpp"
 #include "store/sqlite/connection.hpp"
 #include "store/sqlite/schema.hpp"
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "support/catch.hpp"
+#include "webapp/session_id.hpp"
 
 using namespace std::string_view_literals;
 

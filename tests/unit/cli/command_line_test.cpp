@@ -1,10 +1,12 @@
 // The command line, and what the options mean together. Environment and file: see settings_test.
+#include "cli/command_line.hpp"
+
 #include <chrono>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "cli/options.hpp"
+#include "model/options.hpp"
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
 

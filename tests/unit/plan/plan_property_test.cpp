@@ -11,6 +11,7 @@
 #include "plan/plan.hpp"
 #include "support/catch.hpp"
 #include "unit/plan/plan_fixture.hpp"
+#include "webapp/session_id.hpp"
 
 using namespace calib;
 using namespace calib::test;

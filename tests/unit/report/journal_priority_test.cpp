@@ -1,10 +1,11 @@
+#include "report/journal_priority.hpp"
+
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 
-#include "report/journal.hpp"
 #include "support/catch.hpp"
 
 using calib::Priorities;

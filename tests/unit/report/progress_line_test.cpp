@@ -1,3 +1,5 @@
+#include "report/progress_line.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -5,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "report/progress.hpp"
+#include "base/progress.hpp"
 #include "support/catch.hpp"
 
 using namespace std::chrono_literals;

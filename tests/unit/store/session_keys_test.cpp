@@ -3,8 +3,10 @@
 
 #include <set>
 
+#include "base/hash.hpp"
 #include "support/catch.hpp"
 #include "unit/store/store_fixture.hpp"
+#include "webapp/session_id.hpp"
 
 using namespace calib;
 using calib::test::stereo;

@@ -1,4 +1,4 @@
-#include "report/progress.hpp"
+#include "report/progress_line.hpp"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -81,19 +81,6 @@ bool write_to_terminal(std::string_view text) {
 }
 
 }  // namespace
-
-void Progress::begin(std::string what, std::uint64_t total) {
-  const std::lock_guard lock(mutex_);
-  what_ = std::move(what);
-  total_ = total;
-  began_ = std::chrono::steady_clock::now();
-  done_.store(0, std::memory_order_relaxed);
-}
-
-Progress::View Progress::view() const {
-  const std::lock_guard lock(mutex_);
-  return {what_, done_.load(std::memory_order_relaxed), total_, began_};
-}
 
 std::string progress_line(const Progress::View& view, std::chrono::steady_clock::time_point now,
                           unsigned columns) {

@@ -1,4 +1,4 @@
-#include "cli/options.hpp"
+#include "cli/command_line.hpp"
 
 #include <fmt/format.h>
 
@@ -11,6 +11,7 @@
 #include "cli/option_table.hpp"
 #include "cli/option_values.hpp"
 #include "cli/settings.hpp"
+#include "model/options.hpp"
 
 namespace calib {
 namespace {

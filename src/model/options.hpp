@@ -7,10 +7,9 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "webapp/database_location.hpp"
+#include "model/database.hpp"
 
 namespace calib {
 
@@ -55,24 +54,5 @@ struct Options {
 class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-
-/// --help or --version was asked for: print this on stdout and end with status 0.
-struct InformationText {
-  std::string text;
-};
-
-/// A shell asks what may follow --session: print the ids in this database.
-struct SessionIdsRequest {
-  DatabaseLocation database;
-};
-
-/// The environment, as `execve` hands it over: `NAME=value` each.
-using Environment = std::vector<std::string>;
-
-/// Reads the command line, then `environment` (`CALIB_CLEANUP_<OPTION>`, `DATABASE_URL`), then the
-/// file of --config, each only where the one before is silent; then finds the database as the app
-/// would. Throws UsageError (status 2). Opens nothing but the --config file and the app's `.env`.
-std::variant<Options, InformationText, SessionIdsRequest> parse_options(
-    const std::vector<std::string>& arguments, const Environment& environment);
 
 }  // namespace calib

@@ -1,4 +1,4 @@
-#include "report/journal.hpp"
+#include "report/journal_priority.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

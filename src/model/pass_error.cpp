@@ -1,0 +1,14 @@
+#include "model/pass_error.hpp"
+
+#include <fmt/format.h>
+
+namespace calib {
+
+StoreError still_locked(const std::string& path, std::chrono::steady_clock::duration waited) {
+  return {StoreError::Kind::busy, path,
+          fmt::format("the database stayed locked for {:.1f} s; try again, or wait longer with "
+                      "--lock-wait",
+                      std::chrono::duration<double>(waited).count())};
+}
+
+}  // namespace calib

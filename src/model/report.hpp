@@ -1,0 +1,110 @@
+// What a pass did, or would do: values only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limited_list.hpp"
+#include "base/text_pool.hpp"
+#include "base/timestamp.hpp"
+#include "model/options.hpp"
+#include "model/usage.hpp"
+
+namespace calib {
+
+/// What went wrong, as monitoring wants to count it.
+enum class ErrorKind {
+  session,
+  directory,
+  orphan,
+  records,
+  database,
+  busy,
+  limit,
+  output,
+  interrupted
+};
+
+/// One thing that should have gone, or been done, and was not.
+struct Failure {
+  std::string path;   ///< what it is about: a path, a session's id, a table; raw bytes
+  std::string error;  ///< what happened and what to do, one sentence, raw bytes
+  ErrorKind kind = ErrorKind::directory;
+};
+
+/// Of one kind are those that name different things in the same words.
+std::string kind_of_failure(const Failure& failure);
+std::string kind_of_warning(const std::string& warning);
+using Failures = LimitedList<Failure, kind_of_failure, 1000>;
+using Warnings = LimitedList<std::string, kind_of_warning, 1000>;
+
+/// A session that went, or would go. There may be a million of them, so the texts are views.
+struct SessionLine {
+  std::string_view id;
+  std::string_view created_at;     ///< as the database has it; empty where it is NULL
+  std::optional<Instant> created;  ///< where created_at could be read
+  std::string_view directory;      ///< its name in the uploads folder
+  Usage usage;
+  std::vector<std::uint32_t> records;  ///< rows, in the order of Report::tables
+};
+
+/// A directory without a session that went, or would go.
+struct OrphanLine {
+  std::string name;
+  std::optional<Instant> changed;
+  Usage usage;
+};
+
+/// What an interrupted pass had left behind.
+struct Recovery {
+  std::uint64_t restored = 0;  ///< staged directories given back to sessions that are still there
+  std::uint64_t purged = 0;    ///< staged directories of sessions that are gone
+};
+
+struct Kept {
+  std::uint64_t sessions = 0;
+  std::uint64_t directories = 0;  ///< those that are not hidden
+  /// Bytes in the uploads folder that stay, all files counted; where they were measured.
+  std::optional<std::uint64_t> allocated_bytes;
+};
+
+/// How it ended. Orders as the exit status does not: see exit_status().
+enum class Outcome {
+  done,        ///< 0 where errors is empty, else 1
+  failed,      ///< 3: it could not run; nothing was changed
+  busy,        ///< 4: another pass or a lock; nothing was changed
+  interrupted  ///< 128 + signal
+};
+
+struct Report {
+  DryRun dry_run = DryRun::no;
+  Mode mode = Mode::expired;
+  double hours = 24;              ///< meant only where mode is expired
+  std::optional<Instant> cutoff;  ///< where mode is expired
+  Instant started;
+  std::string database;  ///< printable form, no password
+  std::string uploads;
+
+  std::vector<std::string> tables;                        ///< names for SessionLine::records
+  std::vector<TextPool> texts;                            ///< what views in `sessions` show
+  std::vector<SessionLine> sessions;                      ///< deleted, or would be
+  std::vector<OrphanLine> orphans;                        ///< removed, or would be
+  std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows deleted
+  Recovery recovery;
+  Kept kept;
+  std::uint64_t freed_bytes = 0;                ///< allocated, hard links settled
+  std::optional<std::uint64_t> total_bytes;     ///< the whole uploads folder, where measured
+  std::optional<std::uint64_t> vacuumed_bytes;  ///< given back by --vacuum (dry run: would be)
+  std::chrono::microseconds duration{0};
+  Warnings warnings;
+  Failures errors;
+  Outcome outcome = Outcome::done;
+  int signal = 0;  ///< where outcome is interrupted
+};
+
+}  // namespace calib
