@@ -75,10 +75,10 @@ make_root() {
   echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"
   printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
   chmod 755 "$root/usr/sbin/policy-rc.d"
-  # Of two that differ dpkg asks which one to keep; the package comes with the compiler.
+  # Of two that differ dpkg asks which one to keep; the package comes with file(1).
   echo "$changed_line" >"$root$changed_file"
 }
-changed_file=/etc/gprofng.rc
+changed_file=/etc/magic
 changed_line='# changed by the administrator'
 
 clone() {
