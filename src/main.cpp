@@ -6,6 +6,7 @@
 // includes whom.
 //
 //   base/              knows nothing of sessions: files, text, time, threads, how to stop
+//   model/             the nouns: options, sessions, entries, the report, what ends a pass
 //   webapp/            what the web app writes: its .env, database URLs, paths of images
 //   cli/               command line, environment, configuration file -> Options
 //   uploads/           the folder: list, stage, restore, measure, purge
@@ -14,7 +15,7 @@
 //   store/postgresql/  … on a PostgreSQL server
 //   plan/              pure: listing + sessions + rules + now -> Plan
 //   report/            what was done, as values: as text, JSON, metrics; the line on a terminal
-//   pass/              the steps: cleanup.cpp calls them in their order
+//   pass/              the steps: pass.cpp calls them in their order
 //   main.cpp           parse -> run -> print -> exit status; the one catch-all
 #include <fmt/format.h>
 #include <malloc.h>
@@ -37,11 +38,11 @@
 #include "base/stop.hpp"
 #include "cli/command_line.hpp"
 #include "model/options.hpp"
-#include "pass/cleanup.hpp"
+#include "pass/pass.hpp"
 #include "report/journal_priority.hpp"
 #include "report/progress_line.hpp"
 #include "report/report.hpp"
-#include "store/session_ids.hpp"
+#include "store/list_ids.hpp"
 
 namespace {
 
@@ -100,7 +101,7 @@ int run(const Options& options) {
                             options.verbosity == Verbosity::quiet ? When::never : options.progress);
     const auto now =
         std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
-    return clean_up(options, now, stop, progress);
+    return run_pass(options, now, stop, progress);
   }();
   if (options.metrics && options.dry_run == DryRun::no) {
     try {
@@ -122,12 +123,12 @@ int run(const Options& options) {
 /// library sees large blocks come and go, and keeps larger ones from then on.
 void give_memory_back() {
 #ifdef __GLIBC__
-  constexpr int most_kept = 1 << 20;
-  static_cast<void>(::mallopt(M_MMAP_THRESHOLD, most_kept));
+  constexpr int max_kept = 1 << 20;
+  static_cast<void>(::mallopt(M_MMAP_THRESHOLD, max_kept));
   // A threshold that is set is no longer raised by itself, so that what each slice takes for
   // SQLite's pages would go back and come anew, page by page.
-  constexpr int most_unused = 8 << 20;
-  static_cast<void>(::mallopt(M_TRIM_THRESHOLD, most_unused));
+  constexpr int max_unused = 8 << 20;
+  static_cast<void>(::mallopt(M_TRIM_THRESHOLD, max_unused));
 #endif
 }
 

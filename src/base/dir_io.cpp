@@ -1,4 +1,4 @@
-#include "uploads/dir_io.hpp"
+#include "base/dir_io.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -116,12 +116,12 @@ std::error_code open_on_mount(int parent, const char* name, int flags, Fd& fd) {
 // rename it could only take the place of an empty directory.
 std::error_code rename_checked(int from_parent, const char* from, int to_parent, const char* to) {
   Status status;
-  if (const auto error = look(from_parent, from, status)) return error;
+  if (const auto error = stat_at(from_parent, from, status)) return error;
   if (!status.is_directory()) {
     const auto error = attempt([&] { return ::linkat(from_parent, from, to_parent, to, 0); });
     return error ? error : remove_file(from_parent, from);
   }
-  const auto error = look(to_parent, to, status);
+  const auto error = stat_at(to_parent, to, status);
   if (!error) return errno_code(EEXIST);
   if (error != std::errc::no_such_file_or_directory) return error;
   return attempt([&] { return ::renameat(from_parent, from, to_parent, to); });
@@ -138,7 +138,7 @@ bool is_component(std::string_view name) {
 
 std::error_code open_folder(const char* path, Fd& fd, Status& status) {
   if (const auto error = open_at(AT_FDCWD, path, 0, fd)) return error;
-  return look(fd.get(), status);
+  return stat_at(fd.get(), status);
 }
 
 std::error_code open_directory(int parent, const char* name, std::uint64_t mount,
@@ -153,19 +153,19 @@ std::error_code open_directory(int parent, const char* name, std::uint64_t mount
   }
   if (error == std::errc::too_many_symbolic_link_levels) return errno_code(ENOTDIR);
   if (error) return error;
-  if (const auto unknown = look(opened.get(), status)) return unknown;
+  if (const auto unknown = stat_at(opened.get(), status)) return unknown;
   if (status.mount != mount) return errno_code(EXDEV);
   fd = std::move(opened);
   return {};
 }
 
-std::error_code look(int parent, const char* name, Status& status) {
+std::error_code stat_at(int parent, const char* name, Status& status) {
   return look_with(parent, name, 0, status);
 }
 
-std::error_code look(int fd, Status& status) { return look_with(fd, "", AT_EMPTY_PATH, status); }
+std::error_code stat_at(int fd, Status& status) { return look_with(fd, "", AT_EMPTY_PATH, status); }
 
-std::error_code glance(int parent, const char* name, Status& status) {
+std::error_code stat_cached(int parent, const char* name, Status& status) {
   return look_with(parent, name, AT_STATX_DONT_SYNC, status);
 }
 

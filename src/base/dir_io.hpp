@@ -65,11 +65,11 @@ std::error_code open_directory(int parent, const char* name, std::uint64_t mount
 
 /// Looks at `name` in `parent`, or at `fd` itself. ENOSYS where the kernel cannot tell mounts
 /// apart.
-std::error_code look(int parent, const char* name, Status& status);
-std::error_code look(int fd, Status& status);
+std::error_code stat_at(int parent, const char* name, Status& status);
+std::error_code stat_at(int fd, Status& status);
 
-/// As look(), content with what the kernel has cached: for sizes, not for decisions on identity.
-std::error_code glance(int parent, const char* name, Status& status);
+/// As stat_at(), content with what the kernel has cached: for sizes, not for decisions on identity.
+std::error_code stat_cached(int parent, const char* name, Status& status);
 
 /// Whether this process may do `how` (R_OK | W_OK | X_OK) in the open directory.
 std::error_code check_access(int directory, int how);

@@ -11,11 +11,11 @@
 
 namespace calib {
 
-/// A million items may have one cause. Of each kind, which `kind_of` tells, the first `most_of_one`
-/// are kept, and no more than `most_of_all` altogether; the others are counted, so that neither
+/// A million items may have one cause. Of each kind, which `kind_of` tells, the first `max_of_one`
+/// are kept, and no more than `max_of_all` altogether; the others are counted, so that neither
 /// memory nor anybody's log is filled with them.
-template <typename Item, std::string (*kind_of)(const Item&), std::size_t most_of_one,
-          std::size_t most_of_all = 10 * most_of_one>
+template <typename Item, std::string (*kind_of)(const Item&), std::size_t max_of_one,
+          std::size_t max_of_all = 10 * max_of_one>
 class LimitedList {
  public:
   using value_type = Item;
@@ -30,7 +30,7 @@ class LimitedList {
 
   void push_back(Item item) {
     auto& kind = kind_like(item);
-    if (kind.kept < most_of_one && kept_.size() < most_of_all) {
+    if (kind.kept < max_of_one && kept_.size() < max_of_all) {
       ++kind.kept;
       kept_.push_back(std::move(item));
     } else {
@@ -100,11 +100,11 @@ class LimitedList {
     Item like = {};  ///< the first one that was left out
   };
   // Where everyone is another one's like, the kinds are not worth telling apart any more.
-  static constexpr std::size_t most_kinds = 1000;
+  static constexpr std::size_t max_kinds = 1000;
 
   Kind& kind_like(const Item& item) {
     auto name = kind_of(item);
-    if (kinds_.size() >= most_kinds && !kinds_.contains(name)) name.clear();
+    if (kinds_.size() >= max_kinds && !kinds_.contains(name)) name.clear();
     return kinds_[std::move(name)];
   }
 

@@ -1,4 +1,4 @@
-#include "uploads/mounts.hpp"
+#include "base/mounts.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,8 +16,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/dir_io.hpp"
 #include "base/fd.hpp"
-#include "uploads/dir_io.hpp"
 
 namespace calib {
 namespace {
@@ -134,7 +134,7 @@ std::string path_of(int directory) {
   // Or it has that name.
   Status opened;
   Status standing;
-  if (look(directory, opened) || look(AT_FDCWD, path.c_str(), standing) ||
+  if (stat_at(directory, opened) || stat_at(AT_FDCWD, path.c_str(), standing) ||
       opened.id != standing.id) {
     throw std::runtime_error("the folder was removed while it was looked at; run again");
   }
@@ -155,7 +155,7 @@ std::string first_component(std::string_view path) {
 /// Whether the process has its root within this mount (chroot(2)), which is not listed then.
 bool holds_root(std::uint64_t mount_id) {
   Status root;
-  return !look(AT_FDCWD, "/", root) && root.mount == mount_id && !root.mount_root;
+  return !stat_at(AT_FDCWD, "/", root) && root.mount == mount_id && !root.mount_root;
 }
 
 /// Tells which entry of the folder is mounted somewhere else, or is on the way to what is.

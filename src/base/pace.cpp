@@ -16,7 +16,7 @@ constexpr double clearly_better = 1.1;
 // After a try that failed, so many windows pass until the next one, then twice as many. A try in
 // the wrong direction costs about half a window.
 constexpr unsigned first_patience = 8;
-constexpr unsigned longest_patience = 128;
+constexpr unsigned max_patience = 128;
 
 }  // namespace
 
@@ -57,7 +57,7 @@ void Pace::judge(double rate) {
 void Pace::settle() {
   level_ = home_;
   upwards_ = !upwards_;
-  patience_ = std::clamp(2 * patience_, first_patience, longest_patience);
+  patience_ = std::clamp(2 * patience_, first_patience, max_patience);
   windows_left_ = patience_;
 }
 

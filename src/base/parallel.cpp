@@ -1,4 +1,4 @@
-#include "base/workers.hpp"
+#include "base/parallel.hpp"
 
 #include <sys/resource.h>
 

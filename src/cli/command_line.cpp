@@ -157,7 +157,7 @@ class CommandLine {
 };
 
 /// Stores what the strongest of `layers` (that one first) says of each option.
-void store(const std::vector<const Settings*>& layers, Draft& draft) {
+void store(const std::vector<const Settings*>& layers, PartialOptions& draft) {
   for (const OptionSpec& spec : option_table()) {
     if (spec.store == nullptr) continue;
     for (const Settings* layer : layers) {
@@ -169,7 +169,7 @@ void store(const std::vector<const Settings*>& layers, Draft& draft) {
   }
 }
 
-void settle_mode(const Settings& command_line, Draft& draft) {
+void settle_mode(const Settings& command_line, PartialOptions& draft) {
   Options& options = draft.options;
   if (options.sessions.empty()) {
     options.mode = draft.orphans_only ? Mode::orphans_only : Mode::expired;
@@ -184,7 +184,7 @@ void settle_mode(const Settings& command_line, Draft& draft) {
   options.mode = Mode::named;
 }
 
-void settle_verbosity(Draft& draft) {
+void settle_verbosity(PartialOptions& draft) {
   if (draft.quiet && draft.quiet == draft.verbose) {
     throw UsageError("--quiet and --verbose exclude each other: leave one of them out");
   }
@@ -205,7 +205,7 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
   const auto config = from_command_line.find("config");
   const Settings from_file =
       config == from_command_line.end() ? Settings() : file_settings(config->second.front().text);
-  Draft draft;
+  PartialOptions draft;
   store({&from_command_line, &from_environment.settings, &from_file}, draft);
 
   settle_mode(from_command_line, draft);

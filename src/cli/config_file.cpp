@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-#include "base/small_file.hpp"
+#include "base/file.hpp"
 #include "model/options.hpp"
 
 namespace calib {

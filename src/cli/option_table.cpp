@@ -15,9 +15,9 @@ namespace chr = std::chrono;
 using Days = chr::duration<double, std::ratio<86400>>;
 using Layers = OptionSpec::Layers;
 
-constexpr Days longest_grace{100 * 365};
-constexpr Days longest_wait{365};
-constexpr std::uint64_t most_jobs = 64;
+constexpr Days max_grace{100 * 365};
+constexpr Days max_wait{365};
+constexpr std::uint64_t max_jobs = 64;
 constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
 
 constexpr std::string_view selection = "What goes";
@@ -44,20 +44,21 @@ constexpr std::array every_option{
                "Delete sessions created more than N hours ago;\n"
                "may be fractional. 0: all dated before now, uploads\n"
                "in flight included. Default: 24",
-               [](const Setting& setting, Draft& draft) {
+               [](const Setting& setting, PartialOptions& draft) {
                  draft.options.hours = number(setting, std::numeric_limits<double>::max(),
                                               "a number of hours, 0 or more");
                }},
-    OptionSpec{
-        "orphans-only", 0, Takes::nothing, "", selection,
-        "No age rule: remove only directories and records\n"
-        "that have no session. --hours is then ignored",
-        [](const Setting& setting, Draft& draft) { draft.orphans_only = layer_if_yes(setting); }},
+    OptionSpec{"orphans-only", 0, Takes::nothing, "", selection,
+               "No age rule: remove only directories and records\n"
+               "that have no session. --hours is then ignored",
+               [](const Setting& setting, PartialOptions& draft) {
+                 draft.orphans_only = layer_if_yes(setting);
+               }},
     OptionSpec{"session", 0, Takes::text, "ID", selection,
                "Delete this session now, whatever its age, and no\n"
                "orphans. May be repeated. Not together with --hours\n"
                "or --orphans-only",
-               [](const Setting& setting, Draft& draft) {
+               [](const Setting& setting, PartialOptions& draft) {
                  auto& sessions = draft.options.sessions;
                  if (std::ranges::count(sessions, setting.text) == 0) {
                    sessions.push_back(setting.text);
@@ -66,17 +67,21 @@ constexpr std::array every_option{
                Layers::command_line, OptionSpec::Repeat::yes},
 
     OptionSpec{"app-dir", 0, Takes::text, "DIR", places, "The app's root folder. Default: .",
-               [](const Setting& setting, Draft& draft) { draft.options.app_dir = setting.text; }},
+               [](const Setting& setting, PartialOptions& draft) {
+                 draft.options.app_dir = setting.text;
+               }},
     OptionSpec{"database", 0, Takes::text, "PATH|URL", places,
                "The session database: a path, sqlite:///… or\n"
                "postgresql://… Default: what the app uses, from\n"
                "DATABASE_URL, backend/.env or .env; else\n"
                "backend/calibration.db in the app's folder",
-               [](const Setting& setting, Draft& draft) { draft.database = setting; }},
+               [](const Setting& setting, PartialOptions& draft) { draft.database = setting; }},
     OptionSpec{"uploads", 0, Takes::text, "DIR", places,
                "The uploads folder. Default: uploads in the app's\n"
                "folder",
-               [](const Setting& setting, Draft& draft) { draft.options.uploads = setting.text; }},
+               [](const Setting& setting, PartialOptions& draft) {
+                 draft.options.uploads = setting.text;
+               }},
     OptionSpec{"config", 0, Takes::text, "FILE", places,
                "Read options from this TOML file: the names here\n"
                "without the dashes, such as dry-run = true",
@@ -84,65 +89,72 @@ constexpr std::array every_option{
 
     OptionSpec{"dry-run", 'n', Takes::nothing, "", safety,
                "Change nothing; list what would go, with sizes",
-               [](const Setting& setting, Draft& draft) {
+               [](const Setting& setting, PartialOptions& draft) {
                  draft.options.dry_run = yes_or_no(setting) ? DryRun::yes : DryRun::no;
                }},
     OptionSpec{"max-delete", 0, Takes::whole_number, "N", safety,
                "Delete nothing if more than N sessions and\n"
                "directories would go. Default: no limit",
-               [](const Setting& setting, Draft& draft) {
+               [](const Setting& setting, PartialOptions& draft) {
                  draft.options.max_delete = whole_number(setting, 0, no_limit);
                }},
     OptionSpec{"orphan-grace", 0, Takes::number, "MINUTES", safety,
                "Leave directories without a session alone that\n"
                "changed within this time. Default: 0",
-               [](const Setting& setting, Draft& draft) {
+               [](const Setting& setting, PartialOptions& draft) {
                  draft.options.orphan_grace =
                      duration<chr::microseconds, chr::duration<double, std::ratio<60>>>(
-                         setting, longest_grace, "a number of minutes from 0 to 100 years");
+                         setting, max_grace, "a number of minutes from 0 to 100 years");
                }},
 
     OptionSpec{"lock-wait", 0, Takes::number, "SECONDS", manner,
                "Wait this long for another pass, or for the app's\n"
                "write lock. Default: 30",
-               [](const Setting& setting, Draft& draft) {
+               [](const Setting& setting, PartialOptions& draft) {
                  draft.options.lock_wait = duration<chr::milliseconds, chr::duration<double>>(
-                     setting, longest_wait, "a number of seconds from 0 to one year");
+                     setting, max_wait, "a number of seconds from 0 to one year");
                }},
     OptionSpec{"jobs", 'j', Takes::whole_number, "N", manner,
                "Threads that delete and measure, 1 to 64. Default:\n"
                "chosen by file system and processors",
-               [](const Setting& setting, Draft& draft) {
-                 draft.options.jobs = static_cast<unsigned>(whole_number(setting, 1, most_jobs));
+               [](const Setting& setting, PartialOptions& draft) {
+                 draft.options.jobs = static_cast<unsigned>(whole_number(setting, 1, max_jobs));
                }},
     OptionSpec{"vacuum", 0, Takes::nothing, "", manner,
                "Afterwards, give the database's free pages back;\n"
                "locks an SQLite database meanwhile",
-               [](const Setting& setting, Draft& draft) {
+               [](const Setting& setting, PartialOptions& draft) {
                  draft.options.vacuum = yes_or_no(setting) ? Vacuum::yes : Vacuum::no;
                }},
 
     OptionSpec{"json", 0, Takes::nothing, "", output, "One JSON document on stdout instead of text",
-               [](const Setting& setting, Draft& draft) {
+               [](const Setting& setting, PartialOptions& draft) {
                  draft.options.format = yes_or_no(setting) ? Format::json : Format::text;
                }},
     OptionSpec{"metrics", 0, Takes::text, "FILE", output,
                "Write Prometheus metrics of this pass to FILE, for\n"
                "node_exporter's textfile collector; not in a dry run",
-               [](const Setting& setting, Draft& draft) { draft.options.metrics = setting.text; }},
-    OptionSpec{"quiet", 'q', Takes::nothing, "", output, "Print only warnings and errors",
-               [](const Setting& setting, Draft& draft) { draft.quiet = layer_if_yes(setting); }},
-    OptionSpec{"verbose", 'v', Takes::nothing, "", output, "Name each session and directory",
-               [](const Setting& setting, Draft& draft) { draft.verbose = layer_if_yes(setting); }},
+               [](const Setting& setting, PartialOptions& draft) {
+                 draft.options.metrics = setting.text;
+               }},
     OptionSpec{
-        "progress", 0, Takes::text, "WHEN", output,
-        "Progress on stderr: auto, always or never; auto is\n"
-        "only on a terminal, after 1 s. Default: auto",
-        [](const Setting& setting, Draft& draft) { draft.options.progress = when(setting); }},
-    OptionSpec{"color", 0, Takes::text, "WHEN", output,
-               "Colors: auto, always or never; NO_COLOR is\n"
-               "honoured. Default: auto",
-               [](const Setting& setting, Draft& draft) { draft.options.color = when(setting); }},
+        "quiet", 'q', Takes::nothing, "", output, "Print only warnings and errors",
+        [](const Setting& setting, PartialOptions& draft) { draft.quiet = layer_if_yes(setting); }},
+    OptionSpec{"verbose", 'v', Takes::nothing, "", output, "Name each session and directory",
+               [](const Setting& setting, PartialOptions& draft) {
+                 draft.verbose = layer_if_yes(setting);
+               }},
+    OptionSpec{"progress", 0, Takes::text, "WHEN", output,
+               "Progress on stderr: auto, always or never; auto is\n"
+               "only on a terminal, after 1 s. Default: auto",
+               [](const Setting& setting, PartialOptions& draft) {
+                 draft.options.progress = when(setting);
+               }},
+    OptionSpec{
+        "color", 0, Takes::text, "WHEN", output,
+        "Colors: auto, always or never; NO_COLOR is\n"
+        "honoured. Default: auto",
+        [](const Setting& setting, PartialOptions& draft) { draft.options.color = when(setting); }},
 
     OptionSpec{"help", 'h', Takes::nothing, "", information, "Print this text", nullptr,
                Layers::command_line, OptionSpec::Repeat::yes},

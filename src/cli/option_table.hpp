@@ -14,7 +14,7 @@ namespace calib {
 enum class Takes { nothing, whole_number, number, text };
 
 /// Options, and what has to be known of them all before they can be settled.
-struct Draft {
+struct PartialOptions {
   Options options;
   std::optional<Setting> database;
   // Flags that were switched on, and the layer that did it.
@@ -32,7 +32,7 @@ struct OptionSpec {
   std::string_view help;
   /// Checks the value and stores it; null for those that are acted on before the rest is read.
   /// Called for each value of the strongest layer; the text is not empty and holds no NUL.
-  void (*store)(const Setting&, Draft&);
+  void (*store)(const Setting&, PartialOptions&);
   enum class Layers { command_line, all } layers = Layers::all;
   enum class Repeat { no, yes } repeat = Repeat::no;
 };

@@ -4,8 +4,8 @@
 
 namespace calib {
 
-StoreError still_locked(const std::string& path, std::chrono::steady_clock::duration waited) {
-  return {StoreError::Kind::busy, path,
+PassError still_locked(const std::string& path, std::chrono::steady_clock::duration waited) {
+  return {PassError::Kind::busy, path,
           fmt::format("the database stayed locked for {:.1f} s; try again, or wait longer with "
                       "--lock-wait",
                       std::chrono::duration<double>(waited).count())};

@@ -8,7 +8,7 @@
 namespace calib {
 
 /// What stops a pass.
-class StoreError : public std::runtime_error {
+class PassError : public std::runtime_error {
  public:
   enum class Kind {
     unusable,  ///< it cannot be used (missing, not this app's, I/O error …): status 3
@@ -18,9 +18,9 @@ class StoreError : public std::runtime_error {
     stopped,   ///< the stop flag was set
     disturbed  ///< others were at work at the wrong moment: the same again will do
   };
-  StoreError(Kind kind, const std::string& text) : StoreError(kind, "", text) {}
+  PassError(Kind kind, const std::string& text) : PassError(kind, "", text) {}
   /// `path` is the database or folder that `text` is about.
-  StoreError(Kind kind, const std::string& path, const std::string& text)
+  PassError(Kind kind, const std::string& path, const std::string& text)
       : std::runtime_error(path.empty() ? text : path + ": " + text),
         kind_(kind),
         path_(path),
@@ -36,6 +36,6 @@ class StoreError : public std::runtime_error {
 };
 
 /// The error (busy) of a lock that was waited for for so long.
-StoreError still_locked(const std::string& path, std::chrono::steady_clock::duration waited);
+PassError still_locked(const std::string& path, std::chrono::steady_clock::duration waited);
 
 }  // namespace calib

@@ -54,7 +54,7 @@ std::vector<OwnerIndex> owners_of(std::span<const Refusal> refusals);
 
 /// Of any value that is read: the app's keys and paths are short, and somebody else's must not fill
 /// the memory.
-inline constexpr int most_value_bytes = 1 << 24;
+inline constexpr int max_value_bytes = 1 << 24;
 
 /// How many rows of each table hang on each owner. Dense: owners × tables.
 class RecordCounts {

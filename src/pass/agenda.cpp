@@ -10,8 +10,9 @@
 
 #include "base/few.hpp"
 #include "base/text.hpp"
-#include "pass/removal.hpp"
+#include "pass/purge.hpp"
 #include "store/unplaced.hpp"
+#include "uploads/in_use.hpp"
 #include "webapp/session_id.hpp"
 
 namespace calib {
@@ -20,21 +21,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 void check_stop(const StopFlag& stop) {
-  if (stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
-}
-
-/// Entries of the folder that hold the database, the app or this process: whatever is said of them,
-/// they stay.
-std::vector<std::string> entries_in_use(const Options& options) {
-  std::vector<std::filesystem::path> used{options.app_dir, options.app_dir / "backend", "."};
-  if (options.database.kind == DatabaseKind::sqlite) used.push_back(options.database.path);
-  if (options.metrics) used.push_back(*options.metrics);
-  return entries_on_the_way(options.uploads, used);
+  if (stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
 }
 
 /// So much later than the last change of its database the app makes no directory for a session:
 /// it commits the session first.
-constexpr std::chrono::minutes longest_upload{10};
+constexpr std::chrono::minutes max_upload{10};
 
 /// Clocks of servers go wrong by less.
 constexpr std::chrono::minutes clock_error{1};
@@ -47,7 +39,7 @@ Instant time_now(const AgendaContext& c) {
 std::optional<Instant> latest_birth(const AgendaContext& c) {
   const bool vouched = c.options.database.named == Named::on_command_line;
   if (vouched || c.options.mode == Mode::named || !c.database_changed) return std::nullopt;
-  return *c.database_changed + longest_upload;
+  return *c.database_changed + max_upload;
 }
 
 /// Since when a directory can have been made that is this database's, where that is to be asked: of

@@ -45,14 +45,14 @@ struct AgendaContext {
   Report& report;
 };
 
-/// Lists the folder and reads the sessions. Throws StoreError.
+/// Lists the folder and reads the sessions. Throws PassError.
 void make_plan(const AgendaContext& context, Agenda& agenda);
 
-/// Once the plan stands: says what becomes of it. Throws StoreError.
+/// Once the plan stands: says what becomes of it. Throws PassError.
 void narrow_plan(const AgendaContext& context, Agenda& agenda);
 
 /// Plans once more for these sessions alone, which were asked for by name and were there. What else
-/// a plan tells of has been said. Throws StoreError.
+/// a plan tells of has been said. Throws PassError.
 void plan_again(const AgendaContext& context, const std::vector<std::string>& ids, Agenda& agenda);
 
 }  // namespace calib

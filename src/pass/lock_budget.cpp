@@ -10,17 +10,17 @@ using std::chrono::milliseconds;
 // The promise is 150 ms; the rest is for what no earlier transaction foretold.
 constexpr milliseconds wanted_hold{100};
 // Where most of it does not come from what is taken in, there is less to foretell.
-constexpr milliseconds longest_with_fixed{130};
+constexpr milliseconds max_with_fixed{130};
 // With less than this a pass would be all commits, each of which has a price of its own.
-constexpr milliseconds shortest_fill{15};
-constexpr milliseconds longest_fill{90};
+constexpr milliseconds min_fill{15};
+constexpr milliseconds max_fill{90};
 // Between two transactions of much the same size the difference in time is chance, and says nothing
 // of what one unit takes.
 constexpr double clearly_more = 2;
 constexpr double few_units = 16;
 // Another writer may poll every 100 ms: without a gap two of three writes of Python's driver were
 // refused, with 30 ms none.
-constexpr milliseconds shortest_gap{30};
+constexpr milliseconds min_gap{30};
 
 double seconds(std::chrono::duration<double> duration) { return duration.count(); }
 
@@ -31,10 +31,10 @@ double beside_fixed_cost(double taken, double held, double each, double each_com
   const double fixed = held - (each + each_commit) * taken;
   // What is left of the promised time is for units, and a little where nothing is.
   const double left =
-      std::max(seconds(longest_with_fixed) - fixed, std::max(seconds(shortest_fill), fixed / 8));
+      std::max(seconds(max_with_fixed) - fixed, std::max(seconds(min_fill), fixed / 8));
   const double each_held = std::max(each + each_commit, left / (2 * taken));
   // By chance a transaction may look as if its few units took all of the time.
-  const double fewest = each > 0 ? std::min(few_units, seconds(shortest_fill) / each) : few_units;
+  const double fewest = each > 0 ? std::min(few_units, seconds(min_fill) / each) : few_units;
   return std::max(fewest, left / each_held);
 }
 
@@ -53,8 +53,8 @@ void LockBudget::learn(std::size_t taken, Duration filled, Duration held) {
   // Filling has much the same share of the hold from one transaction to the next.
   const auto fitting =
       std::chrono::duration_cast<Duration>(wanted_hold * (seconds(filled) / seconds(held)));
-  fill_time_ = std::clamp<Duration>(fitting, shortest_fill,
-                                    std::min<Duration>(2 * fill_time_, longest_fill));
+  fill_time_ =
+      std::clamp<Duration>(fitting, min_fill, std::min<Duration>(2 * fill_time_, max_fill));
   const Fill now{static_cast<double>(taken), seconds(filled), seconds(held)};
   if (differ(now, last_)) other_ = last_;
   last_ = now;
@@ -88,8 +88,6 @@ std::size_t LockBudget::first_of(const Fill& now) const {
   return static_cast<std::size_t>(std::max(1.0, fitting));
 }
 
-LockBudget::Duration LockBudget::gap(Duration held) {
-  return std::max<Duration>(held, shortest_gap);
-}
+LockBudget::Duration LockBudget::gap(Duration held) { return std::max<Duration>(held, min_gap); }
 
 }  // namespace calib

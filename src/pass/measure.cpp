@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/workers.hpp"
-#include "plan/lookup.hpp"
+#include "base/parallel.hpp"
+#include "plan/sorted_index.hpp"
 
 namespace calib {
 namespace {

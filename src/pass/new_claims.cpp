@@ -11,7 +11,7 @@ namespace {
 
 // Others may write between the look and the transaction, each time. Then all is looked at in the
 // transaction, however long it takes: a claim that is missed costs somebody a directory.
-constexpr int most_looks = 3;
+constexpr int max_looks = 3;
 
 // To look each of them up takes a few milliseconds.
 constexpr std::size_t few_names = 1000;
@@ -25,11 +25,11 @@ NewClaims::Begun NewClaims::begin(SessionStore& store, std::chrono::milliseconds
     // Before the question, which may take a part of the time for which the lock may be held.
     const auto since = std::chrono::steady_clock::now();
     if (!uploads_.is_in_place()) {
-      throw StoreError(StoreError::Kind::unusable, uploads_.path(),
-                       "the uploads folder was replaced or moved away while the pass ran (this "
-                       "path leads to another folder by now, or to none); run again");
+      throw PassError(PassError::Kind::unusable, uploads_.path(),
+                      "the uploads folder was replaced or moved away while the pass ran (this "
+                      "path leads to another folder by now, or to none); run again");
     }
-    if (looks == most_looks || transaction->can_look_quickly()) {
+    if (looks == max_looks || transaction->can_look_quickly()) {
       return {std::move(transaction), since};
     }
   }
@@ -37,7 +37,7 @@ NewClaims::Begun NewClaims::begin(SessionStore& store, std::chrono::milliseconds
 
 void NewClaims::look(SessionStore& store) {
   has_news_ = has_many_names_;
-  store.look_again([this](const SessionRow& row) { add(row); });
+  store.reread_sessions([this](const SessionRow& row) { add(row); });
   follow_links();
   // Not under the lock.
   claims_.sort();

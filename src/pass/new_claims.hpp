@@ -14,8 +14,8 @@
 #include "base/stop.hpp"
 #include "model/session.hpp"
 #include "plan/claims.hpp"
-#include "plan/lookup.hpp"
 #include "plan/plan.hpp"
+#include "plan/sorted_index.hpp"
 #include "store/session_store.hpp"
 #include "uploads/upload_dir.hpp"
 
@@ -34,7 +34,7 @@ class NewClaims {
     std::chrono::steady_clock::time_point since;  ///< when it had the lock
   };
   /// Begins a transaction, before which there was a look at what takes too long to be looked at in
-  /// it. `wait`: for each lock. Throws StoreError, also where the folder's path leads elsewhere by
+  /// it. `wait`: for each lock. Throws PassError, also where the folder's path leads elsewhere by
   /// now: whoever moved it has begun with another one.
   Begun begin(SessionStore& store, std::chrono::milliseconds wait);
   /// In a transaction: what came since. Once, before anything is changed.

@@ -1,4 +1,4 @@
-#include "pass/unclaimed.hpp"
+#include "pass/orphans.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "pass/removal.hpp"
+#include "pass/purge.hpp"
 
 namespace calib {
 namespace {
@@ -33,7 +33,7 @@ void take_off(std::vector<Item>& items, const std::vector<char>& tried) {
 
 }  // namespace
 
-void Unclaimed::drop_claimed(StoreTransaction& transaction) {
+void Orphans::drop_claimed(StoreTransaction& transaction) {
   c_.claims.look(transaction);
   std::erase_if(c_.agenda.orphans,
                 [&](const OrphanLine& orphan) { return c_.claims.contain(orphan.name); });
@@ -43,13 +43,13 @@ void Unclaimed::drop_claimed(StoreTransaction& transaction) {
   });
 }
 
-void Unclaimed::look_again() {
+void Orphans::look_again() {
   const auto begun = c_.claims.begin(c_.store, c_.options.lock_wait);
   drop_claimed(*begun.transaction);
   looked_ = begun.since;
 }
 
-void Unclaimed::ask_again() {
+void Orphans::ask_again() {
   c_.progress.begin("waiting for the database", 0);
   auto [transaction, since] = c_.claims.begin(c_.store, c_.options.lock_wait);
   drop_claimed(*transaction);
@@ -57,20 +57,20 @@ void Unclaimed::ask_again() {
   // No room on the disk is no reason to stop here: removing the orphans makes some.
   try {
     if (transaction->require_writable()) drop_claimed(*transaction);
-  } catch (const StoreError& error) {
-    if (error.kind() != StoreError::Kind::full) throw;
+  } catch (const PassError& error) {
+    if (error.kind() != PassError::Kind::full) throw;
   }
   transaction.reset();
   // What goes next has no session, and must not have one again after a power loss.
   if (!c_.agenda.orphans.empty() || !c_.agenda.plan.leftovers.empty()) c_.store.make_durable();
 }
 
-void Unclaimed::remove() {
+void Orphans::remove() {
   remove_leftovers();
   remove_orphans();
 }
 
-void Unclaimed::remove_leftovers() {
+void Orphans::remove_leftovers() {
   auto& leftovers = c_.agenda.plan.leftovers;
   c_.progress.begin("removing what an interrupted pass left", leftovers.size());
   while (!leftovers.empty() && !c_.stop.requested()) {
@@ -83,7 +83,7 @@ void Unclaimed::remove_leftovers() {
   }
 }
 
-void Unclaimed::remove_orphans() {
+void Orphans::remove_orphans() {
   auto& orphans = c_.agenda.orphans;
   c_.progress.begin("removing orphaned directories", orphans.size());
   while (!orphans.empty() && !c_.stop.requested()) {
@@ -111,8 +111,7 @@ void Unclaimed::remove_orphans() {
 }
 
 /// Asked right before it goes: what has changed since the plan is younger than the grace.
-bool Unclaimed::is_older_than_grace(const OrphanLine& orphan,
-                                    std::optional<Failure>& failure) const {
+bool Orphans::is_older_than_grace(const OrphanLine& orphan, std::optional<Failure>& failure) const {
   if (c_.options.orphan_grace.count() == 0) return true;
   DirectoryStatus status;
   const auto error = c_.uploads.status_of(orphan.name, status);
@@ -125,9 +124,9 @@ bool Unclaimed::is_older_than_grace(const OrphanLine& orphan,
   return !error && status.changed == orphan.changed;
 }
 
-Unclaimed::Tried Unclaimed::remove_some(
-    const std::vector<std::string>& entries, const std::function<bool(std::size_t)>& may_go,
-    const std::function<void(std::size_t, const Usage&)>& gone) {
+Orphans::Tried Orphans::remove_some(const std::vector<std::string>& entries,
+                                    const std::function<bool(std::size_t)>& may_go,
+                                    const std::function<void(std::size_t, const Usage&)>& gone) {
   c_.changed = true;
   const auto until = looked_ + between_looks;
   Tried tried(entries.size(), 0);

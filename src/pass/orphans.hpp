@@ -9,20 +9,20 @@
 #include <string>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/stop.hpp"
-#include "base/workers.hpp"
 #include "model/options.hpp"
 #include "model/report.hpp"
 #include "pass/agenda.hpp"
 #include "pass/new_claims.hpp"
 #include "store/session_store.hpp"
+#include "uploads/disk_usage.hpp"
 #include "uploads/upload_dir.hpp"
-#include "uploads/usage.hpp"
 
 namespace calib {
 
-class Unclaimed {
+class Orphans {
  public:
   struct Context {
     const Options& options;
@@ -37,13 +37,13 @@ class Unclaimed {
     Report& report;
     bool& changed;  ///< set once anything is gone
   };
-  explicit Unclaimed(const Context& context) : c_(context) {}
+  explicit Orphans(const Context& context) : c_(context) {}
 
   /// Before anything is gone: makes sure that the database can be written, and takes off the lists
-  /// what anybody claims by now. Throws StoreError.
+  /// what anybody claims by now. Throws PassError.
   void ask_again();
 
-  /// Removes what is on the lists then. What cannot go is in the report; throws StoreError where
+  /// Removes what is on the lists then. What cannot go is in the report; throws PassError where
   /// the pass cannot go on.
   void remove();
 

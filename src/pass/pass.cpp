@@ -1,4 +1,4 @@
-#include "pass/cleanup.hpp"
+#include "pass/pass.hpp"
 
 #include <fmt/format.h>
 
@@ -13,16 +13,18 @@
 #include <utility>
 #include <vector>
 
-#include "base/workers.hpp"
+#include "base/parallel.hpp"
 #include "model/pass_error.hpp"
 #include "model/session.hpp"
 #include "pass/agenda.hpp"
 #include "pass/measure.hpp"
 #include "pass/new_claims.hpp"
-#include "pass/removal.hpp"
+#include "pass/orphans.hpp"
+#include "pass/purge.hpp"
+#include "pass/recovery.hpp"
 #include "pass/slices.hpp"
-#include "pass/unclaimed.hpp"
 #include "store/session_store.hpp"
+#include "uploads/open.hpp"
 #include "uploads/upload_dir.hpp"
 #include "webapp/database_age.hpp"
 
@@ -32,10 +34,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // How often a dry run begins, where writers disturb it.
-constexpr int most_tries = 5;
+constexpr int max_tries = 5;
 
 // How often sessions that were asked for by name are planned, where others change them.
-constexpr int most_plans = 5;
+constexpr int max_plans = 5;
 
 enum class Repeat { allowed, refused };
 
@@ -57,21 +59,21 @@ class Pass {
     report_.uploads = options.uploads.string();
   }
 
-  /// Throws StoreError (disturbed) where the same again will do.
+  /// Throws PassError (disturbed) where the same again will do.
   Report run(Repeat repeat) {
     try {
       steps();
-    } catch (const StoreError& error) {
-      if (error.kind() == StoreError::Kind::disturbed && repeat == Repeat::allowed) throw;
+    } catch (const PassError& error) {
+      if (error.kind() == PassError::Kind::disturbed && repeat == Repeat::allowed) throw;
       end_with(error.kind(), error.path(), error.text());
     } catch (const std::system_error& error) {
-      end_with(StoreError::Kind::unusable, "", error.what());
+      end_with(PassError::Kind::unusable, "", error.what());
     } catch (const std::exception& error) {
-      end_with(StoreError::Kind::unusable, "", error.what());
+      end_with(PassError::Kind::unusable, "", error.what());
     }
     if (restored_) sync_restored(*uploads_, report_);
     if (!is_dry() && !finished_ && uploads_) count_kept();
-    if (stop_.requested()) end_with(StoreError::Kind::stopped, "", "");
+    if (stop_.requested()) end_with(PassError::Kind::stopped, "", "");
     if (!is_dry()) {
       report_.freed_bytes += links_.freed_bytes();
       report_.kept.sessions = count_sessions();
@@ -83,25 +85,25 @@ class Pass {
  private:
   [[nodiscard]] bool is_dry() const { return options_.dry_run == DryRun::yes; }
 
-  void end_with(StoreError::Kind kind, const std::string& path, const std::string& text) {
+  void end_with(PassError::Kind kind, const std::string& path, const std::string& text) {
     if (stop_.requested()) {
       report_.outcome = Outcome::interrupted;
       report_.signal = stop_.signal();
-      if (kind == StoreError::Kind::stopped) return;
+      if (kind == PassError::Kind::stopped) return;
     }
-    const bool busy = kind == StoreError::Kind::busy || kind == StoreError::Kind::disturbed;
+    const bool busy = kind == PassError::Kind::busy || kind == PassError::Kind::disturbed;
     report_.errors.push_back({path, text, busy ? ErrorKind::busy : ErrorKind::database});
     if (report_.outcome == Outcome::interrupted || changed_) return;
     report_.outcome = busy ? Outcome::busy : Outcome::failed;
   }
 
   void check_stop() const {
-    if (stop_.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
+    if (stop_.requested()) throw PassError(PassError::Kind::stopped, "stopped");
   }
 
   void steps() {
     if (options_.database_error) {
-      throw StoreError(StoreError::Kind::unusable, *options_.database_error);
+      throw PassError(PassError::Kind::unusable, *options_.database_error);
     }
     uploads_ = std::make_unique<UploadDir>(open_uploads(options_.uploads));
     removers_.emplace(jobs_, stop_,
@@ -155,8 +157,8 @@ class Pass {
     NewClaims claims(agenda_.plan.sessions, *uploads_, stop_);
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
-    Unclaimed unclaimed({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,
-                         agenda_, report_, changed_});
+    Orphans unclaimed({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,
+                       agenda_, report_, changed_});
     if (any) {
       // It is read again once they are gone, and is too much to keep for so long.
       agenda_.listing = std::vector<Entry>();
@@ -199,7 +201,7 @@ class Pass {
       for (const auto& [id, reason] : left) ids.push_back(id);
       Agenda agenda;
       plan_again(agenda_context(), ids, agenda);
-      if (plans == most_plans) {
+      if (plans == max_plans) {
         for (const auto& session : agenda.plan.sessions) tell_left(session.id, left);
         return;
       }
@@ -238,8 +240,8 @@ class Pass {
     try {
       report_.vacuumed_bytes = store_->vacuum();
       changed_ = true;
-    } catch (const StoreError& error) {
-      using Kind = StoreError::Kind;
+    } catch (const PassError& error) {
+      using Kind = PassError::Kind;
       switch (error.kind()) {
         case Kind::disturbed:  // it is vacuumed
           report_.warnings.push_back(error.what());
@@ -252,7 +254,7 @@ class Pass {
         case Kind::stopped:
           throw;
         case Kind::unusable:
-          throw StoreError(error.kind(), error.path(), "not vacuumed: " + error.text());
+          throw PassError(error.kind(), error.path(), "not vacuumed: " + error.text());
       }
     }
   }
@@ -278,8 +280,8 @@ class Pass {
     if (!store_ || !finished_ || stop_.requested()) return left;
     try {
       return store_->count_sessions();
-    } catch (const StoreError& error) {
-      if (error.kind() != StoreError::Kind::stopped) {
+    } catch (const PassError& error) {
+      if (error.kind() != PassError::Kind::stopped) {
         report_.warnings.push_back(
             fmt::format("{}; so the sessions that stay could not be counted anew", error.what()));
       }
@@ -319,12 +321,12 @@ class Pass {
 
 }  // namespace
 
-Report clean_up(const Options& options, Instant now, const StopFlag& stop, Progress& progress) {
+Report run_pass(const Options& options, Instant now, const StopFlag& stop, Progress& progress) {
   // Only a dry run reads without the right to write, and it has nothing to take back.
-  for (int tries = 1; options.dry_run == DryRun::yes && tries < most_tries; ++tries) {
+  for (int tries = 1; options.dry_run == DryRun::yes && tries < max_tries; ++tries) {
     try {
       return Pass(options, now, stop, progress).run(Repeat::allowed);
-    } catch (const StoreError&) {
+    } catch (const PassError&) {
       // disturbed
     }
   }

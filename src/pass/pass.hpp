@@ -12,6 +12,6 @@ namespace calib {
 /// One pass, as `options` want it, at the time `now`. Never throws for what happens to database or
 /// files: the report says what was done, what was not and why, and its outcome gives the exit
 /// status. Prints nothing.
-Report clean_up(const Options& options, Instant now, const StopFlag& stop, Progress& progress);
+Report run_pass(const Options& options, Instant now, const StopFlag& stop, Progress& progress);
 
 }  // namespace calib

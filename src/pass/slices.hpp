@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/stop.hpp"
-#include "base/workers.hpp"
 #include "model/pass_error.hpp"
 #include "model/report.hpp"
 #include "model/session.hpp"
@@ -21,8 +21,8 @@
 #include "pass/units.hpp"
 #include "plan/plan.hpp"
 #include "store/session_store.hpp"
+#include "uploads/disk_usage.hpp"
 #include "uploads/upload_dir.hpp"
-#include "uploads/usage.hpp"
 
 namespace calib {
 
@@ -45,7 +45,7 @@ class Slices {
   };
   explicit Slices(const Context& context);
 
-  /// Deletes all of `units`. What fails for one is in the report; throws StoreError where the pass
+  /// Deletes all of `units`. What fails for one is in the report; throws PassError where the pass
   /// cannot go on.
   void run(std::vector<Unit> units);
 
@@ -113,7 +113,7 @@ class Slices {
   std::vector<Unit> held_;  ///< units that a row which stays refers to: tried again at the end
   Failures held_failures_;
   PassedOver passed_over_;
-  std::optional<StoreError> last_error_;  ///< why the last slice was too much
+  std::optional<PassError> last_error_;  ///< why the last slice was too much
   LockBudget budget_;
   Clock::duration held_lock_{};   ///< by the last slice
   Clock::time_point released_{};  ///< when it gave the lock back

@@ -21,7 +21,7 @@
 #include "model/report.hpp"
 #include "model/session.hpp"
 #include "plan/claims.hpp"
-#include "plan/lookup.hpp"
+#include "plan/sorted_index.hpp"
 #include "webapp/images_dir.hpp"
 
 namespace calib {

@@ -19,8 +19,8 @@ std::string failure_text(const Failure& failure) {
 
 // Of one kind there is little to see in the eleventh; and who gives everything a name of its own
 // shall not fill a log either.
-constexpr std::uint64_t most_lines_of_a_kind = 10;
-constexpr std::uint64_t most_lines = 100;
+constexpr std::uint64_t max_lines_of_a_kind = 10;
+constexpr std::uint64_t max_lines = 100;
 
 /// Calls `write` with each line for `list`: those that are shown, and how many are not.
 template <typename List, typename Kind, typename Text>
@@ -38,13 +38,13 @@ void for_each_line(const List& list, const Kind& kind_of, const Text& text_of,
   std::uint64_t left_out = 0;  // of kinds that are not shown at all, or not to their tenth
   for (const auto& item : list) {
     auto& kind = kinds[kind_of(item)];
-    if (kind.shown == most_lines_of_a_kind) continue;
-    if (lines == most_lines) break;
+    if (kind.shown == max_lines_of_a_kind) continue;
+    if (lines == max_lines) break;
     write(text_of(item));
     ++lines;
-    if (++kind.shown < most_lines_of_a_kind || kind.all == kind.shown) continue;
+    if (++kind.shown < max_lines_of_a_kind || kind.all == kind.shown) continue;
     write(fmt::format("… and {} more of that kind", kind.all - kind.shown));
-    kind.shown = kind.all = most_lines_of_a_kind;
+    kind.shown = kind.all = max_lines_of_a_kind;
   }
   for (const auto& [name, kind] : kinds) left_out += kind.all - kind.shown;
   if (left_out > 0) write(fmt::format("… and {} more", left_out));
@@ -150,13 +150,13 @@ std::string diagnostic_line(Priority level, const std::string& text, Color color
                             Priorities priorities) {
   // The longest path fits, with a sentence; what names something longer keeps both its ends.
   constexpr std::size_t longest = 8192;
-  constexpr std::size_t longest_end = 1024;
+  constexpr std::size_t max_end = 1024;
   if (text.size() > longest) {
     const auto cut = text.size() - longest;
     return diagnostic_line(level,
-                           text.substr(0, longest - longest_end - 64) +
+                           text.substr(0, longest - max_end - 64) +
                                fmt::format(" [{} bytes left out] ", cut + 64) +
-                               text.substr(text.size() - longest_end),
+                               text.substr(text.size() - max_end),
                            color, priorities);
   }
   const bool is_error = level == Priority::error;

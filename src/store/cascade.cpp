@@ -79,9 +79,9 @@ const Column* find_column(const Columns& columns, std::string_view name) {
 }
 
 void not_this_apps(const std::string& why) {
-  throw StoreError(StoreError::Kind::unusable,
-                   "this is not the calibration app's database: " + why +
-                       "; name the right one with --database or --app-dir");
+  throw PassError(PassError::Kind::unusable,
+                  "this is not the calibration app's database: " + why +
+                      "; name the right one with --database or --app-dir");
 }
 
 std::vector<Refusal> all_held(const std::vector<Hold>& holds) {

@@ -74,7 +74,7 @@ struct Cascade {
 };
 
 /// `columns` gives a table's. A key whose meaning is not certain takes nothing along, holds nobody
-/// and sets nothing: its role is unclear, or unplaced_columns() has it. Throws StoreError
+/// and sets nothing: its role is unclear, or unplaced_columns() has it. Throws PassError
 /// (unusable) for a key to `sessions` that is not one to the one column id.
 Cascade cascade_of(const std::string& sessions, const std::vector<DeclaredKey>& keys,
                    const std::function<const Columns&(const std::string& table)>& columns);
@@ -110,11 +110,11 @@ std::vector<Refusal> take_held_out(Closure& closure) {
   return held;
 }
 
-/// Throws StoreError (unusable) unless these are the columns of this app's tables (nothing: there
+/// Throws PassError (unusable) unless these are the columns of this app's tables (nothing: there
 /// is no such table). Returns whether sessions have an images_dir.
 bool check_app_tables(const Columns* sessions, const Columns* calibration_images);
 
-/// Throws StoreError (unusable): a database that is not this app's.
+/// Throws PassError (unusable): a database that is not this app's.
 [[noreturn]] void not_this_apps(const std::string& why);
 
 /// `name` as an SQL identifier.

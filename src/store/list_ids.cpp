@@ -1,4 +1,4 @@
-#include "store/session_ids.hpp"
+#include "store/list_ids.hpp"
 
 #include <algorithm>
 #include <set>

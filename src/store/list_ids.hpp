@@ -10,7 +10,7 @@ namespace calib {
 
 /// The ids of all sessions, sorted, a line each; opens the database as a dry run does. Only those
 /// that a shell takes as they stand, for they come from the database and are typed into a command
-/// line: letters, digits, `.`, `_` and `-`, not first. Throws StoreError.
+/// line: letters, digits, `.`, `_` and `-`, not first. Throws PassError.
 std::string session_ids(const DatabaseLocation& database, const StopFlag& stop);
 
 }  // namespace calib

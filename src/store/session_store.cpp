@@ -14,9 +14,9 @@ std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Acces
       break;
 #endif
   }
-  throw StoreError(StoreError::Kind::unusable, location.display,
-                   "this calib-cleanup has no PostgreSQL in it; name a "
-                   "sqlite:/// URL or the path of an SQLite database with --database");
+  throw PassError(PassError::Kind::unusable, location.display,
+                  "this calib-cleanup has no PostgreSQL in it; name a "
+                  "sqlite:/// URL or the path of an SQLite database with --database");
 }
 
 }  // namespace calib

@@ -38,12 +38,12 @@ class StoreTransaction {
 
   /// Makes sure that the database takes a change, by one that changes nothing: holding the write
   /// lock does not mean that a journal can be made. True where others could write meanwhile: what
-  /// this transaction had looked at by then has to be looked at again. Throws StoreError.
+  /// this transaction had looked at by then has to be looked at again. Throws PassError.
   [[nodiscard]] virtual bool require_writable() = 0;
 
   /// Chooses these owners, checking each again: its row unchanged, no row that stays referring to
   /// it. The refused ones are not chosen. Again after delete_records(), for more owners. Throws
-  /// StoreError: disturbed where others hold rows of some of them.
+  /// PassError: disturbed where others hold rows of some of them.
   virtual std::vector<Refusal> choose(std::span<const OwnerIndex> owners) = 0;
 
   /// Takes owners back out; whoever cannot go without them is refused in turn.
@@ -54,13 +54,13 @@ class StoreTransaction {
   virtual void visit_new_sessions(const SessionVisitor& visit) = 0;
 
   /// Whether that takes no longer than the app may be kept waiting for. If not, others have written
-  /// since SessionStore::look_again(), which then does it without keeping anybody waiting.
+  /// since SessionStore::reread_sessions(), which then does it without keeping anybody waiting.
   [[nodiscard]] virtual bool can_look_quickly() { return true; }
 
   /// Deletes the rows of the chosen owners, sessions last, and adds to `counts` what went.
   virtual void delete_records(RecordCounts& counts) = 0;
 
-  /// Keeps everybody from adding or changing sessions until the end. Throws StoreError (busy where
+  /// Keeps everybody from adding or changing sessions until the end. Throws PassError (busy where
   /// others are at it).
   virtual Sealed seal() = 0;
 
@@ -68,7 +68,7 @@ class StoreTransaction {
   virtual CommitOutcome commit() = 0;
 
   /// What the database said where commit() did not answer `committed`.
-  [[nodiscard]] virtual StoreError commit_error() const = 0;
+  [[nodiscard]] virtual PassError commit_error() const = 0;
 
  protected:
   StoreTransaction() = default;
@@ -81,7 +81,7 @@ class StoreTransaction {
   DefersSuspension until_the_end_;
 };
 
-/// The session database of one app. Every call may throw StoreError.
+/// The session database of one app. Every call may throw PassError.
 class SessionStore {
  public:
   virtual ~SessionStore() = default;
@@ -96,7 +96,7 @@ class SessionStore {
   /// Visits what a transaction could not look at in the time for which it may keep the app waiting,
   /// or said so of (can_look_quickly()): every session, some that are as they were among them; none
   /// where nobody else has written since the last look. Before begin(), where claims count.
-  virtual void look_again(const SessionVisitor& visit) { static_cast<void>(visit); }
+  virtual void reread_sessions(const SessionVisitor& visit) { static_cast<void>(visit); }
 
   /// Looks at every row that may hang on a session: what goes with `doomed`, and what leaked.
   /// Once after each visit_sessions. Transactions know the owners from here: what it returns must
@@ -118,13 +118,13 @@ class SessionStore {
   virtual std::vector<bool> present(std::span<const OwnerIndex> owners) = 0;
 
   /// Sees to it that what was read until now would be read again after a power loss: who committed
-  /// it need not have synced all of it. Throws StoreError, unusable.
+  /// it need not have synced all of it. Throws PassError, unusable.
   virtual void make_durable() = 0;
 
   /// Bytes in pages that hold nothing; nothing where the database does not tell.
   virtual std::optional<std::uint64_t> free_bytes() = 0;
 
-  /// Gives free pages back to the disk; how many bytes. Throws StoreError: full where there is no
+  /// Gives free pages back to the disk; how many bytes. Throws PassError: full where there is no
   /// room for it, refused where the database cannot be vacuumed here, disturbed where it is done,
   /// but the file shrinks later.
   virtual std::uint64_t vacuum() = 0;
@@ -142,7 +142,7 @@ class SessionStore {
 
 enum class Access { read_only, read_write };
 
-/// Opens the database and makes sure that it is this app's. Never creates one. Throws StoreError:
+/// Opens the database and makes sure that it is this app's. Never creates one. Throws PassError:
 /// unusable, or busy where it stays locked for longer than `wait`.
 std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Access access,
                                          std::chrono::milliseconds wait, const StopFlag& stop);

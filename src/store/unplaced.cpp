@@ -13,9 +13,9 @@ namespace calib {
 namespace {
 
 // Ids of sessions that are gone, and are asked for again. Nobody uploads as many during one look.
-constexpr std::size_t most_asked_for = 100;
+constexpr std::size_t max_asked_for = 100;
 // Sessions that one line names.
-constexpr std::size_t most_named = 3;
+constexpr std::size_t max_named = 3;
 
 /// What is known of the tables while their columns are looked at.
 class Search {
@@ -138,7 +138,7 @@ std::string going_text(const std::vector<Unplaced::Rows>& going,
   std::vector<std::string_view> names;
   for (const auto& of_one : going) {
     rows += of_one.count;
-    if (names.size() < most_named) names.push_back(doomed[of_one.owner].id);
+    if (names.size() < max_named) names.push_back(doomed[of_one.owner].id);
   }
   const auto more = going.size() - names.size();
   return fmt::format("{} of {} ({}{})", rows_text(rows),
@@ -187,7 +187,7 @@ void UnplacedRows::add_session_id(std::string_view value, std::uint64_t rows) {
     if (halves || keys_.stands(value)) standing_ += rows;
   } else if (const auto known = gone_.find(value); known != gone_.end()) {
     known->second += rows;
-  } else if (gone_.size() < most_asked_for) {
+  } else if (gone_.size() < max_asked_for) {
     gone_.emplace(value, rows);
   } else {
     more_gone_ += rows;

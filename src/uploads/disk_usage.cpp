@@ -1,4 +1,4 @@
-#include "uploads/tree_account.hpp"
+#include "uploads/disk_usage.hpp"
 
 namespace calib {
 

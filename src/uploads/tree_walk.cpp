@@ -1,4 +1,4 @@
-#include "uploads/tree.hpp"
+#include "uploads/tree_walk.hpp"
 
 #include <dirent.h>
 
@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "uploads/dir_io.hpp"
-#include "uploads/tree_account.hpp"
+#include "base/dir_io.hpp"
+#include "uploads/disk_usage.hpp"
 
 namespace calib {
 
@@ -19,9 +19,9 @@ namespace {
 
 // A writer may add files as fast as they go. What one reading of a directory takes, how often a
 // directory is read again, and how deep a tree may be, have an end so that the walk has one.
-constexpr int most_readings = 16;
-constexpr std::size_t most_entries = std::size_t{1} << 22U;
-constexpr std::size_t most_levels = std::size_t{1} << 18U;
+constexpr int max_readings = 16;
+constexpr std::size_t max_entries = std::size_t{1} << 22U;
+constexpr std::size_t max_levels = std::size_t{1} << 18U;
 
 // After so many entries a purge looks whether what it empties is still where it was, so many levels
 // up and in the folder: whoever moves a directory away to save it loses no more than these.
@@ -30,7 +30,7 @@ constexpr std::size_t levels_looked_at = 32;
 
 // Paths in messages: from this length on, which no call takes, all but the last levels are left
 // out. A tree that is deep, and full of what cannot go, would fill the memory with its errors.
-constexpr std::size_t longest_whole_path = 4096;
+constexpr std::size_t max_whole_path = 4096;
 constexpr std::size_t levels_always_shown = 4;
 
 bool is_gone(const std::error_code& error) { return error == std::errc::no_such_file_or_directory; }
@@ -81,7 +81,7 @@ class Walk {
   std::string path_of_level(std::size_t count) const {
     auto path = folder_.path;
     for (std::size_t i = 0; i < count; ++i) {
-      if (path.size() > longest_whole_path && i + levels_always_shown < count) {
+      if (path.size() > max_whole_path && i + levels_always_shown < count) {
         path = path_below(path, "...");
         i = count - levels_always_shown;
       }
@@ -129,7 +129,7 @@ class Walk {
       return;
     }
     const int parent = levels_.empty() ? folder_.fd : levels_.back().fd.get();
-    if (levels_.size() == most_levels) return fail(name, errno_code(ELOOP));
+    if (levels_.size() == max_levels) return fail(name, errno_code(ELOOP));
     if (is_mount_point(name)) return fail(name, errno_code(EXDEV));
     Fd fd;
     Status status;
@@ -153,7 +153,7 @@ class Walk {
     auto& level = levels_.back();
     ++level.readings;
     level.progress = false;
-    for (std::size_t count = 0; mode_ == Errand::measure || count < most_entries; ++count) {
+    for (std::size_t count = 0; mode_ == Errand::measure || count < max_entries; ++count) {
       const auto* entry = reader_.next();
       if (entry == nullptr) break;
       if (stop_.requested()) {
@@ -171,7 +171,7 @@ class Walk {
     }
     if (reader_.error() && !is_gone(reader_.error())) {
       report(current_path(), reader_.error());
-      level.readings = most_readings;
+      level.readings = max_readings;
     }
   }
 
@@ -180,7 +180,7 @@ class Walk {
     auto& level = levels_.back();
     if (is_mount_point(name)) return fail(name, errno_code(EXDEV));
     Status status;
-    if (const auto error = glance(level.fd.get(), name, status)) {
+    if (const auto error = stat_cached(level.fd.get(), name, status)) {
       if (!is_gone(error)) fail(name, error);
       return;
     }
@@ -221,16 +221,16 @@ class Walk {
     since_look_ = 0;
     Status status;
     const int current = levels_.back().fd.get();
-    auto error = look(folder_.fd, levels_.front().name.c_str(), status);
+    auto error = stat_at(folder_.fd, levels_.front().name.c_str(), status);
     lost_ = is_gone(error) || (!error && status.id != levels_.front().id);
     std::string up = "..";
     const auto highest = levels_.size() - std::min(levels_.size(), levels_looked_at + 1);
     for (auto level = levels_.size() - 1; level > highest && !lost_; --level, up += "/..") {
-      error = look(current, up.c_str(), status);
+      error = stat_at(current, up.c_str(), status);
       lost_ = !error && status.id != levels_[level - 1].id;
     }
     // What is removed altogether is no loss: another cleaner was faster.
-    if (lost_ && !look(current, status) && status.links == 0) lost_ = false;
+    if (lost_ && !stat_at(current, status) && status.links == 0) lost_ = false;
     if (lost_) report(current_path(), errno_code(ESTALE));
     return lost_;
   }
@@ -284,7 +284,7 @@ class Walk {
     const bool not_empty =
         error == std::errc::directory_not_empty || error == std::errc::file_exists;
     // Some file systems skip entries while others are removed, and the app may have added one.
-    if (not_empty && (level.progress || level.readings == 1) && level.readings < most_readings) {
+    if (not_empty && (level.progress || level.readings == 1) && level.readings < max_readings) {
       reader_.restart(level.fd.get());
       read();
       return false;

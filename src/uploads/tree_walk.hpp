@@ -5,11 +5,10 @@
 #include <cstdint>
 #include <string>
 
+#include "base/dir_io.hpp"
+#include "base/mounts.hpp"
 #include "base/stop.hpp"
-#include "uploads/dir_io.hpp"
-#include "uploads/mounts.hpp"
-#include "uploads/upload_dir.hpp"
-#include "uploads/usage.hpp"
+#include "uploads/disk_usage.hpp"
 
 namespace calib {
 

@@ -15,11 +15,11 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/dir_io.hpp"
 #include "base/run_within.hpp"
 #include "base/text.hpp"
-#include "uploads/dir_io.hpp"
-#include "uploads/tree.hpp"
-#include "uploads/tree_account.hpp"
+#include "uploads/disk_usage.hpp"
+#include "uploads/tree_walk.hpp"
 #include "uploads/ways.hpp"
 
 namespace calib {
@@ -27,10 +27,10 @@ namespace calib {
 namespace {
 
 // How often a directory is gone through again while entries keep coming.
-constexpr int most_rounds = 16;
+constexpr int max_rounds = 16;
 
 // How long a file server to which a link leads may take. The database may be locked meanwhile.
-constexpr std::chrono::seconds longest_look{3};
+constexpr std::chrono::seconds max_look{3};
 
 EntryKind kind_of(unsigned char type) {
   if (type == DT_DIR) return EntryKind::directory;
@@ -66,7 +66,7 @@ std::error_code move_entry(int from, int to, const std::string& name) {
   // A crash between the two steps of a move by linking leaves one file under both names.
   Status staged;
   Status standing;
-  if (look(from, name.c_str(), staged) || look(to, name.c_str(), standing)) return error;
+  if (stat_at(from, name.c_str(), staged) || stat_at(to, name.c_str(), standing)) return error;
   if (staged.is_directory() || staged.id != standing.id) return error;
   return remove_file(from, name.c_str());
 }
@@ -78,7 +78,7 @@ PathErrors merge(int folder, const std::string& staged, const std::string& stage
   std::error_code left;
   PathErrors errors;
   std::vector<std::string> names;
-  for (int round = 0; round < most_rounds; ++round) {
+  for (int round = 0; round < max_rounds; ++round) {
     errors.clear();
     if (const auto unread = read_names(from, names)) return {{staged_path, unread}};
     bool progress = false;
@@ -154,7 +154,7 @@ std::vector<Entry> UploadDir::list() const {
     if (entry->d_type == DT_UNKNOWN && mounts_.is_point(name)) {
       kind = EntryKind::directory;  // most are
     } else if (entry->d_type == DT_UNKNOWN) {
-      const auto error = look(fd.get(), name, status);
+      const auto error = stat_at(fd.get(), name, status);
       if (error == std::errc::no_such_file_or_directory) continue;
       if (error) throw std::system_error(error, path_below(path_, name));
       kind = kind_of(status);
@@ -171,7 +171,7 @@ std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& s
   if (!is_component(name)) return errno_code(EINVAL);
   if (mounts_.is_point(name)) return errno_code(EXDEV);
   Status seen;
-  if (const auto error = look(fd_.get(), name.c_str(), seen)) return error;
+  if (const auto error = stat_at(fd_.get(), name.c_str(), seen)) return error;
   if (!seen.is_directory()) return errno_code(ENOTDIR);
   status = {seen.changed, seen.born, seen.id.inode};
   return {};
@@ -180,7 +180,7 @@ std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& s
 std::vector<Entry> UploadDir::way_of(const std::string& name, const StopFlag& stop) const {
   if (!is_component(name)) return {};
   Status status;
-  const auto unseen = look(fd_.get(), name.c_str(), status);
+  const auto unseen = stat_at(fd_.get(), name.c_str(), status);
   if (unseen == std::errc::no_such_file_or_directory) return {{name, EntryKind::other, 0}};
   if (!unseen && !S_ISLNK(status.mode)) return {{name, kind_of(status), status.id.inode}};
   struct Way {
@@ -189,7 +189,7 @@ std::vector<Entry> UploadDir::way_of(const std::string& name, const StopFlag& st
   };
   // Not a copy of the descriptor, which would hold the folder's lock for as long as it is open.
   Fd folder(::openat(fd_.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  auto way = folder ? run_within(longest_look, stop,
+  auto way = folder ? run_within(max_look, stop,
                                  [name, folder = std::move(folder)] {
                                    Way found;
                                    found.entries = entries_on_way(folder.get(), folder.get(), name,
@@ -208,11 +208,11 @@ std::error_code UploadDir::stage(const std::string& name, Staged* staged) const 
   if (!is_component(name)) return errno_code(EINVAL);
   if (mounts_.is_point(name)) return errno_code(EXDEV);
   Status seen;
-  if (const auto error = look(fd_.get(), name.c_str(), seen)) {
+  if (const auto error = stat_at(fd_.get(), name.c_str(), seen)) {
     // What is aside already, and could not be moved back, is not gone.
     Status status;
     const bool is_aside = error == std::errc::no_such_file_or_directory &&
-                          !look(fd_.get(), staged_entry_of(name).c_str(), status);
+                          !stat_at(fd_.get(), staged_entry_of(name).c_str(), status);
     return is_aside ? errno_code(EEXIST) : error;
   }
   if (!seen.is_directory()) return errno_code(ENOTDIR);
@@ -232,7 +232,7 @@ std::error_code UploadDir::stage(const std::string& name, Staged* staged) const 
   }
   if (staged != nullptr) staged->inode = seen.id.inode;
   Status moved;
-  auto error = look(fd_.get(), aside.c_str(), moved);
+  auto error = stat_at(fd_.get(), aside.c_str(), moved);
   if (!error && moved.id == seen.id && moved.is_directory()) return {};
   if (!error) error = errno_code(moved.is_directory() ? ESTALE : ENOTDIR);
   const auto stays = rename_new(fd_.get(), aside.c_str(), fd_.get(), name.c_str());
@@ -253,9 +253,9 @@ std::error_code UploadDir::foresee(const std::string& name, bool is_moved) const
   if (!is_component(name)) return errno_code(EINVAL);
   if (mounts_.is_point(name)) return errno_code(EXDEV);
   Status folder;
-  if (const auto error = look(fd_.get(), folder)) return error;
+  if (const auto error = stat_at(fd_.get(), folder)) return error;
   Status seen;
-  if (const auto error = look(fd_.get(), name.c_str(), seen)) {
+  if (const auto error = stat_at(fd_.get(), name.c_str(), seen)) {
     return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
   }
   if (!seen.is_directory()) return errno_code(ENOTDIR);
@@ -293,8 +293,8 @@ PathErrors UploadDir::restore_entry(const std::string& staged) const {
 
   if (mounts_.is_point(staged)) return {{staged_path, errno_code(EXDEV)}};
   Status status;
-  auto error = look(fd_.get(), staged.c_str(), status);
-  if (error == std::errc::no_such_file_or_directory && !look(fd_.get(), name.c_str(), status)) {
+  auto error = stat_at(fd_.get(), staged.c_str(), status);
+  if (error == std::errc::no_such_file_or_directory && !stat_at(fd_.get(), name.c_str(), status)) {
     return {};
   }
   if (!error && !status.is_directory()) error = errno_code(ENOTDIR);
@@ -348,7 +348,7 @@ TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const 
     if (entry->d_type == DT_DIR) continue;
     const char* name = static_cast<const char*>(entry->d_name);
     if (mounts_.is_point(name)) continue;
-    const auto error = glance(fd.get(), name, status);
+    const auto error = stat_cached(fd.get(), name, status);
     // What is mounted over a file occupies nothing here.
     if (!error && !status.is_directory() && status.mount == mount_) account.add_file(status);
     if (error && error != std::errc::no_such_file_or_directory) {

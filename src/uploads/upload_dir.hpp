@@ -12,12 +12,11 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "base/mounts.hpp"
 #include "base/staged_name.hpp"
 #include "base/stop.hpp"
 #include "model/entry.hpp"
-#include "model/usage.hpp"
-#include "uploads/mounts.hpp"
-#include "uploads/usage.hpp"
+#include "uploads/disk_usage.hpp"
 
 namespace calib {
 
@@ -25,16 +24,6 @@ namespace calib {
 struct Staged {
   std::uint64_t inode = 0;  ///< where it is aside
   bool left_aside = false;  ///< it is, in spite of an error
-};
-
-/// What measuring or purging one directory came to.
-struct TreeResult {
-  Usage usage;  ///< what was seen (measure) or removed (purge); an inode with several names once
-  /// The allocated bytes of directories and of inodes with one name. The inodes with several names
-  /// are in the HardLinks that was handed in, so that sums over many directories come out right.
-  std::uint64_t exclusive_bytes = 0;
-  PathErrors errors;
-  bool stopped = false;  ///< the stop flag was set before the end
 };
 
 class UploadDir {

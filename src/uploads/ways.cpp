@@ -13,13 +13,13 @@
 #include <optional>
 #include <utility>
 
-#include "uploads/dir_io.hpp"
+#include "base/dir_io.hpp"
 
 namespace calib {
 namespace {
 
 // As many as the kernel follows on one way (path_resolution(7)).
-constexpr int most_links = 40;
+constexpr int max_links_followed = 40;
 
 std::optional<Entry> entry_at(int directory, const char* name, int flags, FileId& id) {
   struct statx raw = {};
@@ -96,7 +96,7 @@ std::vector<Entry> entries_on_way(int folder, int from, const std::string& path,
     if (target.empty()) {
       at = open_way(at.get(), name.c_str(), O_NOFOLLOW);
     } else {
-      if (++links > most_links) return entries;
+      if (++links > max_links_followed) return entries;
       if (target.starts_with('/')) at = open_way(AT_FDCWD, "/", 0);
       rest.insert(0, target);
     }

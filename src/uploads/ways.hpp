@@ -5,7 +5,7 @@
 #include <system_error>
 #include <vector>
 
-#include "uploads/upload_dir.hpp"
+#include "model/entry.hpp"
 
 namespace calib {
 

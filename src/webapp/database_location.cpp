@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/small_file.hpp"
+#include "base/file.hpp"
 #include "base/text.hpp"
 #include "webapp/dotenv.hpp"
 
@@ -258,8 +258,8 @@ DatabaseLocation parse_database_url(std::string_view url, const fs::path& app_di
   refuse_nul(url, source);
   const std::size_t colon = url.find("://");
   const std::string_view name = url.substr(0, colon);
-  constexpr std::size_t longest_scheme = 32;
-  if (colon == std::string_view::npos || name.empty() || name.size() > longest_scheme ||
+  constexpr std::size_t max_scheme = 32;
+  if (colon == std::string_view::npos || name.empty() || name.size() > max_scheme ||
       !is_plain(name, "+_.-")) {
     fail(source, fmt::format("is not a database URL: {}", sqlite_forms));
   }

@@ -6,8 +6,8 @@ namespace calib {
 namespace {
 
 constexpr std::string_view usual_name = "uploads";
-constexpr std::size_t longest_name = 255;
-constexpr std::size_t longest_path = 4096;  // PATH_MAX
+constexpr std::size_t max_name = 255;
+constexpr std::size_t max_path = 4096;  // PATH_MAX
 
 std::vector<std::string> owned_components(const std::filesystem::path& path) {
   const auto text = path.lexically_normal().string();
@@ -53,14 +53,13 @@ bool FolderSpellings::contains(const std::vector<std::string_view>& components,
 }
 
 bool is_session_directory_name(std::string_view name) {
-  return !name.empty() && name.size() <= longest_name && name.front() != '.' &&
-         name != "lost+found" && name.find('/') == std::string_view::npos &&
-         name.find('\0') == std::string_view::npos;
+  return !name.empty() && name.size() <= max_name && name.front() != '.' && name != "lost+found" &&
+         name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
 }
 
 std::optional<std::string> directory_name(std::string_view images_dir,
                                           const FolderSpellings& folder) {
-  if (images_dir.size() >= longest_path || images_dir.find('\0') != std::string_view::npos) {
+  if (images_dir.size() >= max_path || images_dir.find('\0') != std::string_view::npos) {
     return std::nullopt;
   }
   const bool absolute = images_dir.starts_with('/');

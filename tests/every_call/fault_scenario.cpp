@@ -18,7 +18,7 @@ const std::string dotenv = "app/backend/.env";
 const std::string rows_file = "rows";
 
 // What hangs is ended: no pass takes any part of this, not on a machine that has much else to do.
-constexpr unsigned longest_pass_seconds = 60;
+constexpr unsigned max_pass_seconds = 60;
 
 void put(const fs::path& file, const std::string& text) {
   std::ofstream(file, std::ios::binary) << text;
@@ -104,7 +104,7 @@ RunOptions FaultScenario::options(const std::string& interpose, const fs::path& 
   options.environment["CALIB_TEST_DATABASE"] = "same";
   options.environment["SQLITE_TMPDIR"] = scratch_.path().string();
   if (!log.empty()) options.environment["CALIB_TEST_LOG"] = log.string();
-  options.seconds = longest_pass_seconds;
+  options.seconds = max_pass_seconds;
   return options;
 }
 

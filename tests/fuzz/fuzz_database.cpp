@@ -14,7 +14,7 @@
 
 #include "base/progress.hpp"
 #include "fuzz/fuzz.hpp"
-#include "pass/cleanup.hpp"
+#include "pass/pass.hpp"
 #include "report/report.hpp"
 #include "support/in_memory.hpp"
 #include "support/temp_dir.hpp"
@@ -135,7 +135,7 @@ int pass(const Sandbox& sandbox, DryRun dry_run) {
       Instant{std::chrono::sys_days{std::chrono::year{2025} / 10 / 14}} + std::chrono::hours{12};
   const StopFlag stop;
   Progress progress;
-  const auto report = clean_up(sandbox.options(dry_run), now, stop, progress);
+  const auto report = run_pass(sandbox.options(dry_run), now, stop, progress);
   const auto status = exit_status(report);
   require(status == 0 || status == 1 || status == 3 || status == 4, "a status of the contract");
   require((status == 0) == report.errors.empty(), "whatever is wrong is said");

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/dir_io.hpp"
 #include "base/text.hpp"
 #include "fuzz/fuzz.hpp"
 #include "plan/plan.hpp"
-#include "uploads/dir_io.hpp"
 #include "webapp/images_dir.hpp"
 
 namespace {

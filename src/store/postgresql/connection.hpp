@@ -26,10 +26,10 @@
 namespace calib::postgresql {
 
 /// An error that the server reported, or that the connection is lost.
-class ServerError : public StoreError {
+class ServerError : public PassError {
  public:
   ServerError(Kind kind, const std::string& path, const std::string& text, std::string state)
-      : StoreError(kind, path, text), state_(std::move(state)) {}
+      : PassError(kind, path, text), state_(std::move(state)) {}
   /// The SQLSTATE; empty where the connection itself failed.
   [[nodiscard]] const std::string& state() const { return state_; }
 
@@ -45,7 +45,7 @@ int wait_for_socket(int socket, short events, std::chrono::milliseconds time);
 
 class Connection {
  public:
-  /// Connects. Throws StoreError: unusable, or stopped.
+  /// Connects. Throws PassError: unusable, or stopped.
   Connection(const DatabaseLocation& location, Access access, std::chrono::milliseconds wait,
              const StopFlag& stop);
   ~Connection();
@@ -57,16 +57,16 @@ class Connection {
   /// Gives the connection up, and makes a new one. The server ends what was open on the old one.
   void reopen();
 
-  /// One statement; parameters are $1, $2 … Throws StoreError.
+  /// One statement; parameters are $1, $2 … Throws PassError.
   Rows query(const std::string& sql, const std::vector<std::string>& parameters = {});
 
   /// The same for an answer of any size: each row is visited (index 0) and forgotten.
   void stream(const std::string& sql, const std::vector<std::string>& parameters,
               const std::function<void(const Rows&)>& visit);
 
-  /// BEGIN. A lock is waited for as long as `lock_wait`, in each statement; then StoreError of kind
+  /// BEGIN. A lock is waited for as long as `lock_wait`, in each statement; then PassError of kind
   /// `timed_out`.
-  void begin(Access access, std::chrono::milliseconds lock_wait, StoreError::Kind timed_out);
+  void begin(Access access, std::chrono::milliseconds lock_wait, PassError::Kind timed_out);
 
   /// What all tables take on the server's disk: reading them takes its time.
   void expect_to_read(std::uint64_t bytes);
@@ -87,7 +87,7 @@ class Connection {
   template <typename Work>
   auto reading(Work&& work) -> decltype(work()) {
     const DefersSuspension until_the_end;
-    begin(Access::read_only, std::max(wait_, std::chrono::milliseconds{1}), StoreError::Kind::busy);
+    begin(Access::read_only, std::max(wait_, std::chrono::milliseconds{1}), PassError::Kind::busy);
     const RollBack at_end(*this);
     return work();
   }
@@ -111,7 +111,7 @@ class Connection {
     return work();
   }
 
-  /// Sleeps, in steps that see the stop flag. Throws StoreError (stopped).
+  /// Sleeps, in steps that see the stop flag. Throws PassError (stopped).
   void pause(std::chrono::milliseconds time) const;
   void check_stop() const;
 
@@ -123,7 +123,7 @@ class Connection {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::chrono::milliseconds wait() const { return wait_; }
 
-  [[nodiscard]] StoreError failure(StoreError::Kind kind, const std::string& text) const {
+  [[nodiscard]] PassError failure(PassError::Kind kind, const std::string& text) const {
     return {kind, path_, text};
   }
 
@@ -165,7 +165,7 @@ class Connection {
   void send(const std::string& sql, const std::vector<std::string>& parameters);
   /// The next part of the answer; nothing after the last one.
   std::optional<Rows> next(Stoppable stoppable);
-  [[nodiscard]] std::chrono::milliseconds longest_silence(Stoppable stoppable) const;
+  [[nodiscard]] std::chrono::milliseconds max_silence(Stoppable stoppable) const;
   void give_up(const std::string& why);
   void ask_to_cancel() noexcept;
   void wait_for_answer(Stoppable stoppable);
@@ -183,7 +183,7 @@ class Connection {
   const StopFlag& stop_;
   PGconn* connection_ = nullptr;
   bool is_first_ = true;  ///< no connection has been made yet
-  StoreError::Kind timed_out_ = StoreError::Kind::busy;
+  PassError::Kind timed_out_ = PassError::Kind::busy;
   std::chrono::milliseconds lock_wait_{0};
   std::chrono::milliseconds reading_time_{0};
   std::string statement_;     ///< the one that was sent last, by its name

@@ -54,7 +54,7 @@ class Deletion {
       if (part >= 0) count(static_cast<std::size_t>(part), rows, row, counts);
     }
     if (placed != static_cast<std::int64_t>(closure.size()) || any_kept(connection)) {
-      throw connection.failure(StoreError::Kind::refused, trigger_keeps);
+      throw connection.failure(PassError::Kind::refused, trigger_keeps);
     }
     return sessions;
   }

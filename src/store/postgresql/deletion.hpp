@@ -15,7 +15,7 @@ inline constexpr const char* trigger_keeps = "a trigger BEFORE DELETE keeps rows
 
 /// Deletes these sessions (by id), the rows of plain tables that name them or one of `other_keys`,
 /// and what `closure` has found. Adds the rows of plain tables to `counts`; returns how many
-/// sessions went. Throws StoreError, refused, where a trigger has kept any of these rows.
+/// sessions went. Throws PassError, refused, where a trigger has kept any of these rows.
 std::int64_t delete_rows(Connection& connection, const Knowledge& knowledge, const Closure& closure,
                          const OwnersByKey& sessions, const OwnersByKey& other_keys,
                          RecordCounts& counts);

@@ -3,29 +3,9 @@
 #include <fmt/format.h>
 
 namespace calib::postgresql {
+namespace {
 
-void refuse_unseen_sessions(Connection& connection) {
-  const auto unseen = connection.query(
-      "SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_class "
-      "c "
-      "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'sessions' AND "
-      "c.relkind IN ('r', 'p') AND pg_catalog.left(n.nspname::text, 3) <> 'pg_' AND n.nspname <> "
-      "'information_schema' AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a WHERE "
-      "a.attrelid = c.oid AND a.attname IN ('id', 'created_at')) = 2 ORDER BY n.nspname");
-  if (unseen.count() == 0) return;
-  const auto schema = unseen.text(0, 0);
-  throw StoreError(
-      StoreError::Kind::unusable,
-      unseen.text(0, 1) == "t"
-          ? fmt::format("its table sessions is in the schema {0}, to which this role's search path "
-                        "does not lead; say that it is meant with --database, by "
-                        "options=-csearch_path%3D{0} after the ? of the URL",
-                        schema)
-          : fmt::format("this role may not look into the schema {}, which has the table sessions; "
-                        "grant it USAGE",
-                        schema));
-}
-
+/// What only inherits from `sessions` shows among its rows, but no foreign key can refer to it.
 void refuse_heirs(Connection& connection, const Table& sessions) {
   const auto heirs = connection.query(
       "SELECT 1 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid "
@@ -34,6 +14,9 @@ void refuse_heirs(Connection& connection, const Table& sessions) {
   if (heirs.count() > 0) not_this_apps("other tables inherit from its table sessions");
 }
 
+/// Which of two tables is the app's only its own search path says, and that may be another than
+/// this role's. The wrong one would say which directories are due, and make orphans of all others.
+/// So the URL has to say it.
 void refuse_doubles(Connection& connection, const Table& sessions) {
   const auto path = connection.on_roles_path([&] {
     return connection.query(
@@ -56,14 +39,16 @@ void refuse_doubles(Connection& connection, const Table& sessions) {
       "2 ORDER BY n.nspname",
       {sessions.oid});
   if (doubles.count() == 0) return;
-  throw StoreError(
-      StoreError::Kind::unusable,
+  throw PassError(
+      PassError::Kind::unusable,
       fmt::format("the schemas {0} and {1} both have a table sessions that could be the app's; say "
                   "which is meant with --database, by options=-csearch_path%3D{0} after the ? of "
                   "the URL",
                   doubles.text(0, 0), doubles.text(0, 1)));
 }
 
+/// A key that only a partition has, or that refers to one alone, says something of a part of the
+/// rows: followed as if it were the whole table's, it would take others along.
 void refuse_keys_of_partitions(Connection& connection, const Schema& schema) {
   if (connection.is_cockroach()) return;  // its partitions are no tables
   const auto whole = connection.query(
@@ -87,6 +72,7 @@ void refuse_keys_of_partitions(Connection& connection, const Schema& schema) {
                   keys.text(0, 0), keys.text(0, 1), keys.text(0, 2)));
 }
 
+/// What a rule makes of a DELETE leaves rows of sessions whose directories would be gone.
 void refuse_rules(Connection& connection, const Schema& schema) {
   const auto rules = connection.query(
       "SELECT r.rulename, c.relname FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON "
@@ -98,16 +84,8 @@ void refuse_rules(Connection& connection, const Schema& schema) {
                             rules.text(0, 1), rules.text(0, 0)));
 }
 
-void refuse_other_ids(const Table& sessions, const std::vector<DeclaredKey>& keys) {
-  for (const auto& key : keys) {
-    if (key.parent != sessions.name || key.to == std::vector<std::string>{"id"}) continue;
-    not_this_apps(
-        fmt::format("the foreign key of {} to sessions does not refer to the one column "
-                    "id",
-                    key.child));
-  }
-}
-
+/// A type of somebody's own may call anything equal, and so may a collation: a row that hangs on a
+/// live session would then be taken for one that hangs on another, or on none.
 void refuse_loose_keys(const Schema& schema) {
   const auto check = [&](const Table& table, const std::string& column) {
     if (!table.loose.contains(column)) return;
@@ -120,6 +98,16 @@ void refuse_loose_keys(const Schema& schema) {
     for (const auto& column : key.from) check(schema.tables[key.child], column);
     for (const auto& column : key.to) check(schema.tables[key.parent], column);
   }
+}
+
+}  // namespace
+
+void refuse_what_misleads(Connection& connection, const Schema& schema) {
+  refuse_doubles(connection, schema.sessions());
+  refuse_heirs(connection, schema.sessions());
+  refuse_keys_of_partitions(connection, schema);
+  refuse_rules(connection, schema);
+  refuse_loose_keys(schema);
 }
 
 }  // namespace calib::postgresql

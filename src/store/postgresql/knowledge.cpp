@@ -51,20 +51,20 @@ std::size_t Knowledge::column_of(std::size_t table) const {
 }
 
 std::string too_large(const std::string& value) {
-  return fmt::format("coalesce(octet_length({}::text) > {}, false)", value, most_value_bytes);
+  return fmt::format("coalesce(octet_length({}::text) > {}, false)", value, max_value_bytes);
 }
 
 std::string limited(const std::string& value) {
   return fmt::format("CASE WHEN octet_length({0}::text) <= {1} THEN {0}::text END", value,
-                     most_value_bytes);
+                     max_value_bytes);
 }
 
 void refuse_large_value(const Connection& connection) {
   throw connection.failure(
-      StoreError::Kind::unusable,
+      PassError::Kind::unusable,
       fmt::format("an id, an images_dir, a created_at or a reference to a session is larger than "
                   "{} MiB; shorten it or delete its row",
-                  most_value_bytes >> 20));
+                  max_value_bytes >> 20));
 }
 
 std::string session_columns(const Schema& schema) {

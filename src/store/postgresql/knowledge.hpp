@@ -60,7 +60,7 @@ struct Knowledge {
 /// The columns of a SessionRow, of a table aliased `s`, as SQL.
 std::string session_columns(const Schema& schema);
 
-/// Makes a SessionRow of the columns from `first` on. Throws StoreError where a value is larger
+/// Makes a SessionRow of the columns from `first` on. Throws PassError where a value is larger
 /// than is read.
 SessionRow session_row(const Connection& connection, const Schema& schema, const Rows& rows,
                        int row, int first);
@@ -85,7 +85,7 @@ std::set<std::string> not_leaked(Connection& connection, const Schema& schema,
 std::set<std::string> not_leaked_as_text(Connection& connection, const Schema& schema,
                                          std::span<const std::string> keys);
 
-/// Throws StoreError: a value is larger than is read.
+/// Throws PassError: a value is larger than is read.
 [[noreturn]] void refuse_large_value(const Connection& connection);
 
 /// SQL for a value as text, where it is not too large; NULL otherwise.

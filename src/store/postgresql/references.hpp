@@ -18,7 +18,7 @@ std::string read_references(Connection& connection, const Schema& schema);
 bool may_skip_checks(Connection& connection, const Schema& schema);
 
 /// In a write transaction: whether it makes no difference to do without them, until it ends. Where
-/// somebody has tables locked, StoreError.
+/// somebody has tables locked, PassError.
 bool checks_say_nothing_new(Connection& connection, const Schema& schema);
 
 /// LOCK statements for the tables that the server itself changes, or looks at, when rows go: all

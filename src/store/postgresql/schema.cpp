@@ -7,8 +7,6 @@
 #include <set>
 #include <utility>
 
-#include "store/postgresql/guard.hpp"
-
 namespace calib::postgresql {
 namespace {
 
@@ -187,6 +185,41 @@ std::vector<std::string> read_triggers(Connection& connection, const Schema& sch
   return names;
 }
 
+/// Where the role's search path leads to no table `sessions`, but a schema has one: the role lacks
+/// the right to look into it, or its path.
+void refuse_unseen_sessions(Connection& connection) {
+  const auto unseen = connection.query(
+      "SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_class "
+      "c "
+      "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'sessions' AND "
+      "c.relkind IN ('r', 'p') AND pg_catalog.left(n.nspname::text, 3) <> 'pg_' AND n.nspname <> "
+      "'information_schema' AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a WHERE "
+      "a.attrelid = c.oid AND a.attname IN ('id', 'created_at')) = 2 ORDER BY n.nspname");
+  if (unseen.count() == 0) return;
+  const auto schema = unseen.text(0, 0);
+  throw PassError(
+      PassError::Kind::unusable,
+      unseen.text(0, 1) == "t"
+          ? fmt::format("its table sessions is in the schema {0}, to which this role's search path "
+                        "does not lead; say that it is meant with --database, by "
+                        "options=-csearch_path%3D{0} after the ? of the URL",
+                        schema)
+          : fmt::format("this role may not look into the schema {}, which has the table sessions; "
+                        "grant it USAGE",
+                        schema));
+}
+
+/// What refers to a column that the app has not, such as "ID", says nothing about sessions.
+void refuse_other_ids(const Table& sessions, const std::vector<DeclaredKey>& keys) {
+  for (const auto& key : keys) {
+    if (key.parent != sessions.name || key.to == std::vector<std::string>{"id"}) continue;
+    not_this_apps(
+        fmt::format("the foreign key of {} to sessions does not refer to the one column "
+                    "id",
+                    key.child));
+  }
+}
+
 }  // namespace
 
 const std::string& Table::type_of(const std::string& column) const {
@@ -241,11 +274,6 @@ Schema read_schema(Connection& connection) {
   schema.unplaced = find_unplaced(connection, tables, keys, cascade);
   for (const auto& name : cascade.tables) schema.tables.push_back(*by_name.at(name));
   schema.keys = std::move(cascade.keys);
-  refuse_doubles(connection, schema.sessions());
-  refuse_heirs(connection, schema.sessions());
-  refuse_keys_of_partitions(connection, schema);
-  refuse_rules(connection, schema);
-  refuse_loose_keys(schema);
   schema.id_is_text = is_text(connection, schema.sessions(), "id");
   schema.images_dir_is_text =
       schema.has_images_dir && is_text(connection, schema.sessions(), "images_dir");

@@ -57,7 +57,7 @@ struct Unindexed {
   std::uint64_t bytes = 0;
 };
 
-/// Reads the schema, in a transaction. Throws StoreError: unusable where the database is not this
+/// Reads the schema, in a transaction. Throws PassError: unusable where the database is not this
 /// app's, as the contract defines it.
 Schema read_schema(Connection& connection);
 

@@ -27,6 +27,7 @@
 #include "base/text.hpp"
 #include "store/postgresql/closure.hpp"
 #include "store/postgresql/connection.hpp"
+#include "store/postgresql/guard.hpp"
 #include "store/postgresql/knowledge.hpp"
 #include "store/postgresql/references.hpp"
 #include "store/postgresql/schema.hpp"
@@ -38,7 +39,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
-using Kind = StoreError::Kind;
+using Kind = PassError::Kind;
 
 // `cali`: with the number of the table it is this tool's own lock on these sessions.
 constexpr std::int32_t lock_class = 0x63616c69;
@@ -51,10 +52,12 @@ class PostgresqlStore : public SessionStore {
       : connection_(location, access, wait, stop) {
     connection_.reading([&] {
       try {
-        knowledge_.learn(read_schema(connection_));
+        auto schema = read_schema(connection_);
+        refuse_what_misleads(connection_, schema);
+        knowledge_.learn(std::move(schema));
       } catch (const ServerError&) {
         throw;
-      } catch (const StoreError& error) {
+      } catch (const PassError& error) {
         if (!error.path().empty()) throw;
         throw connection_.failure(error.kind(), error.text());
       }
@@ -141,7 +144,7 @@ class PostgresqlStore : public SessionStore {
     connection_.begin(Access::read_write, connection_.wait(), Kind::busy);
     try {
       connection_.query("SELECT pg_catalog.pg_logical_emit_message(true, 'calib-cleanup', '')");
-    } catch (const StoreError&) {
+    } catch (const PassError&) {
       connection_.roll_back();
       throw;
     }

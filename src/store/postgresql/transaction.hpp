@@ -60,7 +60,7 @@ class Transaction : public StoreTransaction {
   void delete_records(RecordCounts& counts) override;
   Sealed seal() override;
   CommitOutcome commit() override;
-  [[nodiscard]] StoreError commit_error() const override { return *commit_error_; }
+  [[nodiscard]] PassError commit_error() const override { return *commit_error_; }
 
  private:
   void begin(std::chrono::milliseconds wait);
@@ -97,7 +97,7 @@ class Transaction : public StoreTransaction {
   std::string looks_in_;                                ///< for Knowledge::looked_in
   bool has_set_off_triggers_ = false;
   bool has_looked_ = false;  ///< at the new sessions
-  std::optional<StoreError> commit_error_;
+  std::optional<PassError> commit_error_;
 };
 
 }  // namespace calib::postgresql

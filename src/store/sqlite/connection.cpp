@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -18,7 +19,7 @@
 namespace calib::sqlite {
 namespace {
 
-using Kind = StoreError::Kind;
+using Kind = PassError::Kind;
 
 // Virtual-machine steps between two looks at the stop flag: some hundred microseconds.
 constexpr int steps_between_looks = 20'000;
@@ -44,42 +45,42 @@ std::string checked(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) {
-    throw StoreError(Kind::unusable, path.string(),
-                     "there is no database; name it with --database, or the app's root folder with "
-                     "--app-dir");
+    throw PassError(Kind::unusable, path.string(),
+                    "there is no database; name it with --database, or the app's root folder with "
+                    "--app-dir");
   }
   if (error) {
-    throw StoreError(Kind::unusable, path.string(),
-                     fmt::format("the database cannot be looked at: {}; run as the app's user",
-                                 error.message()));
+    throw PassError(Kind::unusable, path.string(),
+                    fmt::format("the database cannot be looked at: {}; run as the app's user",
+                                error.message()));
   }
   if (status.type() != std::filesystem::file_type::regular) {
-    throw StoreError(Kind::unusable, path.string(),
-                     "this is no database file; name the right one with --database");
+    throw PassError(Kind::unusable, path.string(),
+                    "this is no database file; name the right one with --database");
   }
   // SQLite would open these, and wait for ever at a FIFO; beside the file itself, where `path` is a
   // link.
   const auto real = std::filesystem::canonical(path, error);
   if (error) {
-    throw StoreError(Kind::unusable, path.string(),
-                     fmt::format("the way to the database cannot be followed: {}; run as the app's "
-                                 "user",
-                                 error.message()));
+    throw PassError(Kind::unusable, path.string(),
+                    fmt::format("the way to the database cannot be followed: {}; run as the app's "
+                                "user",
+                                error.message()));
   }
   // Whoever writes by another name keeps the journal beside that one
   // (https://www.sqlite.org/howtocorrupt.html, "Multiple links to the same file").
   if (std::filesystem::hard_link_count(real, error) > 1 && !error) {
-    throw StoreError(Kind::unusable, path.string(),
-                     "the database file has other names, too (hard links), and part of it may be "
-                     "in a journal beside one of them; remove them or make them copies");
+    throw PassError(Kind::unusable, path.string(),
+                    "the database file has other names, too (hard links), and part of it may be "
+                    "in a journal beside one of them; remove them or make them copies");
   }
   for (const auto* suffix : {"-journal", "-wal", "-shm"}) {
     const auto beside = real.string() + suffix;
     const auto kind = std::filesystem::status(beside, error).type();
     if (kind != std::filesystem::file_type::not_found &&
         kind != std::filesystem::file_type::regular) {
-      throw StoreError(Kind::unusable, beside,
-                       "this is no file, and stands where SQLite keeps one; remove it");
+      throw PassError(Kind::unusable, beside,
+                      "this is no file, and stands where SQLite keeps one; remove it");
     }
   }
   // Absolute, so that SQLite never takes it for a `file:` URI.
@@ -93,13 +94,13 @@ SQLite::Database open_file(const std::string& path, Access access) {
   try {
     return {path, flags};
   } catch (const SQLite::Exception& error) {
-    throw StoreError(
+    throw PassError(
         Kind::unusable, path,
         fmt::format("the database cannot be opened: {}; run as the app's user", error.what()));
   }
 }
 
-StoreError no_room(const std::string& path, const std::string& why) {
+PassError no_room(const std::string& path, const std::string& why) {
   return {Kind::full, path, "there is no room on the disk (" + why + "); free some and run again"};
 }
 
@@ -139,6 +140,26 @@ bool has_unknown_sql(std::string_view why) {
          });
 }
 
+// Affects this connection only.
+constexpr const char* keep = "PRAGMA main.journal_mode=PERSIST";
+
+/// Syncs a file or directory, where it is there.
+void sync(const std::string& path) {
+  const auto attempt = [](auto&& call) {
+    int result = call();
+    while (result < 0 && errno == EINTR) result = call();
+    return result;
+  };
+  const Fd fd(attempt([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
+  if (!fd && errno == ENOENT) return;
+  if (fd && attempt([&] { return ::fsync(fd.get()); }) == 0) return;
+  throw PassError(PassError::Kind::unusable, path,
+                  fmt::format("it cannot be synced, and what the database says may be lost with "
+                              "the power: {}; see to it that this user may read it and the disk "
+                              "is well, and run again",
+                              std::generic_category().message(errno)));
+}
+
 }  // namespace
 
 Connection::Connection(const std::filesystem::path& path, Access access,
@@ -164,7 +185,7 @@ void Connection::set_up() {
     database_.check(sqlite3_db_config(handle, setting, value, nullptr));
   }
   // Which limits any row that is rewritten, too.
-  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, most_value_bytes);
+  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, max_value_bytes);
   for (const auto* pragma : {"PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF",
                              "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
     database_.exec(pragma);
@@ -181,9 +202,9 @@ void Connection::set_up() {
   is_wal_ = database_.execAndGet("PRAGMA main.journal_mode").getString() == "wal";
   if (access_ == Access::read_write) {
     if (sqlite3_db_readonly(handle, "main") == 1) {
-      if (is_on_read_only_mount()) throw StoreError(Kind::unusable, path_, read_only_mount);
-      throw StoreError(Kind::unusable, path_,
-                       "the database may only be read; run as the app's user");
+      if (is_on_read_only_mount()) throw PassError(Kind::unusable, path_, read_only_mount);
+      throw PassError(Kind::unusable, path_,
+                      "the database may only be read; run as the app's user");
     }
     database_.exec("PRAGMA main.synchronous=EXTRA");
     // A spilled cache takes the exclusive lock long before the commit.
@@ -211,7 +232,7 @@ bool Connection::is_in_place() const noexcept {
 
 void Connection::require_in_place() const {
   const bool leads_here = file_ && file_at(path_.c_str()) == file_;
-  if (!leads_here || !is_in_place()) throw StoreError(Kind::unusable, path_, replaced);
+  if (!leads_here || !is_in_place()) throw PassError(Kind::unusable, path_, replaced);
 }
 
 int Connection::on_busy(void* policy, int count) {
@@ -242,9 +263,9 @@ bool Connection::has_hot_journal() const {
   return true;
 }
 
-StoreError Connection::store_error(const SQLite::Exception& error) const {
+PassError Connection::store_error(const SQLite::Exception& error) const {
   const auto says = [&](Kind kind, const std::string& text) {
-    return StoreError(kind, path_, text);
+    return PassError(kind, path_, text);
   };
   const std::string why = error.what();
   if (policy_.stop->requested() &&
@@ -303,7 +324,7 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
           fmt::format("an id, an images_dir, a created_at, a reference to a session or a row "
                       "that has to be changed is larger than {} MiB; shorten it or delete "
                       "its row",
-                      most_value_bytes >> 20U));
+                      max_value_bytes >> 20U));
     case SQLITE_CONSTRAINT:
       return says(Kind::refused, "the database would not have the change: " + why);
     case SQLITE_NOTADB:
@@ -331,6 +352,66 @@ StoreError Connection::store_error(const SQLite::Exception& error) const {
     default:
       return says(Kind::unusable, "the database failed: " + why);
   }
+}
+
+void Connection::keep_journal() {
+  if (has_journal_mode("delete") && is_shareable()) database_.exec(keep);
+}
+
+void Connection::remove_journal() noexcept {
+  if (access_ == Access::read_only) return;
+  if (has_journal_mode("delete") && has_journal()) static_cast<void>(database_.tryExec(keep));
+  // Not one of another database that stands there now, whose locks are not ours; and where somebody
+  // has gone over to a write-ahead log, that stays. What SQLite cannot remove, since somebody else
+  // uses it, does no harm: its header is zeros, and the next writer removes it.
+  if (has_journal_mode("persist") && is_in_place()) {
+    static_cast<void>(database_.tryExec("PRAGMA main.journal_mode=DELETE"));
+  }
+}
+
+bool Connection::has_journal() const noexcept {
+  struct stat status {};
+  return ::lstat(journal(), &status) == 0;
+}
+
+const char* Connection::journal() const noexcept {
+  return sqlite3_filename_journal(sqlite3_db_filename(database_.getHandle(), "main"));
+}
+
+std::filesystem::path Connection::folder() const {
+  return std::filesystem::path(sqlite3_db_filename(database_.getHandle(), "main")).parent_path();
+}
+
+bool Connection::is_shareable() const {
+  // SQLite gives a journal the mode of the database, and its owner only where root asks.
+  if (::geteuid() == 0) return true;
+  struct stat status {};
+  struct stat around {};
+  if (::stat(sqlite3_db_filename(database_.getHandle(), "main"), &status) != 0) return false;
+  if (::stat(folder().c_str(), &around) != 0) return false;
+  const auto group = (around.st_mode & S_ISGID) != 0 ? around.st_gid : ::getegid();
+  const bool same_group = status.st_gid == group || (status.st_mode & S_IRWXG) == 0;
+  return status.st_uid == ::geteuid() && same_group;
+}
+
+bool Connection::has_journal_mode(std::string_view mode) const noexcept {
+  std::pair<std::string_view, bool> wanted{mode, false};
+  const auto compare = [](void* to, int, char** values, char**) {
+    auto& [name, same] = *static_cast<decltype(wanted)*>(to);
+    same = name == *values;
+    return 0;
+  };
+  sqlite3_exec(database_.getHandle(), "PRAGMA main.journal_mode", compare, &wanted, nullptr);
+  return wanted.second;
+}
+
+void Connection::make_durable() const {
+  // Whoever commits has synced the database itself before its journal goes, and a checkpoint before
+  // a log is used again. The log, the journal and the folder are not in SQLite's locks, unlike the
+  // database.
+  sync(sqlite3_filename_wal(sqlite3_db_filename(database_.getHandle(), "main")));
+  sync(journal());
+  sync(folder().string());
 }
 
 }  // namespace calib::sqlite

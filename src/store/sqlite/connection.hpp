@@ -10,17 +10,17 @@
 #include <string>
 #include <string_view>
 
+#include "base/dir_io.hpp"
 #include "base/stop.hpp"
 #include "model/pass_error.hpp"
 #include "store/session_store.hpp"
-#include "uploads/dir_io.hpp"
 
 namespace calib::sqlite {
 
 class Connection {
  public:
   /// Opens an existing regular file; never creates one, and never lets anything but SQLite open
-  /// it: closing another descriptor on the file would drop SQLite's locks. Throws StoreError.
+  /// it: closing another descriptor on the file would drop SQLite's locks. Throws PassError.
   Connection(const std::filesystem::path& path, Access access, std::chrono::milliseconds wait,
              const StopFlag& stop);
   ~Connection() = default;
@@ -40,7 +40,7 @@ class Connection {
   }
 
   /// Syncs what says which commits hold: the write-ahead log or the rollback journal, where there
-  /// is one, and the folder in which a journal was removed. Throws StoreError.
+  /// is one, and the folder in which a journal was removed. Throws PassError.
   void make_durable() const;
 
   /// With the write lock held. From here on a rollback journal is overwritten, and not made anew
@@ -66,11 +66,11 @@ class Connection {
   /// Where the database is, behind any link to it.
   std::filesystem::path folder() const;
 
-  /// Throws StoreError where the database is not the file any more that its path leads to, through
+  /// Throws PassError where the database is not the file any more that its path leads to, through
   /// whatever links: what is read and written is then somebody's past.
   void require_in_place() const;
 
-  /// Runs `work`, and turns what SQLite throws into StoreError. Each statement is a transaction, so
+  /// Runs `work`, and turns what SQLite throws into PassError. Each statement is a transaction, so
   /// nobody suspends the process meanwhile.
   template <typename Work>
   auto translated(Work&& work) -> decltype(work()) {
@@ -83,7 +83,7 @@ class Connection {
   }
 
   /// What `error` means to a pass: one line that names the database and says what to do.
-  StoreError store_error(const SQLite::Exception& error) const;
+  PassError store_error(const SQLite::Exception& error) const;
 
  private:
   struct WaitPolicy {

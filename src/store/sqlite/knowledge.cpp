@@ -23,10 +23,9 @@ std::int64_t read_schema_version(Connection& connection) {
 
 void require_same_schema(Connection& connection, const Knowledge& knowledge) {
   if (read_schema_version(connection) == knowledge.schema_version) return;
-  throw StoreError(
-      StoreError::Kind::unusable, connection.path(),
-      "the database was changed in its structure (or vacuumed) while the pass read it; "
-      "run again");
+  throw PassError(PassError::Kind::unusable, connection.path(),
+                  "the database was changed in its structure (or vacuumed) while the pass read it; "
+                  "run again");
 }
 
 RunStatement::RunStatement(Connection& connection, const Knowledge& knowledge,

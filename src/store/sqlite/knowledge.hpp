@@ -19,8 +19,8 @@ namespace calib::sqlite {
 
 /// So many sessions are read in a part of the time for which the write lock can be held, and of so
 /// many it is told in such a time whether they have changed.
-inline constexpr std::uint64_t most_revisited = 50'000;
-inline constexpr std::uint64_t most_compared = 150'000;
+inline constexpr std::uint64_t max_revisited = 50'000;
+inline constexpr std::uint64_t max_compared = 150'000;
 
 /// What the store knows from its reading, and every transaction uses.
 struct Knowledge {
@@ -39,14 +39,14 @@ struct Knowledge {
   }
   [[nodiscard]] bool is_session(OwnerIndex owner) const { return owner < doomed.size(); }
   /// Too many to be read while the write lock is held.
-  [[nodiscard]] bool has_many_sessions() const { return sessions.rows() > most_revisited; }
+  [[nodiscard]] bool has_many_sessions() const { return sessions.rows() > max_revisited; }
   /// Too many even to be compared.
-  [[nodiscard]] bool has_very_many_sessions() const { return sessions.rows() > most_compared; }
+  [[nodiscard]] bool has_very_many_sessions() const { return sessions.rows() > max_compared; }
   [[nodiscard]] std::size_t column_of(std::size_t table) const;
 };
 
 std::int64_t read_schema_version(Connection& connection);
-/// Throws StoreError where the tables are not those of `knowledge` any more, or their rows may have
+/// Throws PassError where the tables are not those of `knowledge` any more, or their rows may have
 /// other rowids: VACUUM counts as a change, too.
 void require_same_schema(Connection& connection, const Knowledge& knowledge);
 std::int64_t read_data_version(Connection& connection);

@@ -14,10 +14,10 @@
 #include <system_error>
 #include <thread>
 
+#include "base/dir_io.hpp"
 #include "base/fd.hpp"
+#include "base/mounts.hpp"
 #include "model/pass_error.hpp"
-#include "uploads/dir_io.hpp"
-#include "uploads/mounts.hpp"
 
 namespace calib::sqlite {
 namespace {
@@ -34,11 +34,11 @@ constexpr off_t in_use_byte = 128;
 constexpr std::chrono::milliseconds settling_time{1000};
 constexpr std::chrono::milliseconds look_interval{5};
 
-StoreError unusable(const std::string& path, const std::string& text) {
-  return {StoreError::Kind::unusable, path, text};
+PassError unusable(const std::string& path, const std::string& text) {
+  return {PassError::Kind::unusable, path, text};
 }
 
-StoreError cannot_look(const std::string& path, int error) {
+PassError cannot_look(const std::string& path, int error) {
   return unusable(path, fmt::format("whether the database is open under another name cannot be "
                                     "told: {}; see to it that this user may read it, and run again",
                                     std::generic_category().message(error)));
@@ -92,7 +92,7 @@ bool is_open_with_another_log(const Fd& file, const std::string& path, const Sto
   // Whoever has it to himself lets nobody in, and SQLite waits for him.
   while (lock_of_others(file, path, shared_first, shared_size) == F_RDLCK && !is_log_in_use(path)) {
     if (Clock::now() >= until) return true;
-    if (stop.requested()) throw StoreError(StoreError::Kind::stopped, "stopped");
+    if (stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
     std::this_thread::sleep_for(look_interval);
   }
   return false;
@@ -104,7 +104,8 @@ bool is_mounted_alone(const std::filesystem::path& real) {
   const auto folder = open_to_look(folder_path, O_PATH | O_DIRECTORY);
   if (!folder) throw cannot_look(folder_path, errno);
   Status status;
-  if (const auto error = look(folder.get(), status)) throw cannot_look(folder_path, error.value());
+  if (const auto error = stat_at(folder.get(), status))
+    throw cannot_look(folder_path, error.value());
   try {
     const auto names = mounts_below(folder.get(), status.mount).entries;
     return std::binary_search(names.begin(), names.end(), real.filename().string());

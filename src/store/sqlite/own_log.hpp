@@ -7,7 +7,7 @@
 
 namespace calib::sqlite {
 
-/// Throws StoreError (unusable) where the database is in write-ahead mode, and its log may stand
+/// Throws PassError (unusable) where the database is in write-ahead mode, and its log may stand
 /// somewhere else: SQLite looks for it beside the name that it was given, and who has the file by
 /// another name (a bind mount of the file alone) commits to another log. What cannot be opened is
 /// left to SQLite, which says why.

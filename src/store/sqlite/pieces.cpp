@@ -13,7 +13,7 @@ namespace calib::sqlite {
 namespace {
 
 // The contract promises 200 ms at most; half of it leaves room for a slow disk.
-constexpr std::chrono::milliseconds longest_read{100};
+constexpr std::chrono::milliseconds max_read{100};
 constexpr unsigned rows_between_looks = 256;
 
 struct Blob {
@@ -59,7 +59,7 @@ class PieceClock {
   /// To be asked after each row.
   bool is_over() {
     return ++rows_ % rows_between_looks == 0 && !connection_.is_wal() &&
-           Clock::now() - began_ >= longest_read;
+           Clock::now() - began_ >= max_read;
   }
 
  private:
@@ -204,7 +204,7 @@ void visit_in_pieces(Connection& connection, const Table& table,
                      const std::function<void()>& before_next_piece) {
   // Only rows that come in the order of their rowids need no sorting, which SQLite does at the end:
   // it would call for all of them first.
-  if (table.has_rowid && columns.size() < RowFunction::most_values) {
+  if (table.has_rowid && columns.size() < RowFunction::max_values) {
     call_in_pieces(connection, table, columns, visit, before_next_piece);
   } else {
     step_in_pieces(connection, table, columns, visit, before_next_piece);

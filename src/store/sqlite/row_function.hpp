@@ -19,7 +19,7 @@ class RowFunction {
  public:
   static constexpr const char* name = "calib_cleanup_visit";
   /// What a function of SQL may have (SQLITE_MAX_FUNCTION_ARG may be as low as 100).
-  static constexpr std::size_t most_values = 100;
+  static constexpr std::size_t max_values = 100;
 
   using Visitor = std::function<bool(std::span<sqlite3_value*>)>;
 

@@ -38,7 +38,7 @@ struct Schema {
   std::vector<Unplaced> unplaced;
 };
 
-/// Reads the schema. Throws StoreError (unusable) where the database is not this app's, as the
+/// Reads the schema. Throws PassError (unusable) where the database is not this app's, as the
 /// contract defines it; SQLite::Exception where it cannot be read.
 Schema read_schema(SQLite::Database& database);
 

@@ -56,8 +56,8 @@ class SqliteStore : public SessionStore {
       knowledge_.schema_version = read_schema_version(connection_);
       try {
         knowledge_.schema = read_schema(database);
-      } catch (const StoreError& error) {
-        throw StoreError(error.kind(), connection_.path(), error.text());
+      } catch (const PassError& error) {
+        throw PassError(error.kind(), connection_.path(), error.text());
       }
       database.exec("COMMIT");
     });
@@ -100,7 +100,7 @@ class SqliteStore : public SessionStore {
     return count;
   }
 
-  void look_again(const SessionVisitor& visit) override {
+  void reread_sessions(const SessionVisitor& visit) override {
     // A transaction reads a few by itself, and tells of some more whether they are as they were.
     if (!knowledge_.has_many_sessions()) return;
     if (!knowledge_.has_very_many_sessions() && !knowledge_.sessions_changed) return;
@@ -196,8 +196,8 @@ class SqliteStore : public SessionStore {
       std::error_code error;
       const auto space = std::filesystem::space(connection_.folder(), error);
       if (error || space.available < needed) {
-        throw StoreError(StoreError::Kind::full, connection_.path(),
-                         fmt::format("that takes {} of free disk space", size_text(needed)));
+        throw PassError(PassError::Kind::full, connection_.path(),
+                        fmt::format("that takes {} of free disk space", size_text(needed)));
       }
       // Its copy belongs on the disk; in memory, where our own tables are, it may not fit.
       closure_.reset();
@@ -213,10 +213,9 @@ class SqliteStore : public SessionStore {
         // state.
         SQLite::Statement checkpoint(database, "PRAGMA main.wal_checkpoint(TRUNCATE)");
         if (checkpoint.executeStep() && checkpoint.getColumn(0).getInt() != 0) {
-          throw StoreError(
-              StoreError::Kind::disturbed, connection_.path(),
-              "it is vacuumed, but its file keeps its size until nobody reads what was "
-              "before; where that lasts, restart the app");
+          throw PassError(PassError::Kind::disturbed, connection_.path(),
+                          "it is vacuumed, but its file keeps its size until nobody reads what was "
+                          "before; where that lasts, restart the app");
         }
       }
       return given_back;
@@ -248,12 +247,12 @@ class SqliteStore : public SessionStore {
       case SQLITE_ERROR:
       case SQLITE_CONSTRAINT:
       case SQLITE_TOOBIG:
-        throw StoreError(
-            StoreError::Kind::refused, connection_.path(),
+        throw PassError(
+            PassError::Kind::refused, connection_.path(),
             fmt::format("{}; leave --vacuum out, or vacuum with the app", error.what()));
       case SQLITE_NOMEM:
-        throw StoreError(
-            StoreError::Kind::refused, connection_.path(),
+        throw PassError(
+            PassError::Kind::refused, connection_.path(),
             fmt::format("{}; leave --vacuum out, or give it more memory", error.what()));
       default:
         throw SQLite::Exception(error);
@@ -269,8 +268,8 @@ class SqliteStore : public SessionStore {
     const bool is_left = connection.has_journal();
     connection.database().exec("ROLLBACK");
     if (is_left) {
-      throw StoreError(StoreError::Kind::unusable, connection.journal(),
-                       "it is still there, and may undo that commit after a power loss");
+      throw PassError(PassError::Kind::unusable, connection.journal(),
+                      "it is still there, and may undo that commit after a power loss");
     }
   }
 

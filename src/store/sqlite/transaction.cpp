@@ -15,7 +15,7 @@ namespace {
 
 // A commit waits for readers with the pending lock held, which keeps new readers out: not longer
 // than this, then it is tried again.
-constexpr std::chrono::milliseconds longest_commit_wait{1000};
+constexpr std::chrono::milliseconds max_commit_wait{1000};
 
 }  // namespace
 
@@ -56,9 +56,9 @@ template <typename Work>
 void Transaction::for_every_slice(const Work& work) {
   try {
     connection_.translated(work);
-  } catch (const StoreError& error) {
-    if (error.kind() != StoreError::Kind::refused) throw;
-    throw StoreError(StoreError::Kind::unusable, error.path(), error.text());
+  } catch (const PassError& error) {
+    if (error.kind() != PassError::Kind::refused) throw;
+    throw PassError(PassError::Kind::unusable, error.path(), error.text());
   }
 }
 
@@ -226,8 +226,8 @@ void Transaction::delete_records(RecordCounts& counts) {
       if (knowledge_.is_session(owner)) deleted_.push_back(knowledge_.doomed[owner].fingerprint);
     }
     if (gone != wanted) {
-      throw StoreError(
-          StoreError::Kind::refused, connection_.path(),
+      throw PassError(
+          PassError::Kind::refused, connection_.path(),
           fmt::format("{} were to go, and {} would have; nothing of them was deleted",
                       count_text(static_cast<std::uint64_t>(wanted), "session", "sessions"), gone));
     }
@@ -239,7 +239,7 @@ void Transaction::delete_records(RecordCounts& counts) {
 CommitOutcome Transaction::commit() {
   auto& database = connection_.database();
   connection_.require_in_place();
-  connection_.wait_at_most(longest_commit_wait);
+  connection_.wait_at_most(max_commit_wait);
   const int result = database.tryExec("COMMIT");
   const auto extended = sqlite3_extended_errcode(database.getHandle());
   if (result == SQLITE_OK) {

@@ -31,7 +31,7 @@ class Transaction : public StoreTransaction {
   void delete_records(RecordCounts& counts) override;
   Sealed seal() override { return Sealed::before; }
   CommitOutcome commit() override;
-  [[nodiscard]] StoreError commit_error() const override { return commit_error_; }
+  [[nodiscard]] PassError commit_error() const override { return commit_error_; }
 
  private:
   /// What is refused in `work` is so whoever is chosen: smaller slices would not help.
@@ -49,7 +49,7 @@ class Transaction : public StoreTransaction {
   Closure& closure_;
   std::chrono::milliseconds usual_wait_;
   bool open_ = false;
-  StoreError commit_error_{StoreError::Kind::unusable, "no commit was tried"};
+  PassError commit_error_{PassError::Kind::unusable, "no commit was tried"};
   std::vector<OwnerIndex> chosen_;  ///< sorted
   AddedRows added_rows_;
   std::optional<std::int64_t> visited_version_;  ///< the data version of visit_new_sessions()

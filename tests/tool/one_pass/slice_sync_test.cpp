@@ -20,7 +20,7 @@ namespace {
 /// More than one transaction takes.
 constexpr int many_sessions = 2100;
 /// From so many directories on the folder is synced.
-constexpr std::size_t fewest_to_sync = 64;
+constexpr std::size_t min_to_sync = 64;
 
 void add_sessions(const App& app, int count) {
   std::string rows;
@@ -89,7 +89,7 @@ TEST_CASE("between two slices the folder is synced while the lock is free, and n
   std::size_t removed = 0;
   for (const auto& slice : slices) {
     CAPTURE(slice.removed, slice.removed_before);
-    CHECK(slice.syncs == (slice.removed < fewest_to_sync ? 0 : 1));
+    CHECK(slice.syncs == (slice.removed < min_to_sync ? 0 : 1));
     CHECK_FALSE(slice.was_locked);
     removed += slice.removed;
     if (slice.syncs == 0) continue;

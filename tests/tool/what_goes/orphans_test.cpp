@@ -22,7 +22,7 @@ void modified_seconds_ago(const fs::path& path, long seconds) {
 }
 
 // One microsecond, in minutes: shorter than the start of any process.
-const char* const shortest_grace = "0.00000002";
+const char* const min_grace = "0.00000002";
 
 }  // namespace
 
@@ -79,7 +79,7 @@ TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][
     CHECK(app.entries().contains("orphan"));
   }
   SECTION("just made, and the grace is over") {
-    CHECK(run_on(app, {"--orphan-grace", shortest_grace}).status == 0);
+    CHECK(run_on(app, {"--orphan-grace", min_grace}).status == 0);
     CHECK_FALSE(app.entries().contains("orphan"));
   }
   SECTION("modified long ago, but just changed: a copy that keeps its times") {
@@ -89,7 +89,7 @@ TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][
   }
   SECTION("changed before the grace, but modified within it") {
     modified_seconds_ago(orphan, -3600);
-    CHECK(run_on(app, {"--orphan-grace", shortest_grace}).status == 0);
+    CHECK(run_on(app, {"--orphan-grace", min_grace}).status == 0);
     CHECK(app.entries().contains("orphan"));
   }
   SECTION("modified in the future, and no grace asked for") {
@@ -108,7 +108,7 @@ TEST_CASE("an orphan that is dated in the future is never old enough, and that i
     modified_seconds_ago(app.add_directory(fmt::format("future-{:02}", i)), -7 * 86400);
   }
   app.add_directory("young");
-  auto arguments = std::vector<std::string>{"--orphan-grace", shortest_grace};
+  auto arguments = std::vector<std::string>{"--orphan-grace", min_grace};
   if (dry) arguments.emplace_back("--dry-run");
 
   const auto ran = run_on(app, arguments);

@@ -1,4 +1,6 @@
 // A fixed list of work for a few threads: each piece once, and the end is the end.
+#include "base/parallel.hpp"
+
 #include <linux/magic.h>
 
 #include <array>
@@ -10,8 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "base/workers.hpp"
-#include "pass/removal.hpp"
+#include "pass/purge.hpp"
 #include "support/catch.hpp"
 
 using namespace calib;

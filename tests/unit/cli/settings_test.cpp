@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/command_line.hpp"
 #include "cli/option_table.hpp"
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"

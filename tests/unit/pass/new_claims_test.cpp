@@ -40,7 +40,7 @@ class AskedTransaction : public StoreTransaction {
   void delete_records(RecordCounts& counts) override { real_->delete_records(counts); }
   Sealed seal() override { return real_->seal(); }
   CommitOutcome commit() override { return real_->commit(); }
-  [[nodiscard]] StoreError commit_error() const override { return real_->commit_error(); }
+  [[nodiscard]] PassError commit_error() const override { return real_->commit_error(); }
 
  private:
   std::unique_ptr<StoreTransaction> real_;
@@ -54,7 +54,7 @@ class BusyStore : public SessionStore {
       : store_(store), before_begin_(std::move(before_begin)) {}
   void visit_sessions(const SessionVisitor& visit) override { store_.visit_sessions(visit); }
   std::uint64_t count_sessions() override { return store_.count_sessions(); }
-  void look_again(const SessionVisitor& visit) override { store_.look_again(visit); }
+  void reread_sessions(const SessionVisitor& visit) override { store_.reread_sessions(visit); }
   Survey survey(std::span<const DoomedKey> doomed, Leaked leaked) override {
     return store_.survey(doomed, leaked);
   }
@@ -100,9 +100,9 @@ TEST_CASE("a claim made between the look and the lock is seen, however many sess
   StorePass pass(database);
   pass.look({});
   int begun = 0;
-  const int most_written = GENERATE(1, 100);
+  const int max_written = GENERATE(1, 100);
   BusyStore busy(pass.store(), [&] {
-    if (++begun > most_written) return;
+    if (++begun > max_written) return;
     database.execute("UPDATE sessions SET images_dir = 'uploads/taken-" + std::to_string(begun) +
                      "' WHERE id = '" + uuid(5) + "'");
   });
@@ -115,7 +115,7 @@ TEST_CASE("a claim made between the look and the lock is seen, however many sess
   const auto [transaction, since] = claims.begin(busy, 2s);
   claims.look(*transaction);
 
-  CHECK(claims.contain("taken-" + std::to_string(std::min(begun, most_written))));
+  CHECK(claims.contain("taken-" + std::to_string(std::min(begun, max_written))));
   CHECK(begun <= 3);
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/staged_name.hpp"
 #include "plan/plan.hpp"
 
 namespace calib::test {

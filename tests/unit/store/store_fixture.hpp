@@ -152,12 +152,12 @@ Deleted delete_sessions(const SessionDb& database, const std::vector<std::string
 std::optional<std::map<std::string, std::vector<std::string>>> rows_after_sqlites_own_cascade(
     const SessionDb& database, const std::vector<std::string>& doomed);
 
-/// The StoreError that `work` ends with; nothing where it does not.
+/// The PassError that `work` ends with; nothing where it does not.
 template <typename Work>
-std::optional<StoreError> store_error_of(const Work& work) {
+std::optional<PassError> store_error_of(const Work& work) {
   try {
     static_cast<void>(work());
-  } catch (const StoreError& error) {
+  } catch (const PassError& error) {
     return error;
   }
   return std::nullopt;

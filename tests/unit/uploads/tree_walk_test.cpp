@@ -1,3 +1,5 @@
+#include "uploads/tree_walk.hpp"
+
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -7,7 +9,6 @@
 
 #include "support/catch.hpp"
 #include "unit/uploads/dir_fixture.hpp"
-#include "uploads/tree.hpp"
 
 using namespace calib;
 using namespace calib::test;

@@ -69,7 +69,7 @@ TEST_CASE("a commit that a reader blocks is rolled back, and holds when it is tr
     CHECK(transaction->choose(pass.all()).empty());
     transaction->delete_records(counts);
     CHECK(transaction->commit() == CommitOutcome::busy);
-    CHECK(transaction->commit_error().kind() == StoreError::Kind::busy);
+    CHECK(transaction->commit_error().kind() == PassError::Kind::busy);
     reader.end();
     // Rolled back at once, not only when the transaction goes: the app can write.
     database.execute("INSERT INTO images VALUES (60, 'a')");
@@ -129,7 +129,7 @@ TEST_CASE("a transaction waits for the write lock as long as it was told, and no
   app.exec("BEGIN IMMEDIATE");
   const auto error = store_error_of([&] { return pass.store().begin(10ms); });
   REQUIRE(error);
-  CHECK(error->kind() == StoreError::Kind::busy);
+  CHECK(error->kind() == PassError::Kind::busy);
   CHECK_THAT(error->what(), ContainsSubstring(database.path().string()));
 
   SECTION("it is no worse for it once the lock is free") {
@@ -162,7 +162,7 @@ TEST_CASE("a stop ends the wait for a lock", "[store][locks]") {
   // The wait would be longer than any test may last.
   const auto error = store_error_of([&] { return store->begin(std::chrono::hours(1)); });
   REQUIRE(error);
-  CHECK(error->kind() == StoreError::Kind::stopped);
+  CHECK(error->kind() == PassError::Kind::stopped);
 }
 
 TEST_CASE("a database that is locked altogether is busy when it is opened, and not unusable",
@@ -176,7 +176,7 @@ TEST_CASE("a database that is locked altogether is busy when it is opened, and n
   const auto access = GENERATE(Access::read_only, Access::read_write);
   const auto error = store_error_of([&] { return open_store(location, access, 10ms, stop); });
   REQUIRE(error);
-  CHECK(error->kind() == StoreError::Kind::busy);
+  CHECK(error->kind() == PassError::Kind::busy);
 }
 
 TEST_CASE("after a change of the structure, or a VACUUM, nothing that was read counts any more",
@@ -187,7 +187,7 @@ TEST_CASE("after a change of the structure, or a VACUUM, nothing that was read c
   CAPTURE(change);
   const auto database = with_rows(any_shape());
   StorePass pass(database);
-  std::optional<StoreError> error;
+  std::optional<PassError> error;
   SECTION("between the survey and the choice") {
     pass.look({"a", "b"});
     database.execute(change);
@@ -206,6 +206,6 @@ TEST_CASE("after a change of the structure, or a VACUUM, nothing that was read c
     });
   }
   REQUIRE(error);
-  CHECK(error->kind() == StoreError::Kind::unusable);
+  CHECK(error->kind() == PassError::Kind::unusable);
   CHECK_THAT(error->what(), ContainsSubstring("run again"));
 }

@@ -45,7 +45,7 @@ void write_elsewhere(const SessionDb& database) {
 
 std::map<std::string, std::string> looked_again_at(StorePass& pass) {
   std::map<std::string, std::string> shown;
-  pass.store().look_again(
+  pass.store().reread_sessions(
       [&](const SessionRow& row) { shown.emplace(row.id, row.images_dir.value_or("")); });
   return shown;
 }
@@ -216,7 +216,7 @@ TEST_CASE("a structure that changes while the pass runs is told, however many se
     return pass.begin()->can_look_quickly();
   });
   REQUIRE(error);
-  CHECK(error->kind() == StoreError::Kind::unusable);
+  CHECK(error->kind() == PassError::Kind::unusable);
   CHECK_THAT(error->text(),
              Catch::Matchers::StartsWith("the database was changed in its structure"));
 }

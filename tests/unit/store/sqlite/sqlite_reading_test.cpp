@@ -99,7 +99,7 @@ TEST_CASE("a VACUUM in the middle of a reading ends it: rows may have other numb
   const auto database = with_many_sessions();
   const auto error = store_error_of([&] { return read_while(database, "VACUUM").ids.size(); });
   REQUIRE(error);
-  CHECK(error->kind() == StoreError::Kind::unusable);
+  CHECK(error->kind() == PassError::Kind::unusable);
   CHECK_THAT(error->what(), Catch::Matchers::ContainsSubstring("run again"));
 }
 

@@ -204,7 +204,7 @@ TEST_CASE("a table whose rows cannot be told apart is refused, not guessed at", 
       only_sessions, key));
   const auto error = store_error_of([&] { return database.open(); });
   REQUIRE(error);
-  CHECK(error->kind() == StoreError::Kind::unusable);
+  CHECK(error->kind() == PassError::Kind::unusable);
   CHECK_THAT(error->what(), Catch::Matchers::ContainsSubstring("extra"));
 }
 

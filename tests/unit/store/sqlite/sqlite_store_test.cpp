@@ -227,6 +227,6 @@ TEST_CASE("a database of a kind that this tool has no store for is refused by na
   const auto error = store_error_of(
       [&] { return open_store(location, Access::read_only, std::chrono::seconds(1), stop); });
   REQUIRE(error);
-  CHECK(error->kind() == StoreError::Kind::unusable);
+  CHECK(error->kind() == PassError::Kind::unusable);
   CHECK_THAT(error->what(), ContainsSubstring(location.display) && !ContainsSubstring("secret"));
 }

@@ -1,0 +1,62 @@
+#include "pass/purge.hpp"
+
+#include <fmt/format.h>
+#include <linux/magic.h>
+
+#include <mutex>
+
+#include "uploads/open.hpp"
+
+namespace calib {
+
+Failure unmovable_failure(const UploadDir& uploads, const std::string& name,
+                          const std::error_code& error, const std::string& owner) {
+  const bool is_taken = error == std::errc::file_exists;
+  std::string why = is_taken ? "something is staged under its name already, look into it"
+                             : "it cannot be moved aside";
+  std::string remedy;
+  if (error == std::errc::cross_device_link && uploads.file_system() == OVERLAYFS_SUPER_MAGIC) {
+    remedy =
+        " (it stems from a lower layer of an overlay, an image say, and stays for ever; remove it "
+        "with rm -rf, then the next pass deletes the records)";
+  }
+  return {uploads.path() + "/" + (is_taken ? uploads.staged_entry_of(name) : name),
+          fmt::format("{}: {}{}; {} is left whole", why, error.message(), remedy, owner),
+          ErrorKind::directory};
+}
+
+Failure unremovable_failure(const PathError& error, ErrorKind kind) {
+  const bool is_read_only = error.error == std::errc::read_only_file_system;
+  return {error.path,
+          fmt::format("it could not be removed: {}; {}", error.error.message(),
+                      is_read_only ? "where it is a snapshot, remove that, else mount it writable"
+                                   : "the next pass tries again"),
+          kind};
+}
+
+unsigned first_removers(std::uint64_t file_system, unsigned processors) {
+  return file_system != BTRFS_SUPER_MAGIC && processors > 1 ? 2 : 1;
+}
+
+void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
+                    const std::function<void(std::size_t, const Usage&)>& gone) {
+  std::mutex mutex;
+  removal.workers.run(entries.size(), [&](std::size_t i) -> std::uint64_t {
+    if (removal.begins && !removal.begins(i)) return 0;
+    const auto result = removal.uploads.purge(entries[i], removal.links, removal.stop);
+    removal.progress.advance();
+    const std::lock_guard lock(mutex);
+    report.freed_bytes += result.exclusive_bytes;
+    const auto is_read_only = [](const PathError& error) {
+      return error.error == std::errc::read_only_file_system;
+    };
+    if (result.errors.count_if(is_read_only) > 0) require_writable(removal.uploads);
+    result.errors.add_to(report.errors, [&](const PathError& error) {
+      return unremovable_failure(error, removal.kind);
+    });
+    if (result.errors.empty() && !result.stopped) gone(i, result.usage);
+    return result.usage.files + 1;
+  });
+}
+
+}  // namespace calib

@@ -1,0 +1,37 @@
+#include "uploads/in_use.hpp"
+
+#include <fcntl.h>
+
+#include <system_error>
+#include <utility>
+
+#include "base/fd.hpp"
+#include "uploads/ways.hpp"
+
+namespace calib {
+
+std::vector<std::string> entries_in_use(const Options& options) {
+  std::vector<std::filesystem::path> used{options.app_dir, options.app_dir / "backend", "."};
+  if (options.database.kind == DatabaseKind::sqlite) used.push_back(options.database.path);
+  if (options.metrics) used.push_back(*options.metrics);
+  return entries_on_the_way(options.uploads, used);
+}
+
+std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
+                                            const std::vector<std::filesystem::path>& paths) {
+  std::vector<std::string> entries;
+  const Fd opened(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (const auto& path : paths) {
+    // From the root, so that the folders in which the working directory lies are on the way, too.
+    std::error_code error;
+    const auto whole = std::filesystem::absolute(path, error);
+    // A way that ends before the folder does not lead through it for us, who have it open.
+    std::error_code ends;
+    for (auto& entry : entries_on_way(opened.get(), AT_FDCWD, whole.string(), ends)) {
+      entries.push_back(std::move(entry.name));
+    }
+  }
+  return entries;
+}
+
+}  // namespace calib
