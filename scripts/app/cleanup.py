@@ -109,7 +109,11 @@ class _Report(NamedTuple):
         return self._print("Orphaned file cleanup", self.directories, "directory", "directories")
 
     def _print(self, what: str, count: int, one: str, many: str) -> int:
-        done = "dry run: Would delete" if self.dry_run else "completed: Deleted"
+        if self.dry_run:
+            done = "dry run: Would delete"
+        else:
+            # What left something behind is not completed.
+            done = "completed: Deleted" if self.status == 0 else "incomplete: Deleted"
         print(f"{what} {done} {count} {one if count == 1 else many}", flush=True)
         return 0 if self.dry_run else count
 

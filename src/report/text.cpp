@@ -110,15 +110,22 @@ void orphaned_records_table(std::string& out, const Report& report, Color color)
   out += '\n';
 }
 
+/// How a pass ended, in one word. One that left something behind is not completed.
+std::string_view ending(const Report& report) {
+  if (report.outcome == Outcome::interrupted) return "stopped";
+  return report.errors.empty() ? "completed" : "incomplete";
+}
+
 /// The two lines that people grep the app's log for, word for word, then what else there is to say.
 void summary(std::string& out, const Report& report) {
   const bool dry = report.dry_run == DryRun::yes;
+  const auto ended = ending(report);
   const auto line = [&](std::string_view real, std::string_view would, const std::string& what) {
     out += fmt::format("{} {}\n", dry ? would : real, what);
   };
-  line("Cleanup completed: Deleted", "Cleanup dry run: Would delete",
+  line(fmt::format("Cleanup {}: Deleted", ended), "Cleanup dry run: Would delete",
        count_text(report.sessions.size(), "old session", "old sessions"));
-  line("Orphaned file cleanup completed: Deleted", "Orphaned file cleanup dry run: Would delete",
+  line(fmt::format("Orphaned file cleanup {}: Deleted", ended), "Orphaned file cleanup dry run: Would delete",
        count_text(report.orphans.size(), "directory", "directories"));
   if (const std::uint64_t rows = orphaned_rows(report); rows != 0) {
     line("Deleted", "Would delete", count_text(rows, "orphaned record", "orphaned records"));

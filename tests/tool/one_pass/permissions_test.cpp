@@ -162,7 +162,7 @@ TEST_CASE("a session whose directory belongs to someone else is left whole",
   CHECK(ran.status == 1);
   CHECK(is_one_error(
       ran, {(app.uploads() / foreign).string(), fmt::format("session {} is left whole", foreign)}));
-  CHECK(has_line(ran.out, "Cleanup completed: Deleted 1 old session"));
+  CHECK(has_line(ran.out, "Cleanup incomplete: Deleted 1 old session"));
   CHECK(app.is_whole(foreign));
   CHECK(app.is_gone(bystander));
 }

@@ -76,12 +76,22 @@ TEST_CASE("a pass that could not run writes nothing on stdout") {
   CHECK(text_report(report, Verbosity::verbose, Color::no).empty());
 }
 
-TEST_CASE("an interrupted pass sums up what it did") {
+TEST_CASE("a pass that stopped, or left something behind, does not say completed") {
   Report report = sample_report();
-  const std::string done = normal(report);
+  const auto rest =
+      "Deleted 34 orphaned records\n"
+      "Settled an interrupted pass: 1 directory restored, 3 purged\n"
+      "Freed 12.0 MiB\n";
+  report.errors.push_back({"/app/uploads/a", "it could not be removed", ErrorKind::directory});
+  CHECK(normal(report) == std::string("Cleanup incomplete: Deleted 2 old sessions\n"
+                                      "Orphaned file cleanup incomplete: Deleted 1 directory\n") +
+                              rest);
   report.outcome = Outcome::interrupted;
   report.signal = SIGTERM;
-  CHECK(normal(report) == done);
+  CHECK(normal(report) == std::string("Cleanup stopped: Deleted 2 old sessions\n"
+                                      "Orphaned file cleanup stopped: Deleted 1 directory\n") +
+                              rest);
+  CHECK_THAT(normal(dry(sample_report())), ContainsSubstring("Cleanup dry run: Would delete"));
 }
 
 TEST_CASE("what an interrupted dry run has seen so far is not printed as an answer") {
