@@ -54,6 +54,17 @@ void check_secret(const Ran& ran) {
   }
 }
 
+/// Listens where a server's socket would be.
+int listen_at(const fs::path& place) {
+  struct sockaddr_un address {};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, place.c_str(), sizeof address.sun_path - 1);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(::bind(listener, reinterpret_cast<struct sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(listener, 8) == 0);
+  return listener;
+}
+
 }  // namespace
 
 TEST_CASE("a role that may only read sees in a dry run what the owner sees", "[roles]") {
@@ -318,13 +329,8 @@ TEST_CASE("a server that lets in and never answers keeps nobody for longer than 
           "[connection]") {
   const Backlog app;
   const auto before = app.fingerprint();
-  struct sockaddr_un address {};
-  address.sun_family = AF_UNIX;
-  const auto place = (app.outside() / ".s.PGSQL.5432").string();
-  std::strncpy(address.sun_path, place.c_str(), sizeof address.sun_path - 1);
-  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  REQUIRE(::bind(listener, reinterpret_cast<struct sockaddr*>(&address), sizeof address) == 0);
-  REQUIRE(::listen(listener, 8) == 0);
+  const auto place = app.outside() / ".s.PGSQL.5432";
+  const int listener = listen_at(place);
   const auto url = fmt::format("postgresql://tester@/calib?host={}", app.outside().string());
   for (const auto& mode : {Words{"--dry-run"}, Words{}}) {
     auto arguments = mode;
@@ -340,6 +346,35 @@ TEST_CASE("a server that lets in and never answers keeps nobody for longer than 
   const int caller = ::accept(listener, nullptr, nullptr);
   running.signal(SIGTERM);
   CHECK(running.finish().status == 128 + SIGTERM);
+  ::close(caller);
+  ::close(listener);
+  fs::remove(place);
+  CHECK(changes_since(before, app) == none);
+}
+
+TEST_CASE("CockroachDB is refused: what is no lock there looks like one", "[connection]") {
+  const Backlog app;
+  const auto before = app.fingerprint();
+  const auto place = app.outside() / ".s.PGSQL.5432";
+  const int listener = listen_at(place);
+  const auto url = fmt::format("postgresql://tester@/calib?host={}", app.outside().string());
+  Running running(pass_arguments(app, {"--database", url, GENERATE("--dry-run", "--orphans-only")}),
+                  {.seconds = 60});
+  const int caller = ::accept(listener, nullptr, nullptr);
+  std::array<char, 1024> startup{};
+  REQUIRE(::read(caller, startup.data(), startup.size()) > 0);
+  // Its answer in the protocol of PostgreSQL, version 3: let in, a parameter of its own, ready.
+  std::string answer("R\0\0\0\x08\0\0\0\0", 9);
+  answer += std::string(
+      "S\0\0\0\x17"
+      "crdb_version\0v23.1\0",
+      24);
+  answer += std::string("Z\0\0\0\x05I", 6);
+  REQUIRE(::write(caller, answer.data(), answer.size()) == static_cast<ssize_t>(answer.size()));
+  const auto ran = running.finish();
+  INFO(ran.err);
+  CHECK(ran.status == 3);
+  CHECK(is_one_error(ran, {"CockroachDB", "only PostgreSQL is served"}));
   ::close(caller);
   ::close(listener);
   fs::remove(place);

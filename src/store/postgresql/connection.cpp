@@ -137,10 +137,6 @@ void Connection::reopen() {
   }
 }
 
-bool Connection::is_cockroach() const {
-  return library().parameterStatus(connection_, "crdb_version") != nullptr;
-}
-
 void Connection::check_stop() const {
   if (stop_.requested()) throw PassError(Kind::stopped, "stopped");
 }
@@ -305,18 +301,16 @@ void Connection::begin(Access access, milliseconds lock_wait, Kind timed_out) {
   // server is to refuse what it would have to filter. Keys travel as text, so it has to be exact:
   // floating-point numbers are in full from 1 on since PostgreSQL 12, and with 3 before.
   query(
-      fmt::format("BEGIN ISOLATION LEVEL {} {}; {}; SET LOCAL row_security = off; "
+      fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED {}; {}; SET LOCAL row_security = off; "
                   "SET LOCAL client_encoding = 'UTF8'; SET LOCAL datestyle = 'ISO, YMD'; "
                   "SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; "
                   "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3; "
                   "SET LOCAL statement_timeout = 0; "
                   "SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL lock_timeout = "
                   "{}",
-                  // What is no lock there has to be a serialization failure.
-                  is_cockroach() ? "SERIALIZABLE" : "READ COMMITTED",
                   access == Access::read_only ? "READ ONLY" : "READ WRITE", own_search_path,
                   milliseconds(max_pause).count(), lock_wait_.count()));
-  if (access == Access::read_only || is_cockroach()) return;
+  if (access == Access::read_only) return;
   // Files go after the commit, so it has to be on the disk; stronger settings stay. Not on a
   // standby's: whoever has switched it off does not wait for one, which may be away.
   query(
@@ -472,8 +466,12 @@ void Connection::connect() {
 }
 
 void Connection::prepare_session() {
-  if (access_ == Access::read_only || is_cockroach()) return;
   const auto& pq = library();
+  if (pq.parameterStatus(connection_, "crdb_version") != nullptr) {
+    throw failure(Kind::unusable,
+                  "this is CockroachDB, whose locks keep nobody out; only PostgreSQL is served");
+  }
+  if (access_ == Access::read_only) return;
   // Behind a pooler the next transaction may be another connection's, and a lock that outlasts a
   // transaction would stay with nobody to release it.
   if (query("SELECT pg_catalog.pg_backend_pid()").number(0, 0) != pq.backendPID(connection_)) {

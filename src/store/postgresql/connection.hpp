@@ -115,9 +115,6 @@ class Connection {
   void pause(std::chrono::milliseconds time) const;
   void check_stop() const;
 
-  /// A server that is not PostgreSQL but speaks its protocol, and has neither table locks nor
-  /// advisory ones.
-  [[nodiscard]] bool is_cockroach() const;
   /// Whether the URL says in which schemas to look.
   [[nodiscard]] bool url_sets_search_path() const { return sets_search_path(parameters_); }
   [[nodiscard]] const std::string& path() const { return path_; }

@@ -50,7 +50,6 @@ void refuse_doubles(Connection& connection, const Table& sessions) {
 /// A key that only a partition has, or that refers to one alone, says something of a part of the
 /// rows: followed as if it were the whole table's, it would take others along.
 void refuse_keys_of_partitions(Connection& connection, const Schema& schema) {
-  if (connection.is_cockroach()) return;  // its partitions are no tables
   const auto whole = connection.query(
       "SELECT p.relname FROM pg_catalog.pg_class s JOIN pg_catalog.pg_inherits i ON i.inhrelid = "
       "s.oid JOIN pg_catalog.pg_class p ON p.oid = i.inhparent WHERE s.oid = $1::oid AND "

@@ -101,15 +101,13 @@ SessionRow session_row(const Connection& connection, const Schema& schema, const
   return result;
 }
 
-std::optional<std::uint32_t> oldest_transaction(Connection& connection) {
-  if (connection.is_cockroach()) return std::nullopt;
+std::uint32_t oldest_transaction(Connection& connection) {
   const auto rows =
       connection.query("SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot())");
   return static_cast<std::uint32_t>(rows.number(0, 0));
 }
 
 std::string tables_of_sessions(Connection& connection, const Schema& schema) {
-  if (connection.is_cockroach()) return "{}";
   const auto& sessions = schema.sessions();
   // To have locked it, as any reading does, keeps its partitions from being detached.
   return connection

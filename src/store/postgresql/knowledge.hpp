@@ -66,7 +66,7 @@ SessionRow session_row(const Connection& connection, const Schema& schema, const
                        int row, int first);
 
 /// The number for Knowledge::looked_up_to, asked before the look.
-std::optional<std::uint32_t> oldest_transaction(Connection& connection);
+std::uint32_t oldest_transaction(Connection& connection);
 
 /// The tables (an array of oids) that the rows of `sessions` are in, asked before the look. From
 /// here on none can come or go unnoticed, until the transaction ends.

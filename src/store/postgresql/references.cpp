@@ -22,7 +22,7 @@ bool may_skip_checks(Connection& connection, const Schema& schema) {
   const bool all_hang_directly =
       std::all_of(schema.keys.begin(), schema.keys.end(),
                   [](const ForeignKey& key) { return key.role == Role::hangs && key.parent == 0; });
-  if (!all_hang_directly || connection.is_cockroach()) return false;
+  if (!all_hang_directly) return false;
   connection.query("SAVEPOINT calib_cleanup");
   try {
     connection.query("SET LOCAL session_replication_role = replica");
@@ -61,7 +61,6 @@ bool checks_say_nothing_new(Connection& connection, const Schema& schema) {
 
 std::string locks_beside(Connection& connection, const Schema& schema,
                          const std::vector<std::size_t>& counted) {
-  if (connection.is_cockroach()) return "";
   std::string statements;
   for (std::size_t table = 1; table < schema.tables.size(); ++table) {
     if (std::find(counted.begin(), counted.end(), table) != counted.end()) continue;

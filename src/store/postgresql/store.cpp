@@ -12,10 +12,7 @@
 // - A COMMIT that was not answered is settled in the same way: connect again, wait for the lock,
 //   ask.
 // A dry run takes no lock, and its transactions are READ ONLY: SELECT is all that its role needs.
-//
-// CockroachDB speaks the same protocol and has neither lock. Its transactions are serializable:
-// what was read of sessions before the commit is still so at the commit, or it fails with 40001
-// and is tried again. Only the folder's own lock keeps two passes apart there.
+// CockroachDB speaks the same protocol, and takes what is no lock there for one: it is refused.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -139,7 +136,6 @@ class PostgresqlStore : public SessionStore {
   /// With synchronous_commit off the app's commits are seen before they are on the disk. The log is
   /// written in order: a commit that waits for the disk takes along all that came before it.
   void make_durable() override {
-    if (connection_.is_cockroach()) return;
     const DefersSuspension until_the_end;
     connection_.begin(Access::read_write, connection_.wait(), Kind::busy);
     try {
@@ -221,7 +217,7 @@ class PostgresqlStore : public SessionStore {
         "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) "
         "pg_catalog.current_database()");
     std::string cluster = "0";
-    if (!connection_.is_cockroach() && may_see_cluster()) {
+    if (may_see_cluster()) {
       cluster = connection_.query("SELECT system_identifier FROM pg_catalog.pg_control_system()")
                     .text(0, 0);
     }
@@ -239,7 +235,6 @@ class PostgresqlStore : public SessionStore {
 
   /// `held`: what is said where it stays with somebody else.
   void take_lock(const char* held) {
-    if (connection_.is_cockroach()) return;
     const auto deadline = Clock::now() + connection_.wait();
     const auto number = std::stoul(knowledge_.schema.sessions().oid);
     const std::vector<std::string> key{
@@ -265,7 +260,6 @@ class PostgresqlStore : public SessionStore {
 
   /// Whether the server is set to have its commits confirmed by others.
   bool has_standbys() {
-    if (connection_.is_cockroach()) return false;
     return !connection_.query("SELECT pg_catalog.current_setting('synchronous_standby_names')")
                 .text(0, 0)
                 .empty();

@@ -82,7 +82,6 @@ bool Transaction::tables_are_free() {
 /// and whoever has locked another table, to make an index, say, at its beginning: better to know it
 /// before anything is moved. Between the tries nobody waits for the pass.
 void Transaction::wait_for_tables(milliseconds wait) {
-  if (connection_.is_cockroach()) return;
   const auto began = Clock::now();
   while (!tables_are_free()) {
     const auto waited = Clock::now() - began;
@@ -206,7 +205,7 @@ Sealed Transaction::seal() {
       !standing(connection_, knowledge_.schema, deleted_sessions_).empty()) {
     throw connection_.failure(Kind::refused, "a trigger puts back what was to go");
   }
-  if (!connection_.is_cockroach() && !try_lock_sessions()) {
+  if (!try_lock_sessions()) {
     throw connection_.failure(
         Kind::busy, "others keep writing sessions; try again, or wait longer with --lock-wait");
   }
