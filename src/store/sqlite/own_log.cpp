@@ -9,10 +9,14 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "base/dir_io.hpp"
 #include "base/fd.hpp"
@@ -75,8 +79,51 @@ short lock_of_others(const Fd& file, const std::string& path, off_t first, off_t
   return lock.l_type;
 }
 
-/// Whether somebody uses the log beside the database.
-bool is_log_in_use(const std::string& path) {
+/// Where a process that the kernel names has a lock (proc(5), /proc/locks). By the inode's number
+/// alone: its device is another one there than stat(2) tells on Btrfs and overlays.
+struct Lock {
+  std::string process;
+  std::uint64_t inode = 0;
+  std::int64_t first = 0;
+};
+
+std::vector<Lock> read_locks() {
+  constexpr const char* list = "/proc/locks";
+  std::ifstream file(list);
+  if (!file) throw cannot_look(list, errno);
+  std::vector<Lock> locks;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string number, kind, mode, access, process, place, first;
+    // Who waits for one has `->` before the kind, and not the lock.
+    if (!(words >> number >> kind >> mode >> access >> process >> place >> first)) continue;
+    if (kind != "POSIX") continue;
+    const auto inode = place.substr(place.rfind(':') + 1);
+    locks.push_back({process, std::stoull(inode), std::stoll(first)});
+  }
+  return locks;
+}
+
+/// Whether each process that has the database open uses the log beside it, as far as the kernel
+/// shows them: those of other containers it does not show.
+bool is_log_everybodys(const Fd& database, const Fd& shared) {
+  struct stat of_database {};
+  struct stat of_log {};
+  if (::fstat(database.get(), &of_database) != 0 || ::fstat(shared.get(), &of_log) != 0) {
+    return false;
+  }
+  const auto locks = read_locks();
+  return std::all_of(locks.begin(), locks.end(), [&](const Lock& lock) {
+    if (lock.inode != of_database.st_ino || lock.first != shared_first) return true;
+    return std::any_of(locks.begin(), locks.end(), [&](const Lock& other) {
+      return other.process == lock.process && other.inode == of_log.st_ino &&
+             other.first == in_use_byte;
+    });
+  });
+}
+
+/// Whether somebody uses the log beside the database, and nobody another one.
+bool is_log_in_use(const Fd& database, const std::string& path) {
   const auto shared = path + "-shm";
   const auto file = open_to_look(shared, O_RDONLY);
   if (!file && errno == ENOENT) return false;
@@ -84,13 +131,14 @@ bool is_log_in_use(const std::string& path) {
   if (!file) throw cannot_look(shared, errno);
   struct stat log {};
   return lock_of_others(file, shared, in_use_byte, 1) != F_UNLCK &&
-         ::stat((path + "-wal").c_str(), &log) == 0;
+         ::stat((path + "-wal").c_str(), &log) == 0 && is_log_everybodys(database, file);
 }
 
 bool is_open_with_another_log(const Fd& file, const std::string& path, const StopFlag& stop) {
   const auto until = Clock::now() + settling_time;
   // Whoever has it to himself lets nobody in, and SQLite waits for him.
-  while (lock_of_others(file, path, shared_first, shared_size) == F_RDLCK && !is_log_in_use(path)) {
+  while (lock_of_others(file, path, shared_first, shared_size) == F_RDLCK &&
+         !is_log_in_use(file, path)) {
     if (Clock::now() >= until) return true;
     if (stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
     std::this_thread::sleep_for(look_interval);

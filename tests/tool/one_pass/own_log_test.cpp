@@ -11,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include "support/catch.hpp"
@@ -214,10 +215,12 @@ TEST_CASE("a database in write-ahead mode is served whoever has it open by its n
 
 TEST_CASE("who is just opening the database is waited for", "[tool][own-log][sqlite]") {
   const WalApp app;
-  Locker opening(app.database());
+  auto opening = std::make_optional<Locker>(app.database());
   Running running({"--app-dir", app.root().string()}, at("open/calibration.db-shm:1:stop-after"));
   REQUIRE(running.wait_until_stopped());
+  // It has opened its log by now.
   const auto user = app.user(open_it);
+  opening.reset();
   const auto ran = running.finish();
   CHECK(ran.err.empty());
   CHECK(ran.status == 0);
@@ -229,6 +232,20 @@ TEST_CASE("a lock that stays, and nobody at the log, is somebody with another lo
   const WalApp app;
   const Locker other(app.database());
   check_other_log_refused(app, {"open under another name"});
+}
+
+TEST_CASE("whoever uses the log beside the database hides nobody who has another one",
+          "[tool][untouched][own-log][sqlite]") {
+  const WalApp app;
+  const auto user = app.user(open_it);
+  const Locker other(app.database());
+  for (const auto& arguments : {none, std::vector<std::string>{"--dry-run"}}) {
+    const auto ran = run_on(app, arguments);
+    INFO(ran.err);
+    CHECK(ran.status == 3);
+    CHECK(is_one_error(ran, {"write-ahead mode", "open under another name"}));
+  }
+  CHECK(app.is_whole(app.due));
 }
 
 TEST_CASE("in rollback mode it does not matter by which name others read",
