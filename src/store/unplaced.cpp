@@ -43,12 +43,13 @@ class Search {
  private:
   /// The keys that mean something and say what becomes of rows with this column: those that it is a
   /// part of, and those by which the row goes along with another.
-  [[nodiscard]] std::vector<std::vector<std::string>> placing(const KnownTable& table,
-                                                              const std::string& column) const {
-    std::vector<std::vector<std::string>> result;
+  [[nodiscard]] std::vector<UnplacedColumn::Key> placing(const KnownTable& table,
+                                                         const std::string& column) const {
+    std::vector<UnplacedColumn::Key> result;
     for (const auto& key : cascade_.keys) {
       if (key.role == Role::unclear || cascade_.tables[key.child] != table.name) continue;
-      if (key.role == Role::hangs || has_name(key.from, column)) result.push_back(key.from);
+      if (key.role != Role::hangs && !has_name(key.from, column)) continue;
+      result.push_back({cascade_.tables[key.parent], key.from, key.to});
     }
     return result;
   }
@@ -67,9 +68,9 @@ class Search {
   void add_session_id(const KnownTable& table, const std::string& column) {
     UnplacedColumn result;
     result.placing = placing(table, column);
-    // A value of its own is never NULL.
-    const auto places_all = [&](const std::vector<std::string>& from) {
-      return from.size() == 1 && has_name(from, column);
+    // Rows whose own key dangles are looked at with the others that leaked.
+    const auto places_all = [&](const UnplacedColumn::Key& key) {
+      return key.from.size() == 1 && has_name(key.from, column);
     };
     if (std::any_of(result.placing.begin(), result.placing.end(), places_all)) return;
     result.table = table.name;
@@ -148,14 +149,18 @@ std::string going_text(const std::vector<Unplaced::Rows>& going,
 
 }  // namespace
 
-std::string unplaced_value(const UnplacedColumn& column) {
-  const auto value = quoted_name(column.column);
+std::string unplaced_value(const UnplacedColumn& column, const std::string& child) {
+  const auto of_child = [&](const std::string& name) { return child + "." + quoted_name(name); };
+  const auto value = of_child(column.column);
   if (column.placing.empty()) return value;
   std::vector<std::string> conditions;
-  for (const auto& from : column.placing) {
-    std::vector<std::string> nulls;
-    for (const auto& name : from) nulls.push_back(quoted_name(name) + " IS NULL");
-    conditions.push_back(fmt::format("({})", fmt::join(nulls, " OR ")));
+  for (const auto& key : column.placing) {
+    std::vector<std::string> parts;
+    for (std::size_t i = 0; i < key.from.size() && i < key.to.size(); ++i) {
+      parts.push_back(fmt::format("p.{} = {}", quoted_name(key.to[i]), of_child(key.from[i])));
+    }
+    conditions.push_back(fmt::format("NOT EXISTS (SELECT 1 FROM {} p WHERE {})", key.parent,
+                                     fmt::join(parts, " AND ")));
   }
   return fmt::format("CASE WHEN {} THEN {} END", fmt::join(conditions, " AND "), value);
 }

@@ -33,12 +33,18 @@ struct UnplacedColumn {
   bool is_session_id = false;  ///< its values are ids, and other values belong to nobody
   bool tells_gone = true;      ///< whether rows of sessions that are gone are told of
   bool tells_standing = false;
-  /// Columns of the table's keys that do say what becomes of a row, where none of them is NULL.
-  std::vector<std::vector<std::string>> placing;
+  /// A key of the table that says what becomes of a row, where it refers to one that is there.
+  struct Key {
+    std::string parent;  ///< the table, as the store knows it; then as SQL
+    std::vector<std::string> from;
+    std::vector<std::string> to;
+  };
+  std::vector<Key> placing;
 };
 
-/// SQL for the value of the column in a row that nothing places; NULL in all others.
-std::string unplaced_value(const UnplacedColumn& column);
+/// SQL for the value of the column in a row of the table `child` (SQL) that nothing places; NULL in
+/// all others.
+std::string unplaced_value(const UnplacedColumn& column, const std::string& child);
 
 /// A table as unplaced_columns() needs it.
 struct KnownTable {

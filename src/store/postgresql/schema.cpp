@@ -167,6 +167,7 @@ std::vector<Schema::Unplaced> find_unplaced(Connection& connection, const Tables
   std::vector<Schema::Unplaced> result;
   for (auto& column : unplaced_columns(known, keys, cascade)) {
     const auto& table = *by_name.at(column.table);
+    for (auto& key : column.placing) key.parent = by_name.at(key.parent)->sql;
     auto unread = why_unread(connection, table, column.column);
     result.push_back({table.sql, std::move(column), std::move(unread)});
   }

@@ -78,7 +78,7 @@ class Surveyor {
     UnplacedRows found(column, keys_, knowledge_.doomed.size());
     connection_.stream(
         fmt::format("SELECT k, count(*) FROM (SELECT {} AS k FROM {} c) rows GROUP BY k",
-                    limited(unplaced_value(column)), unplaced.sql),
+                    limited(unplaced_value(column, "c")), unplaced.sql),
         {}, [&](const Rows& rows) {
           found.add(rows.get(0, 0).value_or(""), static_cast<std::uint64_t>(rows.number(0, 1)));
         });

@@ -228,6 +228,7 @@ std::vector<Schema::Unplaced> find_unplaced(const Tables& tables,
   std::vector<Schema::Unplaced> result;
   for (auto& column : unplaced_columns(known, keys, cascade)) {
     const auto& table = tables.at(column.table);
+    for (auto& key : column.placing) key.parent = main_table(tables.at(key.parent));
     result.push_back({table, std::move(column)});
   }
   return result;

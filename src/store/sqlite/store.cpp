@@ -44,6 +44,28 @@ class TemporaryFolder {
   TemporaryFolder& operator=(TemporaryFolder&&) = delete;
 };
 
+/// As long as one lives, locks are waited for no longer than this.
+class ShorterWait {
+ public:
+  ShorterWait(Connection& connection, std::chrono::milliseconds wait,
+              std::chrono::milliseconds usual)
+      : connection_(connection), usual_(usual) {
+    connection_.wait_at_most(wait);
+  }
+  ~ShorterWait() { connection_.wait_at_most(usual_); }
+  ShorterWait(const ShorterWait&) = delete;
+  ShorterWait& operator=(const ShorterWait&) = delete;
+  ShorterWait(ShorterWait&&) = delete;
+  ShorterWait& operator=(ShorterWait&&) = delete;
+
+ private:
+  Connection& connection_;
+  std::chrono::milliseconds usual_;
+};
+
+// VACUUM and the checkpoint after it wait for readers with a lock that keeps all others out.
+constexpr std::chrono::milliseconds max_vacuum_wait{1000};
+
 class SqliteStore : public SessionStore {
  public:
   SqliteStore(const std::filesystem::path& path, Access access, std::chrono::milliseconds wait,
@@ -207,6 +229,8 @@ class SqliteStore : public SessionStore {
       database.exec("PRAGMA cache_spill=ON");
       // As large as the database, its journal is nothing to keep.
       connection_.remove_journal();
+      // While SQLite waits for readers nobody else gets in.
+      const ShorterWait shorter(connection_, std::min(wait_, max_vacuum_wait), wait_);
       run_vacuum();
       if (connection_.is_wal()) {
         // The file shrinks when the log goes into it, for which nobody may still read the old

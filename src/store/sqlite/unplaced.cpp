@@ -27,7 +27,7 @@ std::optional<Unplaced> look_at_unplaced(Connection& connection, const Schema::U
   try {
     const auto value = static_cast<int>(table.identity.size());
     read_in_pieces(
-        connection, table, unplaced_value(column),
+        connection, table, unplaced_value(column, quoted_name(table.name)),
         [&](SQLite::Statement& row) {
           const auto text = text_of(row, value);
           if (text != last) {

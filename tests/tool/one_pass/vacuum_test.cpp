@@ -93,11 +93,13 @@ TEST_CASE("a dry run only tells what a vacuum would give back", "[tool][vacuum][
 
 TEST_CASE("a reader keeps the database from being vacuumed, not from being well",
           "[tool][vacuum][locks][sqlite]") {
+  // While it waits nobody else gets in, so that it waits for a second at most.
+  const std::string wait = GENERATE("0.1", "600");
   const LargeApp app;
   REQUIRE(run_on(app, {}).status == 0);
   const auto full = app.size();
   const auto reader = app.user("BEGIN; SELECT count(*) FROM sessions");
-  const auto ran = run_on(app, {"--vacuum", "--lock-wait", "0.1"});
+  const auto ran = run_on(app, {"--vacuum", "--lock-wait", wait}, {.seconds = 60});
   CHECK(ran.status == 0);
   CHECK(diagnostics_of(ran).errors.empty());
   REQUIRE(diagnostics_of(ran).warnings.size() == 1);
@@ -108,12 +110,13 @@ TEST_CASE("a reader keeps the database from being vacuumed, not from being well"
 
 TEST_CASE("a reader of a WAL database keeps the file from shrinking, and that is said",
           "[tool][vacuum][locks][sqlite]") {
+  const std::string wait = GENERATE("0.1", "600");
   const LargeApp app(Journal::wal);
   REQUIRE(run_on(app, {}).status == 0);
   const auto full = app.size();
   {
     const auto reader = app.user("BEGIN; SELECT count(*) FROM sessions");
-    const auto ran = run_on(app, {"--vacuum", "--lock-wait", "0.1"});
+    const auto ran = run_on(app, {"--vacuum", "--lock-wait", wait}, {.seconds = 60});
     CHECK(ran.status == 0);
     REQUIRE(diagnostics_of(ran).warnings.size() == 1);
     CHECK_THAT(diagnostics_of(ran).warnings[0], ContainsSubstring("keeps its size"));
