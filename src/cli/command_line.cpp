@@ -208,6 +208,7 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
   PartialOptions draft;
   store({&from_command_line, &from_environment.settings, &from_file}, draft);
 
+  if (config != from_command_line.end()) draft.options.config = config->second.front().text;
   settle_mode(from_command_line, draft);
   settle_verbosity(draft);
   Options& options = draft.options;

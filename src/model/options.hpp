@@ -45,6 +45,7 @@ struct Options {
   Vacuum vacuum = Vacuum::no;
   Format format = Format::text;
   std::optional<std::filesystem::path> metrics;
+  std::optional<std::filesystem::path> config;  ///< the file that some of this was read from
   Verbosity verbosity = Verbosity::normal;
   When progress = When::automatic;
   When color = When::automatic;

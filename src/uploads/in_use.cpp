@@ -11,9 +11,12 @@
 namespace calib {
 
 std::vector<std::string> entries_in_use(const Options& options) {
-  std::vector<std::filesystem::path> used{options.app_dir, options.app_dir / "backend", "."};
+  std::vector<std::filesystem::path> used{options.app_dir, options.app_dir / "backend",
+                                          options.app_dir / ".env",
+                                          options.app_dir / "backend" / ".env", "."};
   if (options.database.kind == DatabaseKind::sqlite) used.push_back(options.database.path);
   if (options.metrics) used.push_back(*options.metrics);
+  if (options.config) used.push_back(*options.config);
   return entries_on_the_way(options.uploads, used);
 }
 

@@ -9,8 +9,8 @@
 
 namespace calib {
 
-/// Entries of the folder that hold the database, the app or this process: whatever is said of them,
-/// they stay.
+/// Entries of the folder that hold the database, the app, its .env, the file of --config, that of
+/// --metrics or this process: whatever is said of them, they stay.
 std::vector<std::string> entries_in_use(const Options& options);
 
 /// The entries directly in `folder` at or below which one of `paths` is, wherever links lead.

@@ -1,6 +1,8 @@
 // What the app itself needs stays, wherever the uploads folder is said to be.
 #include <sys/stat.h>
 
+#include <fstream>
+
 #include "support/catch.hpp"
 #include "support/tool_run.hpp"
 
@@ -157,4 +159,25 @@ TEST_CASE("a session that claims what all name on the way keeps nobody else", "[
   for (const auto& id : ids) CHECK(app.is_gone(id));
   CHECK(app.has_session("evil"));
   CHECK(app.entries() == std::set<std::string>{"uploads"});
+}
+
+TEST_CASE("the files that say what to do stay: .env and that of --config", "[tool][untouched]") {
+  App app;
+  const auto young = app.add_session(1);
+  const auto config = app.uploads() / "settings" / "cleanup.toml";
+  const auto dotenv = app.uploads() / "environment" / "env";
+  for (const auto& file : {config, dotenv}) {
+    fs::create_directory(file.parent_path());
+    std::ofstream(file) << "";
+  }
+  fs::create_directory(app.uploads() / "nobodys");
+  const auto by_link = app.root() / GENERATE(".env", "backend/.env");
+  fs::remove(by_link);
+  fs::create_symlink(dotenv, by_link);
+  const auto ran = run_on(app, {"--config", config.string()});
+  INFO(ran.err);
+  CHECK(fs::exists(config));
+  CHECK(fs::exists(dotenv));
+  CHECK(!fs::exists(app.uploads() / "nobodys"));
+  CHECK(app.is_whole(young));
 }
