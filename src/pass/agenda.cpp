@@ -122,6 +122,8 @@ void look_at_orphans(const AgendaContext& c, Agenda& agenda, Few<std::string>& f
     by_inode.emplace_back(status.inode, orphan);
   }
   leave_older(c, older);
+  // The younger ones may be the other database's as well.
+  if (older.count() > 0) by_inode.clear();
   warn_of_future(c, future);
   std::sort(by_inode.begin(), by_inode.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -330,6 +332,11 @@ void make_plan(const AgendaContext& c, const std::vector<std::string>& ids, bool
   for (const auto& name : planner.names_to_follow()) {
     check_stop(c.stop);
     ways.emplace(name, c.uploads.way_of(name, c.stop));
+  }
+  const auto app_dir = std::filesystem::absolute(c.options.app_dir);
+  for (const auto& images_dir : planner.paths_to_follow()) {
+    check_stop(c.stop);
+    planner.claim(c.uploads.entries_through((app_dir / images_dir).string(), c.stop));
   }
   agenda.plan = planner.finish(time_now(c), ways);
 }

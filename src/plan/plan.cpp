@@ -1,6 +1,7 @@
 #include "plan/plan.hpp"
 
 #include <fmt/format.h>
+#include <limits.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -146,6 +147,11 @@ void Planner::add(const SessionRow& row) {
   }
   note_proof(name);
   note_names_to_follow(row);
+  const auto images_dir = row.images_dir.value_or("");
+  // No path is longer (path_resolution(7)).
+  if (!name && !images_dir.empty() && images_dir.size() < PATH_MAX) {
+    paths_to_follow_.emplace(images_dir);
+  }
   const auto created = row.created_at ? parse_timestamp(*row.created_at) : std::nullopt;
   if (!is_due(row, created)) {
     keep(row);
@@ -358,6 +364,14 @@ const Entry* Planner::other_spelling_of(const Entry& passed) const {
     return entry->inode == passed.inode && folded_hash(entry->name) != folded_hash(passed.name);
   });
   return found == entries.end() ? nullptr : *found;
+}
+
+void Planner::claim(const std::vector<Entry>& way) {
+  for (const auto& entry : way) {
+    survivors_.add(folded_hash(entry.name));
+    const auto* listed = other_spelling_of(entry);
+    if (listed != nullptr) survivors_.add(folded_hash(listed->name));
+  }
 }
 
 /// Who claims a name claims what it leads through.

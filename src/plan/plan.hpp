@@ -79,6 +79,14 @@ class Planner {
     return to_follow_;
   }
 
+  /// Of sessions that stay, what their images_dir reads where it names no directory of the folder:
+  /// by links it may lead into one.
+  [[nodiscard]] const std::set<std::string, std::less<>>& paths_to_follow() const {
+    return paths_to_follow_;
+  }
+  /// What one of these leads through: nobody may have it.
+  void claim(const std::vector<Entry>& way);
+
   /// Once, after that, with what the folder answered. `read_until` is when the last one was read:
   /// sessions that are dated later than that are from the future, those between `now` and then are
   /// just uploaded.
@@ -121,6 +129,7 @@ class Planner {
   std::unordered_multimap<std::uint64_t, std::string> links_;  ///< of the folder, by folded hash
   bool has_odd_names_ = false;  ///< some directory's name is not all ASCII
   std::set<std::string, std::less<>> to_follow_;
+  std::set<std::string, std::less<>> paths_to_follow_;
   /// What images_dir values name on the way to their last component, and how many do.
   std::unordered_map<std::uint64_t, std::uint64_t> parents_;
   std::set<std::string, std::less<>> wanted_;  ///< mode named: ids not met yet

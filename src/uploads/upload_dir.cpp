@@ -183,25 +183,37 @@ std::vector<Entry> UploadDir::way_of(const std::string& name, const StopFlag& st
   const auto unseen = stat_at(fd_.get(), name.c_str(), status);
   if (unseen == std::errc::no_such_file_or_directory) return {{name, EntryKind::other, 0}};
   if (!unseen && !S_ISLNK(status.mode)) return {{name, kind_of(status), status.id.inode}};
-  struct Way {
-    std::vector<Entry> entries;
-    std::error_code error;
-  };
+  auto way = follow(name, stop);
+  if (way.error) throw cannot_follow(name, way.error);
+  return std::move(way.entries);
+}
+
+std::vector<Entry> UploadDir::entries_through(const std::string& path, const StopFlag& stop) const {
+  auto way = follow(path, stop);
+  // Where the app's user may not go, it does not come back from, either.
+  const bool is_told = way.error && way.error != std::errc::permission_denied;
+  if (is_told) throw cannot_follow(path, way.error);
+  return std::move(way.entries);
+}
+
+UploadDir::Way UploadDir::follow(const std::string& path, const StopFlag& stop) const {
   // Not a copy of the descriptor, which would hold the folder's lock for as long as it is open.
   Fd folder(::openat(fd_.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  auto way = folder ? run_within(max_look, stop,
-                                 [name, folder = std::move(folder)] {
-                                   Way found;
-                                   found.entries = entries_on_way(folder.get(), folder.get(), name,
-                                                                  found.error);
-                                   return found;
-                                 })
-                    : std::optional(Way{{}, errno_code(errno)});
-  if (!way) way = Way{{}, std::make_error_code(std::errc::timed_out)};
-  if (!way->error) return std::move(way->entries);
-  throw std::runtime_error(
+  if (!folder) return {{}, errno_code(errno)};
+  auto way = run_within(max_look, stop, [path, folder = std::move(folder)] {
+    Way found;
+    found.entries = entries_on_way(folder.get(), folder.get(), path, found.error);
+    return found;
+  });
+  if (!way) return {{}, std::make_error_code(std::errc::timed_out)};
+  return std::move(*way);
+}
+
+std::runtime_error UploadDir::cannot_follow(const std::string& path,
+                                            const std::error_code& error) const {
+  return std::runtime_error(
       fmt::format("{}: where {} leads cannot be told, and a session claims what is there: {}; {}",
-                  path_, printable(name), way->error.message(), remedy_for_way(way->error)));
+                  path_, printable(path), error.message(), remedy_for_way(error)));
 }
 
 std::error_code UploadDir::stage(const std::string& name, Staged* staged) const {
@@ -251,13 +263,17 @@ std::error_code UploadDir::foresee_purge(const std::string& name) const {
 
 std::error_code UploadDir::foresee(const std::string& name, bool is_moved) const {
   if (!is_component(name)) return errno_code(EINVAL);
+  const auto error = foresee_there(name, is_moved);
+  // A pass may take it away at any moment.
+  return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
+}
+
+std::error_code UploadDir::foresee_there(const std::string& name, bool is_moved) const {
   if (mounts_.is_point(name)) return errno_code(EXDEV);
   Status folder;
   if (const auto error = stat_at(fd_.get(), folder)) return error;
   Status seen;
-  if (const auto error = stat_at(fd_.get(), name.c_str(), seen)) {
-    return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
-  }
+  if (const auto error = stat_at(fd_.get(), name.c_str(), seen)) return error;
   if (!seen.is_directory()) return errno_code(ENOTDIR);
   if (seen.mount != mount_ || seen.mount_root) return errno_code(EXDEV);
   if (folder.fixed || seen.fixed) return errno_code(EPERM);

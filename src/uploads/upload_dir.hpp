@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -65,6 +66,11 @@ class UploadDir {
   /// a file server does not answer within 3 s, or until `stop` is requested.
   [[nodiscard]] std::vector<Entry> way_of(const std::string& name, const StopFlag& stop) const;
 
+  /// The same of an absolute path: those of its entries that lie in this folder. It ends where this
+  /// user may not go on.
+  [[nodiscard]] std::vector<Entry> entries_through(const std::string& path,
+                                                   const StopFlag& stop) const;
+
   /// Whose the directories are that are moved aside from here on: see base/staged_name.hpp.
   void set_mark(std::string mark) { mark_ = std::move(mark); }
 
@@ -116,8 +122,16 @@ class UploadDir {
                                  const StopFlag& stop) const;
 
  private:
+  struct Way {
+    std::vector<Entry> entries;
+    std::error_code error;
+  };
+  [[nodiscard]] Way follow(const std::string& path, const StopFlag& stop) const;
+  [[nodiscard]] std::runtime_error cannot_follow(const std::string& path,
+                                                 const std::error_code& error) const;
   [[nodiscard]] Mounts read_mounts() const;
   [[nodiscard]] std::error_code foresee(const std::string& name, bool is_moved) const;
+  [[nodiscard]] std::error_code foresee_there(const std::string& name, bool is_moved) const;
 
   std::string path_;
   std::string mark_;

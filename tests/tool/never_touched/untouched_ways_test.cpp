@@ -20,6 +20,32 @@ bool has_images(const fs::path& directory) { return fs::exists(directory / "imag
 
 }  // namespace
 
+TEST_CASE("what a session's images_dir leads to by links outside or below is claimed",
+          "[tool][untouched][links]") {
+  App app;
+  app.add_session(2);
+  const auto outside = app.root() / "out";
+  fs::create_directory(outside);
+  app.add_directory("below");
+  app.add_directory("aside");
+  app.add_directory("nobodys");
+  fs::create_directory(app.uploads() / "project");
+  fs::create_directory_symlink("../below", app.uploads() / "project" / "now");
+  fs::create_directory_symlink(app.uploads() / "aside", outside / "link");
+  for (const auto& images_dir : {std::string("uploads/project/now"), std::string("out/link")}) {
+    const auto id = app.add_session(2);
+    fs::remove_all(app.uploads() / id);
+    app.execute("UPDATE sessions SET images_dir = " + sql_text(images_dir) +
+                " WHERE id = " + sql_text(id));
+  }
+  const auto ran = run_on(app, {});
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.entries().contains("below"));
+  CHECK(app.entries().contains("aside"));
+  CHECK(!app.entries().contains("nobodys"));
+}
+
 TEST_CASE("a directory to which a session's link leads is no orphan", "[tool][untouched][links]") {
   const auto age = GENERATE(2, 48);  // an expired one, too: it is left whole
   CAPTURE(age);
