@@ -23,7 +23,7 @@ TEST_CASE("a directory that cannot be moved aside keeps its session whole, the o
   CHECK(ran.status == 1);
   CHECK(is_one_error(
       ran, {(backlog.uploads() / stuck).string(), fmt::format("session {} is left whole", stuck)}));
-  CHECK(has_line(ran.out, "Cleanup completed: Deleted 1 old session"));
+  CHECK(has_line(ran.out, "Cleanup incomplete: Deleted 1 old session"));
   CHECK(backlog.is_whole(stuck));
   CHECK(backlog.number("SELECT count(*) FROM stereo_calibration_results") == 2);
   CHECK(backlog.is_gone(other));

@@ -149,8 +149,8 @@ TEST_CASE("where the app takes the lock after the orphans have gone, sessions st
   // Status 4 promises that nothing was changed.
   CHECK(ran.status == 1);
   CHECK(is_one_error(ran, {backlog.database_shown(), "--lock-wait"}));
-  CHECK(has_line(ran.out, "Cleanup completed: Deleted 0 old sessions"));
-  CHECK(has_line(ran.out, "Orphaned file cleanup completed: Deleted 1 directory"));
+  CHECK(has_line(ran.out, "Cleanup incomplete: Deleted 0 old sessions"));
+  CHECK(has_line(ran.out, "Orphaned file cleanup incomplete: Deleted 1 directory"));
   for (const auto& id : backlog.due()) CHECK(backlog.is_whole(id));
   CHECK(run_pass(backlog).status == 0);
   CHECK(difference(state_of(backlog), settled) == none);

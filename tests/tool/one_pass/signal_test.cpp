@@ -101,8 +101,8 @@ TEST_CASE("the text of a pass that was stopped counts what was done", "[tool][si
   running.signal(SIGTERM);
   const auto ran = running.finish();
   CHECK(ran.status == 128 + SIGTERM);
-  CHECK(has_line(ran.out, fmt::format("Cleanup completed: Deleted {} old sessions", sessions)));
-  CHECK(has_line(ran.out, "Orphaned file cleanup completed: Deleted 1 directory"));
+  CHECK(has_line(ran.out, fmt::format("Cleanup stopped: Deleted {} old sessions", sessions)));
+  CHECK(has_line(ran.out, "Orphaned file cleanup stopped: Deleted 1 directory"));
 }
 
 TEST_CASE("a pass that is stopped after its commit leaves the purge to the next one",
@@ -202,7 +202,7 @@ TEST_CASE("a signal ends the wait for a lock, with nothing changed",
   CHECK(ran.status == 128 + SIGTERM);
   CHECK(lines_of(ran.err).size() == 1);
   CHECK_THAT(ran.err, Catch::Matchers::ContainsSubstring("Stopped by "));
-  CHECK(has_line(ran.out, "Cleanup completed: Deleted 0 old sessions"));
+  CHECK(has_line(ran.out, "Cleanup stopped: Deleted 0 old sessions"));
   CHECK(backlog.fingerprint() == held);
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("a row that holds its session keeps it whole, is named, and stops nobo
     CHECK(ran.status == 1);
     CHECK(is_one_error(ran, {held, "reports.about"}));
     CHECK(has_line(ran.out, dry ? "Would delete 1 old session"
-                                : "Cleanup completed: Deleted 1 old session") != dry);
+                                : "Cleanup incomplete: Deleted 1 old session") != dry);
   }
   CHECK(app.is_whole(held));
   CHECK(app.is_gone(free));

@@ -91,7 +91,8 @@ TEST_CASE("a pass that stopped, or left something behind, does not say completed
   CHECK(normal(report) == std::string("Cleanup stopped: Deleted 2 old sessions\n"
                                       "Orphaned file cleanup stopped: Deleted 1 directory\n") +
                               rest);
-  CHECK_THAT(normal(dry(sample_report())), ContainsSubstring("Cleanup dry run: Would delete"));
+  CHECK_THAT(normal(dry(sample_report())),
+             Catch::Matchers::ContainsSubstring("Cleanup dry run: Would delete"));
 }
 
 TEST_CASE("what an interrupted dry run has seen so far is not printed as an answer") {
