@@ -68,10 +68,10 @@ class AppServer:
         with self._news:
             return "".join(self._lines)
 
-    def wait_for_line(self, text: str) -> None:
-        """Returns when the app has printed a line with this text."""
+    def wait_for_line(self, text: str, times: int = 1) -> None:
+        """Returns when the app has printed so many lines with this text."""
         end = time.monotonic() + DEADLINE
         with self._news:
-            while not any(text in line for line in self._lines):
+            while sum(text in line for line in self._lines) < times:
                 if not self._news.wait(end - time.monotonic()):
                     raise TimeoutError(f"the app never said {text!r}")

@@ -145,7 +145,7 @@ class RunningApp(AppTest):
         (self.app.root / "backend" / ".env").write_text("DATABASE_URL=sqlite:///backend/named.db\n")
         (self.app.root / ".env").write_text("OTHER=1\n")
 
-    def check_served(self, used: Path, other: Path, *options: str) -> None:
+    def check_served(self, used: Path, other: Path, *options: str, workers: int = 1) -> None:
         """The app uses one of the databases, and so does its clean-up."""
         self.app.database = used
         for database in (self.app.database, other):  # so that two workers do not both make it
@@ -153,6 +153,8 @@ class RunningApp(AppTest):
                            env=os.environ | {"DATABASE_URL": f"sqlite:///{database}"}, check=True,
                            timeout=DEADLINE)
         server = self.enterContext(AppServer(self.app, *options))
+        # Each of them cleans up when it starts.
+        server.wait_for_line("Orphaned file cleanup completed", workers)
         old = upload(server.client)
         self.assertEqual(self.app.session_ids(), {old}, "the app itself uses another one")
         # The other one knows the first session: a pass on it takes the second for an orphan.
@@ -174,7 +176,7 @@ class RunningApp(AppTest):
         self.check_served(self.default, self.named, "--reload")
 
     def test_workers(self) -> None:
-        self.check_served(self.default, self.named, "--workers", "2")
+        self.check_served(self.default, self.named, "--workers", "2", workers=2)
 
 
 class SameFile(AppTest):
