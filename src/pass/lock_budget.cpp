@@ -22,7 +22,7 @@ constexpr double few_units = 16;
 // refused, with 30 ms none.
 constexpr milliseconds min_gap{30};
 
-double seconds(std::chrono::duration<double> duration) { return duration.count(); }
+double as_seconds(std::chrono::duration<double> duration) { return duration.count(); }
 
 /// How many units fit into the promised time beside what a transaction costs by itself, after one
 /// that took in `taken` and held the lock for `held` seconds; of which each unit took `each` before
@@ -31,10 +31,10 @@ double beside_fixed_cost(double taken, double held, double each, double each_com
   const double fixed = held - (each + each_commit) * taken;
   // What is left of the promised time is for units, and a little where nothing is.
   const double left =
-      std::max(seconds(max_with_fixed) - fixed, std::max(seconds(min_fill), fixed / 8));
+      std::max(as_seconds(max_with_fixed) - fixed, std::max(as_seconds(min_fill), fixed / 8));
   const double each_held = std::max(each + each_commit, left / (2 * taken));
   // By chance a transaction may look as if its few units took all of the time.
-  const double fewest = each > 0 ? std::min(few_units, seconds(min_fill) / each) : few_units;
+  const double fewest = each > 0 ? std::min(few_units, as_seconds(min_fill) / each) : few_units;
   return std::max(fewest, left / each_held);
 }
 
@@ -52,10 +52,10 @@ std::size_t LockBudget::next_portion(std::size_t taken, Duration spent, std::siz
 void LockBudget::learn(std::size_t taken, Duration filled, Duration held) {
   // Filling has much the same share of the hold from one transaction to the next.
   const auto fitting =
-      std::chrono::duration_cast<Duration>(wanted_hold * (seconds(filled) / seconds(held)));
+      std::chrono::duration_cast<Duration>(wanted_hold * (as_seconds(filled) / as_seconds(held)));
   fill_time_ =
       std::clamp<Duration>(fitting, min_fill, std::min<Duration>(2 * fill_time_, max_fill));
-  const Fill now{static_cast<double>(taken), seconds(filled), seconds(held)};
+  const Fill now{static_cast<double>(taken), as_seconds(filled), as_seconds(held)};
   if (differ(now, last_)) other_ = last_;
   last_ = now;
   first_portion_ = first_of(now);
@@ -66,7 +66,7 @@ bool LockBudget::differ(const Fill& a, const Fill& b) {
 }
 
 std::size_t LockBudget::first_of(const Fill& now) const {
-  const double fill_time = seconds(fill_time_);
+  const double fill_time = as_seconds(fill_time_);
   const double commit = now.held - now.filled;
   // Part of the cost may be the transaction's own (a table that is read whole): how much, one tells
   // that took in clearly more or fewer. Fewer units would not make that any shorter.
