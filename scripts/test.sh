@@ -7,7 +7,7 @@
 #   scripts/test.sh dev       only these presets (dev, asan, tsan), without the checks after them;
 #                             the sanitizers' ones take what `dev` has built, and drive their
 #                             executable through all that `dev` does, which takes 10 minutes each
-#   scripts/test.sh unit      only the modules' own tests, in the preset dev
+#   scripts/test.sh unit      only the modules' own tests, with the build that scripts/demo.sh makes
 #
 # What takes longer has the label `long`, and runs where it is asked for, after a build:
 #
@@ -42,14 +42,18 @@ run_preset() (
   title "$1: tests"
   [ "$1" != tsan ] || prefer_memory
   ctest --preset "$1" --progress "${@:2}"
-  [ "$1" != dev ] || exit 0
+  case $1 in dev | release) exit 0 ;; esac
   prefer_memory
   # What drives the executable is not built again: an instrumented executable gets the same tests,
   # but those on PostgreSQL that repeat what they did on SQLite. Every day it gets the calls that
-  # fail, and under ThreadSanitizer what several threads do, or what stops them.
+  # fail. ThreadSanitizer looks at threads: it gets those where they have something to do, or are
+  # stopped, and every day only the modules' own.
   local driven='^(tool|every call|server):' tagged=()
-  if [ "$is_daily" ] && [ "$1" = asan ]; then driven='^every call:'; fi
-  [ "$1" != tsan ] || tagged=(--label-regex '^threads$')
+  if [ "$CALIB_TEST_DAILY" ]; then driven='^every call:'; fi
+  if [ "$1" = tsan ]; then
+    [ -z "$CALIB_TEST_DAILY" ] || exit 0
+    tagged=(--label-regex '^threads$')
+  fi
   CALIB_TEST_EXECUTABLE=$PWD/build/$1/calib-cleanup CALIB_TEST_SANITIZED=1 \
     ctest --preset dev --progress -R "$driven" "${tagged[@]}"
 )
@@ -57,7 +61,7 @@ run_preset() (
 # build_and_run NAME [TARGET [ARGUMENT OF CTEST...]]
 build_and_run() {
   title "$1: build"
-  { cmake --preset "$1" -DCMAKE_UNITY_BUILD=ON &&
+  { cmake --preset "$1" -DCMAKE_UNITY_BUILD=ON -DBUILD_TESTING=ON &&
       cmake --build --preset "$1" --target "${2-all}"; } >build/"$1".log 2>&1 ||
     { cat build/"$1".log; return 1; }
   [ -z "$rest" ] || wait "$rest"
@@ -101,12 +105,13 @@ check_manual() {
   echo "mandoc has nothing to say"
 }
 
-is_daily=
+# Where it is set, of the many calls at which a pass is killed, or fails, only some are tried.
+export CALIB_TEST_DAILY=
 mkdir -p build
 if [ "$*" = unit ]; then
   # shellcheck disable=SC2086 # a list of words
   need_packages $build_packages catch2
-  build_and_run dev unit_tests --tests-regex '^unit:'
+  build_and_run release unit_tests --tests-regex '^unit:'
   exit
 fi
 install_all
@@ -114,7 +119,7 @@ if [ "$#" -gt 0 ]; then
   for preset in "$@"; do build_and_run "$preset"; done
   exit
 fi
-is_daily=yes
+CALIB_TEST_DAILY=yes
 # The modules' own tests run where they find the most: in the sanitizers' presets.
 build_and_run dev executable_tests --exclude-regex '^(unit|fuzz)'
 build_and_run asan

@@ -19,6 +19,12 @@ inline const char* executable() {
 inline const bool sanitized = true;
 #else
 inline const bool sanitized = std::getenv("CALIB_TEST_SANITIZED") != nullptr;
+
+/// Whether there is time for a sample only: scripts/test.sh without arguments says so.
+inline const bool daily = [] {
+  const char* value = std::getenv("CALIB_TEST_DAILY");
+  return value != nullptr && *value != '\0';
+}();
 #endif
 
 inline int scaled(int count) { return sanitized ? (count + 9) / 10 : count; }
