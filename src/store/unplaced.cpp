@@ -151,7 +151,7 @@ std::string going_text(const std::vector<Unplaced::Rows>& going,
 
 std::string unplaced_value(const UnplacedColumn& column, const std::string& child) {
   const auto of_child = [&](const std::string& name) { return child + "." + quoted_name(name); };
-  const auto value = of_child(column.column);
+  auto value = of_child(column.column);
   if (column.placing.empty()) return value;
   std::vector<std::string> conditions;
   for (const auto& key : column.placing) {

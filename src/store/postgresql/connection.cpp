@@ -44,7 +44,6 @@ std::string name_of(const std::string& sql) {
 }
 
 using Clock = std::chrono::steady_clock;
-using Kind = PassError::Kind;
 using std::chrono::milliseconds;
 
 // To connect, where the URL (or PGCONNECT_TIMEOUT) does not say for how long. Whoever waits for a
@@ -506,8 +505,6 @@ void Connection::prepare_session() {
       "('statement_timeout', '0'), ('transaction_timeout', '0')) "
       "AS v(name, value) ON s.name OPERATOR(pg_catalog.=) v.name");
 }
-
-using Kind = PassError::Kind;
 
 std::string Connection::one_line(std::string_view text) const {
   std::string line;
