@@ -43,9 +43,6 @@ std::string name_of(const std::string& sql) {
   return name == "WITH" ? "DELETE" : name;
 }
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
 // To connect, where the URL (or PGCONNECT_TIMEOUT) does not say for how long. Whoever waits for a
 // shell's completion waits less.
 constexpr milliseconds min_connect{2'000};

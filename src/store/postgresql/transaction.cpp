@@ -38,9 +38,6 @@ std::string lock_statements(const Knowledge& knowledge) {
   return statements + lock_statement(knowledge.schema);
 }
 
-using std::chrono::milliseconds;
-using Kind = PassError::Kind;
-
 constexpr milliseconds row_poll{10};
 
 }  // namespace
