@@ -157,14 +157,14 @@ class Pass {
     NewClaims claims(agenda_.plan.sessions, *uploads_, stop_);
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
-    Orphans unclaimed({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,
+    Orphans orphans({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,
                        agenda_, report_, changed_});
     if (any) {
       // It is read again once they are gone, and is too much to keep for so long.
       agenda_.listing = std::vector<Entry>();
-      unclaimed.ask_again();
+      orphans.ask_again();
     }
-    unclaimed.remove();
+    orphans.remove();
     check_stop();
     const auto left = delete_sessions(agenda_, claims);
     if (options_.mode == Mode::named) {

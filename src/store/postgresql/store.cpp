@@ -1,5 +1,5 @@
-// The session database on a PostgreSQL server. The postgresql_*.cpp files are the only ones that
-// see libpq: not libpqxx, whose calls block in libpq until the server answers, so that neither a
+// The session database on a PostgreSQL server. This folder is the only one that
+// sees libpq: not libpqxx, whose calls block in libpq until the server answers, so that neither a
 // signal nor a dead network could end them.
 //
 // What keeps passes and the app apart:

@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -87,6 +89,12 @@ struct Lock {
   std::int64_t first = 0;
 };
 
+template <typename Number>
+bool read_number(std::string_view text, Number& number) {
+  const auto* const end = text.data() + text.size();
+  return std::from_chars(text.data(), end, number).ptr == end;
+}
+
 std::vector<Lock> read_locks() {
   constexpr const char* list = "/proc/locks";
   std::ifstream file(list);
@@ -97,9 +105,12 @@ std::vector<Lock> read_locks() {
     std::string number, kind, mode, access, process, place, first;
     // Who waits for one has `->` before the kind, and not the lock.
     if (!(words >> number >> kind >> mode >> access >> process >> place >> first)) continue;
-    if (kind != "POSIX") continue;
-    const auto inode = place.substr(place.rfind(':') + 1);
-    locks.push_back({process, std::stoull(inode), std::stoll(first)});
+    Lock lock;
+    lock.process = process;
+    const auto inode = std::string_view(place).substr(place.rfind(':') + 1);
+    if (kind == "POSIX" && read_number(inode, lock.inode) && read_number(first, lock.first)) {
+      locks.push_back(lock);
+    }
   }
   return locks;
 }

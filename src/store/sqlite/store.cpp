@@ -1,4 +1,4 @@
-// The session database in SQLite. The sqlite_*.cpp files are the only ones that see SQLiteCpp.
+// The session database in SQLite. This folder is the only one that sees SQLiteCpp.
 #include <fmt/format.h>
 #include <sqlite3.h>
 

@@ -1,6 +1,6 @@
 // The calls that change the world, the tool's and SQLite's.
 //
-// Loaded into the tool by tests (LD_PRELOAD), with the other interposer_*.cpp: makes one call to
+// Loaded into the tool by tests (LD_PRELOAD), with the others of this folder: makes one call to
 // the system the last, or makes it fail, or stops the process before it, so that a test can look
 // and act at exactly that point (rules.hpp); writes down what was changed
 // (log.hpp).

@@ -1,4 +1,4 @@
-// A small report with something of everything, for the tests of the report_*.cpp files.
+// A small report with something of everything, for the tests of report/.
 #pragma once
 
 #include <chrono>
