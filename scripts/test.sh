@@ -7,7 +7,7 @@
 #   scripts/test.sh dev       only these presets (dev, asan, tsan), without the checks after them;
 #                             the sanitizers' ones take what `dev` has built, and drive their
 #                             executable through all that `dev` does, which takes 10 minutes each
-#   scripts/test.sh unit      only the modules' own tests, in the preset dev
+#   scripts/test.sh unit      only the modules' own tests, with what scripts/demo.sh has built
 #
 # What takes longer has the label `long`, and runs where it is asked for, after a build:
 #
@@ -42,18 +42,15 @@ run_preset() (
   title "$1: tests"
   [ "$1" != tsan ] || prefer_memory
   ctest --preset "$1" --progress "${@:2}"
-  [ "$1" != dev ] || exit 0
+  case $1 in dev | release) exit 0 ;; esac
   prefer_memory
   # What drives the executable is not built again: an instrumented executable gets the same tests,
-  # but those on PostgreSQL that repeat what they did on SQLite. Every day it gets the calls that
-  # fail. ThreadSanitizer looks at threads: it gets those where they have something to do, or are
-  # stopped, and every day only the modules' own.
-  local driven='^(tool|every call|server):' tagged=()
-  if [ "$CALIB_TEST_DAILY" ]; then driven='^every call:'; fi
-  if [ "$1" = tsan ]; then
-    [ -z "$CALIB_TEST_DAILY" ] || exit 0
-    tagged=(--label-regex '^threads$')
-  fi
+  # but those on PostgreSQL that repeat what they did on SQLite. There is no time for it every day.
+  [ -z "$CALIB_TEST_DAILY" ] || exit 0
+  local driven='^(tool|every call|server):'
+  # ThreadSanitizer looks at threads: it gets those where they have something to do, or are stopped.
+  local tagged=()
+  [ "$1" != tsan ] || tagged=(--label-regex '^threads$')
   CALIB_TEST_EXECUTABLE=$PWD/build/$1/calib-cleanup CALIB_TEST_SANITIZED=1 \
     ctest --preset dev --progress -R "$driven" "${tagged[@]}"
 )
@@ -61,7 +58,7 @@ run_preset() (
 # build_and_run NAME [TARGET [ARGUMENT OF CTEST...]]
 build_and_run() {
   title "$1: build"
-  { cmake --preset "$1" -DCMAKE_UNITY_BUILD=ON &&
+  { cmake --preset "$1" -DCMAKE_UNITY_BUILD=ON -DBUILD_TESTING=ON &&
       cmake --build --preset "$1" --target "${2-all}"; } >build/"$1".log 2>&1 ||
     { cat build/"$1".log; return 1; }
   [ -z "$rest" ] || wait "$rest"
@@ -111,7 +108,7 @@ mkdir -p build
 if [ "$*" = unit ]; then
   # shellcheck disable=SC2086 # a list of words
   need_packages $build_packages catch2
-  build_and_run dev unit_tests --tests-regex '^unit:'
+  build_and_run release unit_tests --tests-regex '^unit:'
   exit
 fi
 install_all
