@@ -158,7 +158,7 @@ class Pass {
     const auto& leftovers = agenda_.plan.leftovers;
     const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
     Orphans orphans({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,
-                       agenda_, report_, changed_});
+                     agenda_, report_, changed_});
     if (any) {
       // It is read again once they are gone, and is too much to keep for so long.
       agenda_.listing = std::vector<Entry>();

@@ -125,7 +125,8 @@ void summary(std::string& out, const Report& report) {
   };
   line(fmt::format("Cleanup {}: Deleted", ended), "Cleanup dry run: Would delete",
        count_text(report.sessions.size(), "old session", "old sessions"));
-  line(fmt::format("Orphaned file cleanup {}: Deleted", ended), "Orphaned file cleanup dry run: Would delete",
+  line(fmt::format("Orphaned file cleanup {}: Deleted", ended),
+       "Orphaned file cleanup dry run: Would delete",
        count_text(report.orphans.size(), "directory", "directories"));
   if (const std::uint64_t rows = orphaned_rows(report); rows != 0) {
     line("Deleted", "Would delete", count_text(rows, "orphaned record", "orphaned records"));
