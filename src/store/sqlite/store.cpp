@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/text.hpp"
+#include "model/pass_error.hpp"
 #include "store/session_keys.hpp"
 #include "store/sqlite/closure.hpp"
 #include "store/sqlite/connection.hpp"
@@ -278,6 +279,10 @@ class SqliteStore : public SessionStore {
         throw PassError(
             PassError::Kind::refused, connection_.path(),
             fmt::format("{}; leave --vacuum out, or give it more memory", error.what()));
+      case SQLITE_BUSY:
+        throw_if_requested(stop_);
+        throw PassError(PassError::Kind::busy, connection_.path(),
+                        "others have it open for reading or writing; try again when they are done");
       default:
         throw SQLite::Exception(error);
     }

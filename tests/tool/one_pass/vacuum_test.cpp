@@ -104,6 +104,7 @@ TEST_CASE("a reader keeps the database from being vacuumed, not from being well"
   CHECK(diagnostics_of(ran).errors.empty());
   REQUIRE(diagnostics_of(ran).warnings.size() == 1);
   CHECK_THAT(diagnostics_of(ran).warnings[0], ContainsSubstring(app.database().string()));
+  CHECK_THAT(diagnostics_of(ran).warnings[0], ContainsSubstring("try again when they are done"));
   CHECK(app.size() == full);
   CHECK(app.is_whole(app.young));
 }
