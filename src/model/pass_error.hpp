@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/stop.hpp"
+
 namespace calib {
 
 /// What stops a pass.
@@ -34,6 +36,9 @@ class PassError : public std::runtime_error {
   std::string path_;
   std::string text_;
 };
+
+/// Throws (stopped) where a stop was asked for.
+void throw_if_requested(const StopFlag& stop);
 
 /// The error (busy) of a lock that was waited for for so long.
 PassError still_locked(const std::string& path, std::chrono::steady_clock::duration waited);

@@ -10,6 +10,7 @@
 
 #include "base/few.hpp"
 #include "base/text.hpp"
+#include "model/pass_error.hpp"
 #include "pass/purge.hpp"
 #include "store/unplaced.hpp"
 #include "uploads/in_use.hpp"
@@ -19,10 +20,6 @@ namespace calib {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-void check_stop(const StopFlag& stop) {
-  if (stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
-}
 
 /// So much later than the last change of its database the app makes no directory for a session:
 /// it commits the session first.
@@ -100,7 +97,7 @@ void look_at_orphans(const AgendaContext& c, Agenda& agenda, Few<std::string>& f
   std::vector<std::pair<std::uint64_t, OrphanLine>> by_inode;
   Few<OrphanLine> future;
   for (const auto& name : agenda.plan.orphans) {
-    check_stop(c.stop);
+    throw_if_requested(c.stop);
     DirectoryStatus status;
     const auto error = c.uploads.status_of(name, status);
     if (is_answer_gone(error)) continue;
@@ -136,7 +133,7 @@ void look_at_leftovers(const AgendaContext& c, Agenda& agenda, Few<std::string>&
   const auto latest = latest_birth(c);
   if (!latest) return;
   std::erase_if(agenda.plan.leftovers, [&](const std::string& entry) {
-    check_stop(c.stop);
+    throw_if_requested(c.stop);
     const auto staged = parse_staged(entry);
     // With a mark it is ours for sure.
     if (!staged->mark.empty() || !is_uuid(staged->name)) return false;
@@ -205,7 +202,7 @@ void tell_unplaced(const AgendaContext& c, const Agenda& agenda, std::set<OwnerI
 void refuse_unmovable(const AgendaContext& c, const Agenda& agenda, std::set<OwnerIndex>& refused) {
   const auto& sessions = agenda.plan.sessions;
   for (std::size_t i = 0; i < sessions.size(); ++i) {
-    check_stop(c.stop);
+    throw_if_requested(c.stop);
     const auto owner = static_cast<OwnerIndex>(i);
     if (refused.contains(owner)) continue;
     const std::string name(sessions[i].directory);
@@ -220,7 +217,7 @@ void refuse_unmovable(const AgendaContext& c, const Agenda& agenda, std::set<Own
 /// The same for what it cannot remove.
 void drop_unremovable(const AgendaContext& c, Agenda& agenda) {
   const auto is_unremovable = [&](const std::string& entry) {
-    check_stop(c.stop);
+    throw_if_requested(c.stop);
     const auto error = c.uploads.foresee_purge(entry);
     if (error) {
       c.report.errors.push_back(
@@ -330,12 +327,12 @@ void make_plan(const AgendaContext& c, const std::vector<std::string>& ids, bool
   });
   Ways ways;
   for (const auto& name : planner.names_to_follow()) {
-    check_stop(c.stop);
+    throw_if_requested(c.stop);
     ways.emplace(name, c.uploads.way_of(name, c.stop));
   }
   const auto app_dir = std::filesystem::absolute(c.options.app_dir);
   for (const auto& images_dir : planner.paths_to_follow()) {
-    check_stop(c.stop);
+    throw_if_requested(c.stop);
     planner.claim(c.uploads.entries_through((app_dir / images_dir).string(), c.stop));
   }
   agenda.plan = planner.finish(time_now(c), ways);

@@ -4,7 +4,6 @@
 
 #include "base/hash.hpp"
 #include "base/text.hpp"
-#include "store/session_keys.hpp"
 
 namespace calib {
 namespace {

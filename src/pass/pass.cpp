@@ -97,10 +97,6 @@ class Pass {
     report_.outcome = busy ? Outcome::busy : Outcome::failed;
   }
 
-  void check_stop() const {
-    if (stop_.requested()) throw PassError(PassError::Kind::stopped, "stopped");
-  }
-
   void steps() {
     if (options_.database_error) {
       throw PassError(PassError::Kind::unusable, *options_.database_error);
@@ -122,7 +118,7 @@ class Pass {
       make_plan(context, agenda_);
     }
     narrow_plan(context, agenda_);
-    check_stop();
+    throw_if_requested(stop_);
     if (is_dry()) {
       preview();
     } else {
@@ -165,7 +161,7 @@ class Pass {
       orphans.ask_again();
     }
     orphans.remove();
-    check_stop();
+    throw_if_requested(stop_);
     const auto left = delete_sessions(agenda_, claims);
     if (options_.mode == Mode::named) {
       see_named_gone(left);

@@ -9,7 +9,7 @@ namespace calib {
 void restore_entries(const UploadDir& uploads, const std::vector<std::string>& entries,
                      const StopFlag& stop, Report& report) {
   for (const auto& entry : entries) {
-    if (stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
+    throw_if_requested(stop);
     const auto errors = uploads.restore_entry(entry);
     if (errors.empty()) ++report.recovery.restored;
     errors.add_to(report.errors, [](const PathError& error) {

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "model/pass_error.hpp"
 #include "pass/purge.hpp"
 #include "pass/recovery.hpp"
 #include "uploads/open.hpp"
@@ -96,7 +97,7 @@ void Slices::run_once(const std::vector<Unit>& units) {
   auto busy_since = never;
   SuspensionWatch watch;
   for (std::size_t next = 0; next < units.size();) {
-    if (c_.stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
+    throw_if_requested(c_.stop);
     std::size_t count = 0;
     for (std::size_t owners = 0; next + count < units.size(); ++count) {
       owners += units[next + count].owners.size();
@@ -212,7 +213,7 @@ bool Slices::fill(StoreTransaction& transaction, Slice& slice, Clock::time_point
     const auto first = slice.taken;
     slice.taken = std::min(slice.units.size(), first + portion);
     if (take_portion(transaction, slice, first)) any = true;
-    if (c_.stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
+    throw_if_requested(c_.stop);
   }
   return any;
 }
@@ -301,7 +302,7 @@ std::string Slices::in_folder(const std::string& name) const {
 
 void Slices::stage(StoreTransaction& transaction, Slice& slice, std::size_t first) {
   for (auto unit = first; unit < slice.taken; ++unit) {
-    if (c_.stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
+    throw_if_requested(c_.stop);
     if (slice.dropped[unit]) continue;
     const auto staging = stage_unit(slice, unit);
     if (staging == Staging::done) continue;

@@ -366,12 +366,19 @@ const Entry* Planner::other_spelling_of(const Entry& passed) const {
   return found == entries.end() ? nullptr : *found;
 }
 
-void Planner::claim(const std::vector<Entry>& way) {
+/// What is on the way, under each name that it has in the folder.
+std::vector<std::uint64_t> Planner::claims_on(const std::vector<Entry>& way) const {
+  std::vector<std::uint64_t> hashes;
   for (const auto& entry : way) {
-    survivors_.add(folded_hash(entry.name));
+    hashes.push_back(folded_hash(entry.name));
     const auto* listed = other_spelling_of(entry);
-    if (listed != nullptr) survivors_.add(folded_hash(listed->name));
+    if (listed != nullptr) hashes.push_back(folded_hash(listed->name));
   }
+  return hashes;
+}
+
+void Planner::claim(const std::vector<Entry>& way) {
+  for (const auto hash : claims_on(way)) survivors_.add(hash);
 }
 
 /// Who claims a name claims what it leads through.
@@ -380,11 +387,7 @@ void Planner::claim_along(const Ways& ways) {
   std::unordered_multimap<std::uint64_t, std::uint64_t> along;
   for (const auto& [name, way] : ways) {
     const auto hash = folded_hash(name);
-    for (const auto& entry : way) {
-      along.emplace(hash, folded_hash(entry.name));
-      const auto* listed = other_spelling_of(entry);
-      if (listed != nullptr) along.emplace(hash, folded_hash(listed->name));
-    }
+    for (const auto led_to : claims_on(way)) along.emplace(hash, led_to);
     if (!is_common_parent(hash)) continue;
     const auto [first, last] = along.equal_range(hash);
     for (auto at = first; at != last; ++at) parents_[at->second] = parents_[hash];

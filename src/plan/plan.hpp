@@ -103,6 +103,7 @@ class Planner {
   void keep(const SessionRow& row);
   void note_names_to_follow(const SessionRow& row);
   [[nodiscard]] const Entry* other_spelling_of(const Entry& passed) const;
+  [[nodiscard]] std::vector<std::uint64_t> claims_on(const std::vector<Entry>& way) const;
   void claim_along(const Ways& ways);
   void refuse_other_spellings(const Ways& ways);
   void refuse_twins();

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -9,17 +10,9 @@
 #include "uploads/ways.hpp"
 
 namespace calib {
+namespace {
 
-std::vector<std::string> entries_in_use(const Options& options) {
-  std::vector<std::filesystem::path> used{options.app_dir, options.app_dir / "backend",
-                                          options.app_dir / ".env",
-                                          options.app_dir / "backend" / ".env", "."};
-  if (options.database.kind == DatabaseKind::sqlite) used.push_back(options.database.path);
-  if (options.metrics) used.push_back(*options.metrics);
-  if (options.config) used.push_back(*options.config);
-  return entries_on_the_way(options.uploads, used);
-}
-
+/// The entries directly in `folder` at or below which one of `paths` is, wherever links lead.
 std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
                                             const std::vector<std::filesystem::path>& paths) {
   std::vector<std::string> entries;
@@ -35,6 +28,18 @@ std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
     }
   }
   return entries;
+}
+
+}  // namespace
+
+std::vector<std::string> entries_in_use(const Options& options) {
+  std::vector<std::filesystem::path> used{options.app_dir, options.app_dir / "backend",
+                                          options.app_dir / ".env",
+                                          options.app_dir / "backend" / ".env", "."};
+  if (options.database.kind == DatabaseKind::sqlite) used.push_back(options.database.path);
+  if (options.metrics) used.push_back(*options.metrics);
+  if (options.config) used.push_back(*options.config);
+  return entries_on_the_way(options.uploads, used);
 }
 
 }  // namespace calib

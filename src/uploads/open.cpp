@@ -143,7 +143,7 @@ void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopF
   auto deadline = Clock::now() + wait;
   SuspensionWatch watch;
   while (!try_lock()) {
-    if (stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
+    throw_if_requested(stop);
     if (watch.was_suspended()) deadline = Clock::now() + wait;
     if (Clock::now() >= deadline) {
       throw PassError(PassError::Kind::busy, uploads.path(),

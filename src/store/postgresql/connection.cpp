@@ -14,6 +14,8 @@
 #include <string_view>
 #include <thread>
 
+#include "model/pass_error.hpp"
+
 namespace calib::postgresql {
 namespace {
 
@@ -133,9 +135,7 @@ void Connection::reopen() {
   }
 }
 
-void Connection::check_stop() const {
-  if (stop_.requested()) throw PassError(Kind::stopped, "stopped");
-}
+void Connection::check_stop() const { throw_if_requested(stop_); }
 
 void Connection::pause(milliseconds time) const {
   const auto until = Clock::now() + time;

@@ -117,11 +117,11 @@ std::vector<Lock> read_locks() {
 
 /// Whether each process that has the database open uses the log beside it, as far as the kernel
 /// shows them: those of other containers it does not show.
-bool is_log_everybodys(const Fd& database, const Fd& shared) {
+bool is_log_everybodys(const Fd& database, const Fd& shared, const std::string& path) {
   struct stat of_database {};
   struct stat of_log {};
   if (::fstat(database.get(), &of_database) != 0 || ::fstat(shared.get(), &of_log) != 0) {
-    return false;
+    throw cannot_look(path, errno);
   }
   const auto locks = read_locks();
   return std::all_of(locks.begin(), locks.end(), [&](const Lock& lock) {
@@ -142,7 +142,7 @@ bool is_log_in_use(const Fd& database, const std::string& path) {
   if (!file) throw cannot_look(shared, errno);
   struct stat log {};
   return lock_of_others(file, shared, in_use_byte, 1) != F_UNLCK &&
-         ::stat((path + "-wal").c_str(), &log) == 0 && is_log_everybodys(database, file);
+         ::stat((path + "-wal").c_str(), &log) == 0 && is_log_everybodys(database, file, path);
 }
 
 bool is_open_with_another_log(const Fd& file, const std::string& path, const StopFlag& stop) {
@@ -151,7 +151,7 @@ bool is_open_with_another_log(const Fd& file, const std::string& path, const Sto
   while (lock_of_others(file, path, shared_first, shared_size) == F_RDLCK &&
          !is_log_in_use(file, path)) {
     if (Clock::now() >= until) return true;
-    if (stop.requested()) throw PassError(PassError::Kind::stopped, "stopped");
+    throw_if_requested(stop);
     std::this_thread::sleep_for(look_interval);
   }
   return false;
