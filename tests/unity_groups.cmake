@@ -63,6 +63,15 @@ set_source_files_properties(
   unit/store/sqlite/sqlite_schema_test.cpp
   unit/uploads/tree_links_test.cpp
   PROPERTIES UNITY_GROUP unit_tests_5)
+set_source_files_properties(
+  unit/pass/agenda_test.cpp
+  unit/pass/measure_test.cpp
+  unit/pass/orphans_test.cpp
+  unit/pass/purge_test.cpp
+  unit/pass/recovery_test.cpp
+  unit/pass/slice_test.cpp
+  unit/pass/slices_test.cpp
+  PROPERTIES UNITY_GROUP unit_tests_6)
 # tool_tests
 set_source_files_properties(
   tool/never_touched/hostile_database_test.cpp

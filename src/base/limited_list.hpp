@@ -46,6 +46,11 @@ class LimitedList {
     for (; first != last; ++first) push_back(*first);
   }
 
+  /// Takes in another list of its kind, with what that has left out.
+  void add(const LimitedList& others) {
+    others.add_to(*this, [](const Item& item) { return item; });
+  }
+
   /// Adds all of it, kept and counted, to another such list, each item as `convert` makes it.
   template <typename List, typename Convert>
   void add_to(List& list, const Convert& convert) const {

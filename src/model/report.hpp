@@ -43,6 +43,17 @@ std::string kind_of_warning(const std::string& warning);
 using Failures = LimitedList<Failure, kind_of_failure, 1000>;
 using Warnings = LimitedList<std::string, kind_of_warning, 1000>;
 
+/// What a step of a pass has to tell, beside what it did.
+struct Notes {
+  Warnings warnings;
+  Failures errors;
+
+  void add(const Notes& others) {
+    warnings.add(others.warnings);
+    errors.add(others.errors);
+  }
+};
+
 /// A session that went, or would go. There may be a million of them, so the texts are views.
 struct SessionLine {
   std::string_view id;

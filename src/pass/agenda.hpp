@@ -2,57 +2,63 @@
 // the limit. A dry run shows it, a pass carries it out.
 #pragma once
 
-#include <chrono>
-#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "base/progress.hpp"
-#include "base/stop.hpp"
-#include "base/timestamp.hpp"
 #include "model/options.hpp"
 #include "model/report.hpp"
 #include "model/session.hpp"
+#include "pass/app_data.hpp"
+#include "pass/orphan_choice.hpp"
 #include "pass/units.hpp"
 #include "plan/plan.hpp"
-#include "store/session_store.hpp"
-#include "uploads/upload_dir.hpp"
 
 namespace calib {
 
 struct Agenda {
   std::vector<Entry> listing;  ///< of the folder, from before the database was read
   Plan plan;
-  std::vector<OrphanLine> orphans;  ///< those of the plan that are to go, by inode
-  std::vector<DoomedKey> keys;      ///< of the plan's sessions, for the store
+  Unclaimed unclaimed;          ///< of the plan's leftovers and orphans, those that are to go
+  std::vector<DoomedKey> keys;  ///< of the plan's sessions, for the store
   Survey survey;
   std::vector<Unit> units;
-  bool refused = false;  ///< more than --max-delete, or another database's uploads: nothing goes
+  bool is_named = false;  ///< by --session: who changes meanwhile is planned again, and not told of
+  bool refused = false;   ///< more than --max-delete, or another database's uploads: nothing goes
+  Notes notes;            ///< what does not go, and why
 };
 
-/// What it is made from; what does not go, and why, is added to `report`.
-struct AgendaContext {
-  const Options& options;
-  Instant now;
-  std::chrono::steady_clock::time_point began;  ///< when it was `now`
-  const StopFlag& stop;
-  Progress& progress;
-  const UploadDir& uploads;
-  SessionStore& store;
-  /// When the database was changed before this pass; nothing where that is not told.
-  std::optional<Instant> database_changed;
-  std::optional<Instant> database_born;  ///< the same
-  Report& report;
+class AgendaMaker {
+ public:
+  /// All of them must outlive this.
+  AgendaMaker(const Options& options, const PassTimes& times, AppData& app, const Monitor& monitor)
+      : options_(options), times_(times), app_(app), monitor_(monitor) {}
+
+  /// Lists the folder and reads the sessions: an agenda with nothing but listing and plan. Throws
+  /// PassError.
+  [[nodiscard]] Agenda read();
+
+  /// Once the plan stands: the whole agenda. Throws PassError.
+  [[nodiscard]] Agenda narrow(Agenda agenda);
+
+  /// Once more for these sessions alone, which were asked for by name and were there. What else a
+  /// plan tells of has been said. Throws PassError.
+  [[nodiscard]] Agenda make_again(const std::vector<std::string>& ids);
+
+ private:
+  enum class Again { no, yes };
+  Agenda read(const std::vector<std::string>& ids, Again again);
+  void survey(Agenda& agenda);
+  void refuse_unmovable(Agenda& agenda, std::set<OwnerIndex>& refused) const;
+  void drop_unremovable(Agenda& agenda) const;
+  void tell_unplaced(Agenda& agenda, std::set<OwnerIndex> kept) const;
+  void refuse_foreign(Agenda& agenda, const Few<std::string>& foreign) const;
+  void enforce_limit(Agenda& agenda) const;
+
+  const Options& options_;
+  const PassTimes& times_;
+  AppData& app_;
+  Monitor monitor_;
 };
-
-/// Lists the folder and reads the sessions. Throws PassError.
-void make_plan(const AgendaContext& context, Agenda& agenda);
-
-/// Once the plan stands: says what becomes of it. Throws PassError.
-void narrow_plan(const AgendaContext& context, Agenda& agenda);
-
-/// Plans once more for these sessions alone, which were asked for by name and were there. What else
-/// a plan tells of has been said. Throws PassError.
-void plan_again(const AgendaContext& context, const std::vector<std::string>& ids, Agenda& agenda);
 
 }  // namespace calib

@@ -29,15 +29,28 @@ constexpr auto stays = std::numeric_limits<std::uint32_t>::max();
 
 /// What walking the directories of a folder came to.
 struct Measured {
-  std::vector<Usage> usages;  ///< of what goes
-  std::uint64_t exclusive_bytes = 0;
-  std::uint64_t going_bytes = 0;  ///< the part of it that goes
-  HardLinks links;
+  std::vector<Usage> usages;  ///< of each part; those at the end that have nothing may be missing
+  std::uint64_t exclusive_bytes = 0;  ///< as TreeResult has them
+  std::uint64_t going_bytes = 0;      ///< the part of it that goes
+  // The same of inodes with several names.
+  std::uint64_t linked_bytes = 0;
+  std::uint64_t linked_bytes_freed = 0;
+  std::uint64_t linked_bytes_staying = 0;
+  Warnings warnings;
+  [[nodiscard]] Usage usage_of(std::size_t part) const {
+    return part < usages.size() ? usages[part] : Usage{};
+  }
 };
 
-void walk(const UploadDir& uploads, const std::vector<Entry>& listing, const Parts& parts,
-          unsigned jobs, const StopFlag& stop, Progress& progress, Report& report,
-          Measured& result) {
+Measured walk(const UploadDir& uploads, const std::vector<Entry>& listing, const Parts& parts,
+              unsigned jobs, const Monitor& monitor) {
+  Measured result;
+  HardLinks links;
+  std::uint32_t count = 0;
+  for (const auto part : parts) {
+    if (part != stays) count = std::max(count, part + 1);
+  }
+  result.usages.resize(count);
   std::mutex mutex;
   const auto lost_and_found = uploads.path() + "/lost+found";
   const auto add = [&](const TreeResult& tree, Fate fate) {
@@ -51,29 +64,33 @@ void walk(const UploadDir& uploads, const std::vector<Entry>& listing, const Par
       return fmt::format("{}: it cannot be measured: {}", error.path, error.error.message());
     };
     for (const auto& error : tree.errors) {
-      if (is_told(error)) report.warnings.push_back(text(error));
+      if (is_told(error)) result.warnings.push_back(text(error));
     }
-    tree.errors.for_each_rest([&](const PathError& like, std::uint64_t count) {
-      if (is_told(like)) report.warnings.leave_out(text(like), count);
+    tree.errors.for_each_rest([&](const PathError& like, std::uint64_t left_out) {
+      if (is_told(like)) result.warnings.leave_out(text(like), left_out);
     });
   };
-  add(uploads.measure_top(result.links, stop), Fate::stays);
+  add(uploads.measure_top(links, monitor.stop), Fate::stays);
   std::vector<const Entry*> directories;
   for (const auto& entry : listing) {
     if (entry.kind == EntryKind::directory) directories.push_back(&entry);
   }
   std::sort(directories.begin(), directories.end(),
             [](const Entry* a, const Entry* b) { return a->inode < b->inode; });
-  Workers(jobs, stop, first_readers).run(directories.size(), [&](std::size_t i) {
-    progress.advance();
+  Workers(jobs, monitor.stop, first_readers).run(directories.size(), [&](std::size_t i) {
+    monitor.progress.advance();
     const auto part = parts[static_cast<std::size_t>(directories[i] - listing.data())];
     const auto fate = part == stays ? Fate::stays : Fate::goes;
-    const auto tree = uploads.measure(directories[i]->name, fate, result.links, stop);
+    const auto tree = uploads.measure(directories[i]->name, fate, links, monitor.stop);
     const std::lock_guard lock(mutex);
     if (fate == Fate::goes) result.usages[part] += tree.usage;
     add(tree, fate);
     return tree.usage.files + 1;
   });
+  result.linked_bytes = links.allocated_bytes();
+  result.linked_bytes_freed = links.freed_bytes();
+  result.linked_bytes_staying = links.staying_bytes();
+  return result;
 }
 
 bool is_counted(const Entry& entry) {
@@ -109,8 +126,8 @@ Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
     }
   }
   auto part = plan.sessions.size();
-  for (const auto& orphan : agenda.orphans) mark(orphan.name, part++);
-  for (const auto& leftover : plan.leftovers) mark(leftover, part);
+  for (const auto& orphan : agenda.unclaimed.orphans) mark(orphan.name, part++);
+  for (const auto& leftover : agenda.unclaimed.leftovers) mark(leftover, part);
 
   for (std::size_t i = 0; i < listing.size(); ++i) {
     if (is_counted(listing[i]) && parts[i] == stays) ++kept_directories;
@@ -131,58 +148,46 @@ std::uint64_t count_directories(const std::vector<Entry>& listing) {
   return static_cast<std::uint64_t>(std::count_if(listing.begin(), listing.end(), is_counted));
 }
 
-std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>& listing,
-                             unsigned jobs, const StopFlag& stop, Progress& progress,
-                             Report& report) {
-  Measured result;
-  walk(uploads, listing, Parts(listing.size(), stays), jobs, stop, progress, report, result);
-  return result.exclusive_bytes + result.links.allocated_bytes();
+FolderUsage measure_folder(const UploadDir& uploads, const std::vector<Entry>& listing,
+                           unsigned jobs, const Monitor& monitor) {
+  const auto measured = walk(uploads, listing, Parts(listing.size(), stays), jobs, monitor);
+  return {measured.exclusive_bytes + measured.linked_bytes, measured.warnings};
 }
 
-void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, const StopFlag& stop,
-                     Progress& progress, Report& report) {
+Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Monitor& monitor) {
   const auto& plan = agenda.plan;
   const auto& survey = agenda.survey;
-  Measured result;
-  result.usages.resize(plan.sessions.size() + agenda.orphans.size() + 1);
-  std::uint64_t kept_directories = 0;
-  {
+  Preview result;
+  const auto measured = [&] {
     // A million entries and as many lines of the report are too much at once.
     const auto listing = std::move(agenda.listing);
-    const auto parts = parts_of(listing, agenda, kept_directories);
-    walk(uploads, listing, parts, jobs, stop, progress, report, result);
-  }
-  if (stop.requested()) return;
+    const auto parts = parts_of(listing, agenda, result.kept.directories);
+    return walk(uploads, listing, parts, jobs, monitor);
+  }();
+  throw_if_requested(monitor.stop);
 
-  report.texts.push_back(plan.texts);
-  report.sessions.reserve(agenda.units.size());
+  result.sessions.reserve(agenda.units.size());
   for (const auto& unit : agenda.units) {
     for (const auto owner : unit.owners) {
       if (owner >= plan.sessions.size()) {
-        for (std::size_t table = 0; table < survey.tables.size(); ++table) {
-          const auto rows = survey.counts.at(owner, table);
-          if (rows > 0) report.orphaned_records[survey.tables[table]] += rows;
-        }
+        add_leaked(survey.tables, survey.counts, owner, result.orphaned_records);
         continue;
       }
-      auto line = line_of(plan.sessions[owner]);
-      line.usage = result.usages[owner];
-      line.records.reserve(survey.tables.size());
-      for (std::size_t table = 0; table < survey.tables.size(); ++table) {
-        line.records.push_back(survey.counts.at(owner, table));
-      }
-      report.sessions.push_back(std::move(line));
+      auto line = line_of(plan.sessions[owner], records_of(survey.tables, survey.counts, owner));
+      line.usage = measured.usage_of(owner);
+      result.sessions.push_back(std::move(line));
     }
   }
   auto part = plan.sessions.size();
-  for (auto& orphan : agenda.orphans) orphan.usage = result.usages[part++];
-  report.orphans = std::move(agenda.orphans);
-  report.total_bytes = result.exclusive_bytes + result.links.allocated_bytes();
-  report.freed_bytes = result.going_bytes + result.links.freed_bytes();
-  report.kept.sessions = plan.sessions_seen - report.sessions.size();
-  report.kept.directories = kept_directories;
-  report.kept.allocated_bytes =
-      result.exclusive_bytes - result.going_bytes + result.links.staying_bytes();
+  result.orphans = std::move(agenda.unclaimed.orphans);
+  for (auto& orphan : result.orphans) orphan.usage = measured.usage_of(part++);
+  result.total_bytes = measured.exclusive_bytes + measured.linked_bytes;
+  result.freed_bytes = measured.going_bytes + measured.linked_bytes_freed;
+  result.kept.sessions = plan.sessions_seen - result.sessions.size();
+  result.kept.allocated_bytes =
+      measured.exclusive_bytes - measured.going_bytes + measured.linked_bytes_staying;
+  result.warnings = measured.warnings;
+  return result;
 }
 
 }  // namespace calib

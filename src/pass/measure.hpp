@@ -1,11 +1,14 @@
 // Walks directories to say what they occupy: for a dry run, and for what stays after a pass.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
-#include "base/progress.hpp"
 #include "model/report.hpp"
 #include "pass/agenda.hpp"
+#include "pass/app_data.hpp"
 #include "uploads/upload_dir.hpp"
 
 namespace calib {
@@ -13,14 +16,25 @@ namespace calib {
 /// The directories in `listing` that are not hidden.
 std::uint64_t count_directories(const std::vector<Entry>& listing);
 
-/// Allocated bytes of the whole folder. What cannot be read becomes a warning.
-std::uint64_t measure_folder(const UploadDir& uploads, const std::vector<Entry>& listing,
-                             unsigned jobs, const StopFlag& stop, Progress& progress,
-                             Report& report);
+struct FolderUsage {
+  std::uint64_t allocated_bytes = 0;
+  Warnings warnings;  ///< of what cannot be measured
+};
+/// Of the whole folder, on `jobs` threads.
+FolderUsage measure_folder(const UploadDir& uploads, const std::vector<Entry>& listing,
+                           unsigned jobs, const Monitor& monitor);
 
-/// Fills `report` with what would go, what would be freed and what would stay. Moves the orphans
-/// from the agenda into the report, and lets the listing go.
-void measure_preview(Agenda& agenda, const UploadDir& uploads, unsigned jobs, const StopFlag& stop,
-                     Progress& progress, Report& report);
+/// What a pass would do.
+struct Preview {
+  std::vector<SessionLine> sessions;
+  std::vector<OrphanLine> orphans;
+  std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows
+  Kept kept;
+  std::uint64_t freed_bytes = 0;
+  std::uint64_t total_bytes = 0;  ///< of the whole folder
+  Warnings warnings;              ///< of what cannot be measured
+};
+/// The views in it show texts of the agenda's plan. Throws PassError (stopped).
+Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Monitor& monitor);
 
 }  // namespace calib

@@ -4,63 +4,67 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
+#include <cstdint>
+#include <exception>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/parallel.hpp"
-#include "base/progress.hpp"
-#include "base/stop.hpp"
 #include "model/options.hpp"
 #include "model/report.hpp"
-#include "pass/agenda.hpp"
+#include "pass/app_data.hpp"
 #include "pass/new_claims.hpp"
+#include "pass/orphan_choice.hpp"
+#include "pass/purge.hpp"
 #include "store/session_store.hpp"
-#include "uploads/disk_usage.hpp"
-#include "uploads/upload_dir.hpp"
 
 namespace calib {
 
+/// Of some that were to be removed, those that are gone.
+struct RemovedUnclaimed {
+  std::uint64_t leftovers = 0;
+  std::vector<OrphanLine> orphans;
+  std::uint64_t freed_bytes = 0;  ///< as Purged has it
+  Failures failures;
+  std::exception_ptr ended;  ///< why the pass cannot go on; null where it can
+};
+
 class Orphans {
  public:
-  struct Context {
-    const Options& options;
-    SessionStore& store;
-    const UploadDir& uploads;
-    NewClaims& claims;
-    HardLinks& links;
-    const StopFlag& stop;
-    Progress& progress;
-    Workers& workers;
-    Agenda& agenda;  ///< its leftovers and orphans are to go
-    Report& report;
-    bool& changed;  ///< set once anything is gone
-  };
-  explicit Orphans(const Context& context) : c_(context) {}
+  /// All of them must outlive this.
+  Orphans(const Options& options, AppData& app, NewClaims& claims, Purger& purger,
+          const Monitor& monitor)
+      : options_(options), app_(app), claims_(claims), purger_(purger), monitor_(monitor) {}
 
-  /// Before anything is gone: makes sure that the database can be written, and takes off the lists
-  /// what anybody claims by now. Throws PassError.
-  void ask_again();
+  /// These are to go: makes sure that the database can be written, and leaves out what anybody
+  /// claims by now. Throws PassError.
+  void begin(Unclaimed unclaimed);
 
-  /// Removes what is on the lists then. What cannot go is in the report; throws PassError where
-  /// the pass cannot go on.
-  void remove();
+  [[nodiscard]] bool any_left() const { return !left_.empty(); }
+
+  /// Removes as many as may go without another look at who claims them. Throws PassError where that
+  /// look fails; then none of them is gone.
+  RemovedUnclaimed next();
 
  private:
   void drop_claimed(StoreTransaction& transaction);
   void look_again();
-  void remove_leftovers();
-  void remove_orphans();
+  void begin_phase();
+  RemovedUnclaimed remove_leftovers();
+  RemovedUnclaimed remove_orphans();
   [[nodiscard]] bool is_older_than_grace(const OrphanLine& orphan,
                                          std::optional<Failure>& failure) const;
   /// Which of them were tried before it was time to look again.
   using Tried = std::vector<char>;
-  Tried remove_some(const std::vector<std::string>& entries,
-                    const std::function<bool(std::size_t)>& may_go,
-                    const std::function<void(std::size_t, const Usage&)>& gone);
+  Purged remove(const std::vector<std::string>& entries, const Purger::MayGo& may_go, Tried& tried);
 
-  Context c_;
+  const Options& options_;
+  AppData& app_;
+  NewClaims& claims_;
+  Purger& purger_;
+  Monitor monitor_;
+  Unclaimed left_;
+  bool is_looked_ = false;                        ///< since the last of them went
   std::chrono::steady_clock::time_point looked_;  ///< when it was last asked who claims what
   std::size_t most_ = 64;                         ///< to be tried before the next look
 };

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <functional>
+#include <iterator>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +17,7 @@
 #include "model/pass_error.hpp"
 #include "model/session.hpp"
 #include "pass/agenda.hpp"
+#include "pass/app_data.hpp"
 #include "pass/measure.hpp"
 #include "pass/new_claims.hpp"
 #include "pass/orphans.hpp"
@@ -26,7 +27,6 @@
 #include "store/session_store.hpp"
 #include "uploads/open.hpp"
 #include "uploads/upload_dir.hpp"
-#include "webapp/database_age.hpp"
 
 namespace calib {
 namespace {
@@ -45,15 +45,14 @@ class Pass {
  public:
   Pass(const Options& options, Instant now, const StopFlag& stop, Progress& progress)
       : options_(options),
-        now_(now),
+        times_(options, now),
         stop_(stop),
         progress_(progress),
-        began_(Clock::now()),
         jobs_(jobs_that_fit(options.jobs)) {
     report_.dry_run = options.dry_run;
     report_.mode = options.mode;
     report_.hours = options.hours;
-    if (options.mode == Mode::expired) report_.cutoff = hours_before(now, options.hours);
+    report_.cutoff = times_.cutoff;
     report_.started = now;
     report_.database = options.database.display;
     report_.uploads = options.uploads.string();
@@ -71,14 +70,17 @@ class Pass {
     } catch (const std::exception& error) {
       end_with(PassError::Kind::unusable, "", error.what());
     }
-    if (restored_) sync_restored(*uploads_, report_);
-    if (!is_dry() && !finished_ && uploads_) count_kept();
+    if (restored_) {
+      if (auto failure = sync_restored(app_->uploads)) report_.errors.push_back(*failure);
+    }
+    if (!is_dry() && !finished_ && app_) count_kept();
     if (stop_.requested()) end_with(PassError::Kind::stopped, "", "");
     if (!is_dry()) {
-      report_.freed_bytes += links_.freed_bytes();
+      if (purger_) report_.freed_bytes += purger_->freed_with_last_link();
       report_.kept.sessions = count_sessions();
     }
-    report_.duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_);
+    report_.duration =
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - times_.began);
     return std::move(report_);
   }
 
@@ -97,111 +99,162 @@ class Pass {
     report_.outcome = busy ? Outcome::busy : Outcome::failed;
   }
 
+  /// The steps of the contract's chapter "One transactional pass".
   void steps() {
     if (options_.database_error) {
       throw PassError(PassError::Kind::unusable, *options_.database_error);
     }
-    uploads_ = std::make_unique<UploadDir>(open_uploads(options_.uploads));
-    removers_.emplace(jobs_, stop_,
-                      first_removers(uploads_->file_system(), std::thread::hardware_concurrency()));
+    app_.emplace(AppData{open_uploads(options_.uploads)});
     if (!is_dry()) lock();
-    database_changed_ = last_change(options_.database);
-    database_born_ = birth(options_.database);
-    store_ = open_store(options_.database, is_dry() ? Access::read_only : Access::read_write,
-                        options_.lock_wait, stop_);
-    report_.warnings = store_->remarks();
-    uploads_->set_mark(store_->mark());
-    const auto context = agenda_context();
-    make_plan(context, agenda_);
-    if (!is_dry() && !agenda_.plan.restores.empty()) {
-      restore();
-      make_plan(context, agenda_);
+    open_database();
+    AgendaMaker maker(options_, times_, *app_, monitor_);
+    auto agenda = maker.read();
+    if (!is_dry() && !agenda.plan.restores.empty()) {
+      restore(agenda.plan.restores);
+      agenda = maker.read();
     }
-    narrow_plan(context, agenda_);
+    agenda = maker.narrow(std::move(agenda));
+    take_in(agenda);
+    report_.tables = agenda.survey.tables;
+    sessions_seen_ = agenda.plan.sessions_seen;
     throw_if_requested(stop_);
     if (is_dry()) {
-      preview();
+      show(std::move(agenda));
     } else {
-      carry_out();
+      carry_out(std::move(agenda), maker);
     }
-  }
-
-  AgendaContext agenda_context() {
-    return {options_,          now_,           began_, stop_, progress_, *uploads_, *store_,
-            database_changed_, database_born_, report_};
   }
 
   void lock() {
     progress_.begin("waiting for another pass", 0);
-    lock_folder(*uploads_, options_.lock_wait, stop_);
+    lock_folder(app_->uploads, options_.lock_wait, stop_);
   }
 
-  void restore() {
+  void open_database() {
+    times_.look_at(options_.database);
+    app_->store = open_store(options_.database, is_dry() ? Access::read_only : Access::read_write,
+                             options_.lock_wait, stop_);
+    report_.warnings = app_->store->remarks();
+    app_->uploads.set_mark(app_->store->mark());
+  }
+
+  void restore(const std::vector<std::string>& entries) {
     changed_ = true;
     restored_ = true;
-    restore_entries(*uploads_, agenda_.plan.restores, stop_, report_);
-  }
-
-  void preview() {
-    progress_.begin("measuring directories", agenda_.listing.size());
-    measure_preview(agenda_, *uploads_, jobs_, stop_, progress_, report_);
-    report_.recovery = {agenda_.plan.restores.size(), agenda_.plan.leftovers.size()};
-    if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = store_->free_bytes();
-  }
-
-  void carry_out() {
-    NewClaims claims(agenda_.plan.sessions, *uploads_, stop_);
-    const auto& leftovers = agenda_.plan.leftovers;
-    const bool any = !agenda_.units.empty() || !agenda_.orphans.empty() || !leftovers.empty();
-    Orphans orphans({options_, *store_, *uploads_, claims, links_, stop_, progress_, *removers_,
-                     agenda_, report_, changed_});
-    if (any) {
-      // It is read again once they are gone, and is too much to keep for so long.
-      agenda_.listing = std::vector<Entry>();
-      orphans.ask_again();
-    }
-    orphans.remove();
+    const auto restored = restore_entries(app_->uploads, entries, stop_);
+    report_.recovery.restored = restored.count;
+    report_.errors.add(restored.failures);
     throw_if_requested(stop_);
-    const auto left = delete_sessions(agenda_, claims);
+  }
+
+  /// A dry run ends here.
+  void show(Agenda agenda) {
+    report_.recovery = {agenda.plan.restores.size(), agenda.unclaimed.leftovers.size()};
+    progress_.begin("measuring directories", agenda.listing.size());
+    report_.texts.push_back(agenda.plan.texts);
+    auto would = preview(std::move(agenda), app_->uploads, jobs_, monitor_);
+    report_.sessions = std::move(would.sessions);
+    report_.orphans = std::move(would.orphans);
+    report_.orphaned_records = std::move(would.orphaned_records);
+    report_.kept = would.kept;
+    report_.freed_bytes = would.freed_bytes;
+    report_.total_bytes = would.total_bytes;
+    report_.warnings.add(would.warnings);
+    if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = app_->store->free_bytes();
+  }
+
+  void carry_out(Agenda agenda, AgendaMaker& maker) {
+    purger_.emplace(app_->uploads, jobs_, monitor_);
+    NewClaims claims(agenda.plan.sessions, app_->uploads, stop_);
+    Orphans orphans(options_, *app_, claims, *purger_, monitor_);
+    if (!agenda.units.empty() || !agenda.unclaimed.empty()) {
+      // It is read again once they are gone, and is too much to keep for so long.
+      agenda.listing = std::vector<Entry>();
+      orphans.begin(std::move(agenda.unclaimed));
+    }
+    while (orphans.any_left() && !stop_.requested()) take_in(orphans.next());
+    throw_if_requested(stop_);
+    const auto left = delete_sessions(agenda, claims);
     if (options_.mode == Mode::named) {
-      see_named_gone(left);
+      see_named_gone(left, maker);
     } else {
       see_gone(left);
     }
-    if (options_.vacuum == Vacuum::yes && !agenda_.refused) vacuum();
-    finish();
+    if (options_.vacuum == Vacuum::yes && !agenda.refused) vacuum();
+    finish(std::move(agenda.listing));
+  }
+
+  // What the steps have done, and what there is to tell of it.
+
+  void take_in(Agenda& agenda) {
+    report_.warnings.add(agenda.notes.warnings);
+    report_.errors.add(agenda.notes.errors);
+  }
+
+  void take_in(RemovedUnclaimed removed) {
+    changed_ = true;
+    report_.recovery.purged += removed.leftovers;
+    std::move(removed.orphans.begin(), removed.orphans.end(), std::back_inserter(report_.orphans));
+    report_.freed_bytes += removed.freed_bytes;
+    report_.errors.add(removed.failures);
+    if (removed.ended) std::rethrow_exception(removed.ended);
+  }
+
+  void take_in(DeletedSlice deleted) {
+    changed_ = changed_ || deleted.changed;
+    restored_ = restored_ || deleted.restored;
+    std::move(deleted.sessions.begin(), deleted.sessions.end(),
+              std::back_inserter(report_.sessions));
+    for (const auto& [table, rows] : deleted.orphaned_records) {
+      report_.orphaned_records[table] += rows;
+    }
+    report_.freed_bytes += deleted.freed_bytes;
+    report_.warnings.add(deleted.notes.warnings);
+    report_.errors.add(deleted.notes.errors);
+    if (deleted.unsynced) tell_unsynced(deleted.unsynced);
+    if (deleted.ended) std::rethrow_exception(deleted.ended);
+  }
+
+  /// The disk says it once, so whoever syncs at the end will not hear of it.
+  void tell_unsynced(const std::error_code& error) {
+    if (restored_) report_.errors.push_back(unsynced_failure(app_->uploads, error));
+    if (std::exchange(told_unsynced_, true)) return;
+    report_.warnings.push_back(fmt::format("{}: it could not be synced: {}; see to the disk",
+                                           app_->uploads.path(), error.message()));
   }
 
   using Left = std::map<std::string, Refusal::Reason, std::less<>>;
 
   /// Whom the slices have passed over, by their ids.
-  Left delete_sessions(Agenda& agenda, NewClaims& claims) {
+  Left delete_sessions(const Agenda& agenda, NewClaims& claims) {
     report_.texts.push_back(agenda.plan.texts);
-    Slices slices({*store_, *uploads_, agenda.plan.sessions, agenda.survey, claims, links_, stop_,
-                   progress_, *removers_, options_.lock_wait, report_, changed_, restored_});
-    slices.run(std::move(agenda.units));
     Left left;
-    for (const auto& [owner, reason] : slices.passed_over()) {
-      left.emplace(agenda.plan.sessions[owner].id, reason);
+    Slices slices(agenda, *app_, claims, *purger_, monitor_);
+    while (slices.any_left()) {
+      auto deleted = slices.next(options_.lock_wait);
+      for (const auto& [owner, reason] : deleted.passed_over) {
+        left.emplace(agenda.plan.sessions[owner].id, reason);
+      }
+      take_in(std::move(deleted));
     }
     return left;
   }
 
   /// Whoever was asked for by name is gone at the end, or is told of: who changed meanwhile is
   /// planned again, and all of them are read once more, for a damaged index may hide some.
-  void see_named_gone(Left left) {
+  void see_named_gone(Left left, AgendaMaker& maker) {
     std::size_t told = 0;
     for (int plans = 1; told < report_.sessions.size() || !left.empty(); ++plans) {
       std::vector<std::string> ids;
       for (; told < report_.sessions.size(); ++told) ids.emplace_back(report_.sessions[told].id);
       for (const auto& [id, reason] : left) ids.push_back(id);
-      Agenda agenda;
-      plan_again(agenda_context(), ids, agenda);
+      auto agenda = maker.make_again(ids);
+      take_in(agenda);
       if (plans == max_plans) {
         for (const auto& session : agenda.plan.sessions) tell_left(session.id, left);
         return;
       }
-      NewClaims claims(agenda.plan.sessions, *uploads_, stop_);
+      NewClaims claims(agenda.plan.sessions, app_->uploads, stop_);
       left = delete_sessions(agenda, claims);
     }
   }
@@ -210,7 +263,7 @@ class Pass {
   void see_gone(Left left) {
     std::erase_if(left, [](const auto& entry) { return entry.second != Refusal::Reason::gone; });
     if (left.empty()) return;
-    store_->visit_sessions([&](const SessionRow& row) {
+    app_->store->visit_sessions([&](const SessionRow& row) {
       const auto found = left.find(row.id);
       if (found == left.end()) return;
       tell_left(row.id, left);
@@ -232,9 +285,9 @@ class Pass {
 
   void vacuum() {
     progress_.begin("vacuuming the database", 0);
-    if (store_->free_bytes() == 0) return;
+    if (app_->store->free_bytes() == 0) return;
     try {
-      report_.vacuumed_bytes = store_->vacuum();
+      report_.vacuumed_bytes = app_->store->vacuum();
       changed_ = true;
     } catch (const PassError& error) {
       using Kind = PassError::Kind;
@@ -256,26 +309,26 @@ class Pass {
   }
 
   /// What stays, for those who ask for it: counting is cheap, measuring walks all of it.
-  void finish() {
+  void finish(std::vector<Entry> listing) {
     finished_ = true;
-    const bool outdated = changed_ || agenda_.listing.empty();
-    const auto listing = outdated ? uploads_->list() : std::move(agenda_.listing);
+    if (changed_ || listing.empty()) listing = app_->uploads.list();
     report_.kept.directories = count_directories(listing);
     if (options_.format != Format::json && !options_.metrics) return;
     progress_.begin("measuring what stays", listing.size());
-    report_.kept.allocated_bytes =
-        measure_folder(*uploads_, listing, jobs_, stop_, progress_, report_);
-    report_.total_bytes = report_.kept.allocated_bytes;
+    const auto measured = measure_folder(app_->uploads, listing, jobs_, monitor_);
+    report_.warnings.add(measured.warnings);
+    report_.kept.allocated_bytes = measured.allocated_bytes;
+    report_.total_bytes = measured.allocated_bytes;
   }
 
   /// Those that are there at the end, with what came while the pass ran. Where the database cannot
   /// be asked any more: what is left of those that were read.
   std::uint64_t count_sessions() {
-    const auto seen = agenda_.plan.sessions_seen;
-    const auto left = seen - std::min<std::uint64_t>(seen, report_.sessions.size());
-    if (!store_ || !finished_ || stop_.requested()) return left;
+    const auto left =
+        sessions_seen_ - std::min<std::uint64_t>(sessions_seen_, report_.sessions.size());
+    if (!app_ || !app_->store || !finished_ || stop_.requested()) return left;
     try {
-      return store_->count_sessions();
+      return app_->store->count_sessions();
     } catch (const PassError& error) {
       if (error.kind() != PassError::Kind::stopped) {
         report_.warnings.push_back(
@@ -288,7 +341,7 @@ class Pass {
   /// The same where the pass has ended before: as far as the folder can still be read.
   void count_kept() {
     try {
-      report_.kept.directories = count_directories(uploads_->list());
+      report_.kept.directories = count_directories(app_->uploads.list());
     } catch (const std::system_error& error) {
       // Where the pass could not run, what it failed by is said already.
       if (report_.outcome == Outcome::failed) return;
@@ -297,22 +350,19 @@ class Pass {
   }
 
   const Options& options_;
-  Instant now_;
+  PassTimes times_;
   const StopFlag& stop_;
   Progress& progress_;
-  Clock::time_point began_;
+  Monitor monitor_{stop_, progress_};
   unsigned jobs_;  ///< 0: as many as the rate says
-  std::optional<Workers> removers_;
   Report report_;
   bool changed_ = false;
   bool restored_ = false;  ///< directories that were aside
   bool finished_ = false;  ///< what stays is in the report
-  std::unique_ptr<UploadDir> uploads_;
-  std::unique_ptr<SessionStore> store_;
-  std::optional<Instant> database_changed_;  ///< before this pass; where that is told
-  std::optional<Instant> database_born_;
-  Agenda agenda_;
-  HardLinks links_;
+  bool told_unsynced_ = false;
+  std::uint64_t sessions_seen_ = 0;
+  std::optional<AppData> app_;
+  std::optional<Purger> purger_;
 };
 
 }  // namespace

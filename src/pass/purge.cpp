@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 
 #include <mutex>
+#include <thread>
 
 #include "uploads/open.hpp"
 
@@ -38,25 +39,38 @@ unsigned first_removers(std::uint64_t file_system, unsigned processors) {
   return file_system != BTRFS_SUPER_MAGIC && processors > 1 ? 2 : 1;
 }
 
-void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
-                    const std::function<void(std::size_t, const Usage&)>& gone) {
+Purger::Purger(const UploadDir& uploads, unsigned jobs, const Monitor& monitor)
+    : uploads_(uploads),
+      monitor_(monitor),
+      workers_(jobs, monitor.stop,
+               first_removers(uploads.file_system(), std::thread::hardware_concurrency())) {}
+
+Purged Purger::purge(const std::vector<std::string>& entries, ErrorKind kind, const MayGo& may_go) {
+  Purged purged;
+  purged.gone.resize(entries.size());
   std::mutex mutex;
-  removal.workers.run(entries.size(), [&](std::size_t i) -> std::uint64_t {
-    if (removal.begins && !removal.begins(i)) return 0;
-    const auto result = removal.uploads.purge(entries[i], removal.links, removal.stop);
-    removal.progress.advance();
+  const auto remove = [&](std::size_t i) -> std::uint64_t {
+    if (may_go && !may_go(i)) return 0;
+    const auto result = uploads_.purge(entries[i], links_, monitor_.stop);
+    monitor_.progress.advance();
     const std::lock_guard lock(mutex);
-    report.freed_bytes += result.exclusive_bytes;
+    purged.freed_bytes += result.exclusive_bytes;
     const auto is_read_only = [](const PathError& error) {
       return error.error == std::errc::read_only_file_system;
     };
-    if (result.errors.count_if(is_read_only) > 0) require_writable(removal.uploads);
-    result.errors.add_to(report.errors, [&](const PathError& error) {
-      return unremovable_failure(error, removal.kind);
-    });
-    if (result.errors.empty() && !result.stopped) gone(i, result.usage);
+    if (result.errors.count_if(is_read_only) > 0) require_writable(uploads_);
+    result.errors.add_to(purged.failures,
+                         [&](const PathError& error) { return unremovable_failure(error, kind); });
+    if (result.errors.empty() && !result.stopped) purged.gone[i] = result.usage;
     return result.usage.files + 1;
-  });
+  };
+  try {
+    workers_.run(entries.size(), remove);
+  } catch (...) {
+    // Some are gone, whatever happened then: that must be told.
+    purged.ended = std::current_exception();
+  }
+  return purged;
 }
 
 }  // namespace calib

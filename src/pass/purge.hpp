@@ -3,17 +3,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include "base/parallel.hpp"
-#include "base/progress.hpp"
-#include "base/stop.hpp"
 #include "model/entry.hpp"
 #include "model/report.hpp"
 #include "model/usage.hpp"
+#include "pass/app_data.hpp"
 #include "uploads/disk_usage.hpp"
 #include "uploads/upload_dir.hpp"
 
@@ -31,21 +32,36 @@ Failure unremovable_failure(const PathError& error, ErrorKind kind);
 /// one alone on Btrfs, where two are slower than one. `file_system` as UploadDir::file_system().
 unsigned first_removers(std::uint64_t file_system, unsigned processors);
 
-struct Removal {
-  const UploadDir& uploads;
-  HardLinks& links;
-  const StopFlag& stop;
-  Progress& progress;
-  Workers& workers;
-  ErrorKind kind;  ///< what a failure counts as
-  /// Asked right before each, on any thread: whether it is to go after all.
-  std::function<bool(std::size_t)> begins = {};
+/// What became of directories that were to be removed.
+struct Purged {
+  std::vector<std::optional<Usage>> gone;  ///< for each of them: what it occupied; where it is gone
+  std::uint64_t freed_bytes = 0;           ///< but for inodes with several names
+  Failures failures;
+  std::exception_ptr ended;  ///< why the rest was not tried; null where all were
 };
 
-/// Removes directories of the folder, on several threads; fastest where neighbours in the list are
-/// neighbours on the disk. Adds what is freed and what fails to
-/// `report`, and calls `gone` (one call at a time) with the index of each that is gone.
-void remove_entries(const std::vector<std::string>& entries, const Removal& removal, Report& report,
-                    const std::function<void(std::size_t, const Usage&)>& gone);
+/// Removes directories of one folder. What one list teaches about the disk serves the next.
+class Purger {
+ public:
+  /// `jobs` threads; 0: as many as the rate says. `uploads` must outlive this.
+  Purger(const UploadDir& uploads, unsigned jobs, const Monitor& monitor);
+
+  /// Asked right before each, by its index, on any thread: whether it is to go after all.
+  using MayGo = std::function<bool(std::size_t)>;
+
+  /// Fastest where neighbours in the list are neighbours on the disk. What cannot be removed
+  /// counts as `kind`. Where a stop is asked for, the rest is left.
+  [[nodiscard]] Purged purge(const std::vector<std::string>& entries, ErrorKind kind,
+                             const MayGo& may_go = {});
+
+  /// Bytes of the inodes with several names whose every name went.
+  [[nodiscard]] std::uint64_t freed_with_last_link() const { return links_.freed_bytes(); }
+
+ private:
+  const UploadDir& uploads_;
+  Monitor monitor_;
+  Workers workers_;
+  HardLinks links_;
+};
 
 }  // namespace calib

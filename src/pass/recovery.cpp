@@ -2,17 +2,16 @@
 
 #include <fmt/format.h>
 
-#include "model/pass_error.hpp"
-
 namespace calib {
 
-void restore_entries(const UploadDir& uploads, const std::vector<std::string>& entries,
-                     const StopFlag& stop, Report& report) {
+Restored restore_entries(const UploadDir& uploads, const std::vector<std::string>& entries,
+                         const StopFlag& stop) {
+  Restored restored;
   for (const auto& entry : entries) {
-    throw_if_requested(stop);
+    if (stop.requested()) break;
     const auto errors = uploads.restore_entry(entry);
-    if (errors.empty()) ++report.recovery.restored;
-    errors.add_to(report.errors, [](const PathError& error) {
+    if (errors.empty()) ++restored.count;
+    errors.add_to(restored.failures, [](const PathError& error) {
       return Failure{error.path,
                      fmt::format("an interrupted pass moved it aside, and it cannot be moved back: "
                                  "{}; move it by hand",
@@ -20,18 +19,21 @@ void restore_entries(const UploadDir& uploads, const std::vector<std::string>& e
                      ErrorKind::directory};
     });
   }
+  return restored;
 }
 
-void sync_restored(const UploadDir& uploads, Report& report) {
-  if (const auto error = uploads.sync()) note_unsynced(uploads, error, report);
+std::optional<Failure> sync_restored(const UploadDir& uploads) {
+  const auto error = uploads.sync();
+  if (!error) return std::nullopt;
+  return unsynced_failure(uploads, error);
 }
 
-void note_unsynced(const UploadDir& uploads, const std::error_code& error, Report& report) {
-  report.errors.push_back({uploads.path(),
-                           fmt::format("directories were moved back, and may be aside again after "
-                                       "a power loss: {}; the next pass looks again",
-                                       error.message()),
-                           ErrorKind::directory});
+Failure unsynced_failure(const UploadDir& uploads, const std::error_code& error) {
+  return {uploads.path(),
+          fmt::format("directories were moved back, and may be aside again after "
+                      "a power loss: {}; the next pass looks again",
+                      error.message()),
+          ErrorKind::directory};
 }
 
 }  // namespace calib

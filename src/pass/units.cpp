@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace calib {
 namespace {
 
@@ -17,10 +19,26 @@ std::string owner_name(OwnerIndex owner, const std::vector<DoomedSession>& sessi
                                  : "records of " + survey.leaked_keys[owner - sessions.size()];
 }
 
-SessionLine line_of(const DoomedSession& session) {
-  return {
-      session.id, session.created_at, parse_timestamp(session.created_at), session.directory, {},
-      {}};
+std::vector<std::uint32_t> records_of(const std::vector<std::string>& tables,
+                                      const RecordCounts& counts, OwnerIndex owner) {
+  std::vector<std::uint32_t> records;
+  records.reserve(tables.size());
+  for (std::size_t table = 0; table < tables.size(); ++table) {
+    records.push_back(counts.at(owner, table));
+  }
+  return records;
+}
+
+void add_leaked(const std::vector<std::string>& tables, const RecordCounts& counts,
+                OwnerIndex owner, std::map<std::string, std::uint64_t>& rows) {
+  for (std::size_t table = 0; table < tables.size(); ++table) {
+    if (const auto leaked = counts.at(owner, table); leaked > 0) rows[tables[table]] += leaked;
+  }
+}
+
+SessionLine line_of(const DoomedSession& session, std::vector<std::uint32_t> records) {
+  return {session.id, session.created_at, parse_timestamp(session.created_at), session.directory,
+          {},         std::move(records)};
 }
 
 Failure held_failure(const Refusal& refusal, const std::string& owner_name) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -63,8 +65,16 @@ Failure held_failure(const Refusal& refusal, const std::string& owner_name);
 /// The failure of one that shares a directory with a session that is left whole.
 Failure goes_along_failure(const std::string& owner_name);
 
-/// What the report says of this session, but for its files and records.
-SessionLine line_of(const DoomedSession& session);
+/// The rows of one owner, in the order of `tables`.
+std::vector<std::uint32_t> records_of(const std::vector<std::string>& tables,
+                                      const RecordCounts& counts, OwnerIndex owner);
+
+/// Adds up the rows of a leaked key by their tables.
+void add_leaked(const std::vector<std::string>& tables, const RecordCounts& counts,
+                OwnerIndex owner, std::map<std::string, std::uint64_t>& rows);
+
+/// What the report says of this session, but for its files.
+SessionLine line_of(const DoomedSession& session, std::vector<std::uint32_t> records);
 
 /// `session <id>` or `records of <key>`, for messages.
 std::string owner_name(OwnerIndex owner, const std::vector<DoomedSession>& sessions,
