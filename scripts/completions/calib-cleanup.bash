@@ -29,7 +29,7 @@ _calib_cleanup() {
   fi
 
   case $option in
-    --session)
+    --session | --keep)
       local place=() value
       for ((i = 1; i < last; i++)); do
         case ${words[i]} in
@@ -64,9 +64,9 @@ _calib_cleanup() {
     # A number, that nobody can guess.
     --hours | --max-delete | --orphan-grace | --lock-wait | --jobs | -j) return ;;
   esac
-  mapfile -t COMPREPLY < <(compgen -W "--hours --orphans-only --session --app-dir --database
-    --uploads --config --dry-run --max-delete --orphan-grace --lock-wait --jobs --vacuum --json
+  mapfile -t COMPREPLY < <(compgen -W "--hours --orphans-only --session --keep --app-dir --database
+    --uploads --config --dry-run --yes --max-delete --orphan-grace --lock-wait --jobs --vacuum --json
     --metrics --quiet --verbose --progress --color --help --version
-    -n -j -q -v -h -V" -- "$current")
+    -n -y -j -q -v -h -V" -- "$current")
 }
 complete -F _calib_cleanup calib-cleanup

@@ -21,11 +21,13 @@ complete -c calib-cleanup -f
 complete -c calib-cleanup -l hours -x -d 'Delete sessions created more than N hours ago'
 complete -c calib-cleanup -l orphans-only -d 'Remove only what has no session'
 complete -c calib-cleanup -l session -x -a '(__calib_cleanup_session_ids)' -d 'Delete this session now'
+complete -c calib-cleanup -l keep -x -a '(__calib_cleanup_session_ids)' -d 'Never delete this session by age'
 complete -c calib-cleanup -l app-dir -x -a '(__fish_complete_directories)' -d "The app's root folder"
 complete -c calib-cleanup -l database -r -F -d 'The session database'
 complete -c calib-cleanup -l uploads -x -a '(__fish_complete_directories)' -d 'The uploads folder'
 complete -c calib-cleanup -l config -r -F -d 'Read options from a TOML file'
 complete -c calib-cleanup -s n -l dry-run -d 'Change nothing; list what would go'
+complete -c calib-cleanup -s y -l yes -d 'Do not ask'
 complete -c calib-cleanup -l max-delete -x -d 'Delete nothing if more than N would go'
 complete -c calib-cleanup -l orphan-grace -x -d 'Leave younger directories without a session alone'
 complete -c calib-cleanup -l lock-wait -x -d 'How many seconds to wait for another pass or a lock'

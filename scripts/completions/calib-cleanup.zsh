@@ -24,11 +24,13 @@ _arguments -s \
   '(--orphans-only --session)--hours=[delete sessions created more than N hours ago]:hours: ' \
   '(--hours --session)--orphans-only[remove only what has no session]' \
   '(--hours --orphans-only)*--session=[delete this session now]:session:_calib_cleanup_session_ids' \
+  '*--keep=[never delete this session by age]:session:_calib_cleanup_session_ids' \
   "--app-dir=[the app's root folder]:folder:_files -/" \
   '--database=[the session database]:database:_files' \
   '--uploads=[the uploads folder]:folder:_files -/' \
   '--config=[read options from a TOML file]:file:_files' \
   '(-n --dry-run)'{-n,--dry-run}'[change nothing; list what would go]' \
+  '(-y --yes)'{-y,--yes}'[do not ask]' \
   '--max-delete=[delete nothing if more than N would go]:number: ' \
   '--orphan-grace=[leave younger directories without a session alone]:minutes: ' \
   '--lock-wait=[how long to wait for another pass or a lock]:seconds: ' \

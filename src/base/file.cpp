@@ -1,6 +1,7 @@
 #include "base/file.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,16 +31,27 @@ std::string read_small_file(const std::filesystem::path& path) {
   if (::fstat(fd.get(), &status) != 0) throw system_failure(errno);
   if (S_ISDIR(status.st_mode)) throw system_failure(EISDIR);
   if (!S_ISREG(status.st_mode)) throw FileError("Not a regular file", false);
+  return read_to_end(fd.get(), size_limit);
+}
 
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) throw system_failure(errno);
+  return read_to_end(fd.get(), max_bytes);
+}
+
+std::string read_to_end(int fd, std::size_t max_bytes) {
   std::string text;
   std::array<char, 16384> buffer{};
   while (true) {
-    const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
+    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) throw system_failure(errno);
     if (count == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(count));
-    if (text.size() > size_limit) throw FileError("Larger than 1 MiB", false);
+    if (text.size() > max_bytes) {
+      throw FileError(fmt::format("Larger than {} MiB", max_bytes >> 20), false);
+    }
   }
 }
 

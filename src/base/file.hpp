@@ -1,6 +1,7 @@
-// Reading the small text files that people write by hand: .env and the configuration file.
+// Reading text files that people write by hand, or with a program of theirs.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -23,5 +24,11 @@ class FileError : public std::runtime_error {
 /// The whole of `path`, which must be a regular file of at most 1 MiB. Never waits, as reading a
 /// FIFO would. Throws FileError.
 std::string read_small_file(const std::filesystem::path& path);
+
+/// The whole of `path`, a pipe too, of at most `max_bytes`. May wait for who writes it. Throws
+/// FileError.
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
+/// The same of what is open already.
+std::string read_to_end(int fd, std::size_t max_bytes);
 
 }  // namespace calib

@@ -156,7 +156,7 @@ class CommandLine {
   CLI::App app_;
 };
 
-/// Stores what the strongest of `layers` (that one first) says of each option.
+/// Stores what the strongest of `layers` (that one first) says of each option, or all of them.
 void store(const std::vector<const Settings*>& layers, PartialOptions& draft) {
   for (const OptionSpec& spec : option_table()) {
     if (spec.store == nullptr) continue;
@@ -164,15 +164,16 @@ void store(const std::vector<const Settings*>& layers, PartialOptions& draft) {
       const auto found = layer->find(spec.name);
       if (found == layer->end()) continue;
       for (const Setting& setting : found->second) spec.store(setting, draft);
-      break;
+      if (spec.repeat != OptionSpec::Repeat::adds_up) break;
     }
   }
 }
 
 void settle_mode(const Settings& command_line, PartialOptions& draft) {
   Options& options = draft.options;
-  if (options.sessions.empty()) {
+  if (!draft.is_named) {
     options.mode = draft.orphans_only ? Mode::orphans_only : Mode::expired;
+    options.may_ask = !draft.orphans_only && !draft.says_what && !draft.assumes_yes;
     return;
   }
   if (command_line.contains("hours")) {
@@ -180,6 +181,12 @@ void settle_mode(const Settings& command_line, PartialOptions& draft) {
   }
   if (draft.orphans_only == Layer::command_line) {
     throw UsageError("--session takes no orphans along: leave --orphans-only out, or run twice");
+  }
+  for (const auto& id : options.sessions) {
+    if (draft.keep_seen.contains(id)) {
+      throw UsageError(
+          fmt::format("{} is both in --session and in --keep: take it out of one of them", id));
+    }
   }
   options.mode = Mode::named;
 }

@@ -53,8 +53,17 @@ std::vector<FileSetting> read_config_file(const std::filesystem::path& file) {
   std::vector<FileSetting> settings;
   for (const auto& [key, value] : parse_toml(file)) {
     const std::string_view name = key;
-    settings.push_back(setting_of(
-        name, value, fmt::format("{}:{}: {}", file.string(), value.source().begin.line, name)));
+    const auto source = fmt::format("{}:{}: {}", file.string(), value.source().begin.line, name);
+    const auto* const list = value.as_array();
+    if (list == nullptr) {
+      settings.push_back(setting_of(name, value, source));
+      continue;
+    }
+    for (const auto& item : *list) {
+      settings.push_back(setting_of(
+          name, item, fmt::format("{}:{}: {}", file.string(), item.source().begin.line, name)));
+      settings.back().in_list = true;
+    }
   }
   return settings;
 }

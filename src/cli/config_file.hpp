@@ -13,12 +13,13 @@ enum class TomlType { boolean, integer, decimal, string };
 struct FileSetting {
   std::string key;
   TomlType type = TomlType::string;
-  std::string text;    ///< a number or boolean as it is written on the command line
-  std::string source;  ///< `FILE:LINE: key`, for messages
+  std::string text;      ///< a number or boolean as it is written on the command line
+  std::string source;    ///< `FILE:LINE: key`, for messages
+  bool in_list = false;  ///< one of the values of a list; each of them is a setting
 };
 
 /// Everything that stands in `file`. Throws UsageError, with file and line, where it cannot be
-/// read, is not TOML, or holds anything but single values at the top level.
+/// read, is not TOML, or holds anything but values, and lists of them, at the top level.
 std::vector<FileSetting> read_config_file(const std::filesystem::path& file);
 
 }  // namespace calib

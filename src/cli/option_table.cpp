@@ -6,6 +6,12 @@
 #include <iterator>
 #include <limits>
 #include <ratio>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "cli/id_list.hpp"
 
 namespace calib {
 namespace {
@@ -38,6 +44,13 @@ std::optional<Layer> layer_if_yes(const Setting& setting) {
   return yes_or_no(setting) ? std::optional(setting.layer) : std::nullopt;
 }
 
+void add_ids(const Setting& setting, std::unordered_set<std::string>& seen,
+             std::vector<std::string>& ids) {
+  for (auto& id : ids_of(setting)) {
+    if (seen.insert(id).second) ids.push_back(std::move(id));
+  }
+}
+
 // Lines of help are broken by hand: CLI11 2.1 does not, and there are 54 columns for them.
 constexpr std::array every_option{
     OptionSpec{"hours", 0, Takes::number, "N", selection,
@@ -45,6 +58,7 @@ constexpr std::array every_option{
                "may be fractional. 0: all dated before now, uploads\n"
                "in flight included. Default: 24",
                [](const Setting& setting, PartialOptions& draft) {
+                 draft.says_what = true;
                  draft.options.hours = number(setting, std::numeric_limits<double>::max(),
                                               "a number of hours, 0 or more");
                }},
@@ -54,17 +68,23 @@ constexpr std::array every_option{
                [](const Setting& setting, PartialOptions& draft) {
                  draft.orphans_only = layer_if_yes(setting);
                }},
-    OptionSpec{"session", 0, Takes::text, "ID", selection,
+    OptionSpec{"session", 0, Takes::text, "ID|@FILE", selection,
                "Delete this session now, whatever its age, and no\n"
-               "orphans. May be repeated. Not together with --hours\n"
+               "orphans. @FILE holds ids, one a line; @-: standard\n"
+               "input. May be repeated. Not together with --hours\n"
                "or --orphans-only",
                [](const Setting& setting, PartialOptions& draft) {
-                 auto& sessions = draft.options.sessions;
-                 if (std::ranges::count(sessions, setting.text) == 0) {
-                   sessions.push_back(setting.text);
-                 }
+                 draft.is_named = true;
+                 add_ids(setting, draft.sessions_seen, draft.options.sessions);
                },
                Layers::command_line, OptionSpec::Repeat::yes},
+    OptionSpec{"keep", 0, Takes::texts, "ID|@FILE", selection,
+               "Never delete this session by age. May be repeated;\n"
+               "what environment and file keep is kept as well",
+               [](const Setting& setting, PartialOptions& draft) {
+                 add_ids(setting, draft.keep_seen, draft.options.keep);
+               },
+               Layers::all, OptionSpec::Repeat::adds_up},
 
     OptionSpec{"app-dir", 0, Takes::text, "DIR", places, "The app's root folder. Default: .",
                [](const Setting& setting, PartialOptions& draft) {
@@ -92,11 +112,17 @@ constexpr std::array every_option{
                [](const Setting& setting, PartialOptions& draft) {
                  draft.options.dry_run = yes_or_no(setting) ? DryRun::yes : DryRun::no;
                }},
-    OptionSpec{"max-delete", 0, Takes::whole_number, "N", safety,
-               "Delete nothing if more than N sessions and\n"
-               "directories would go. Default: no limit",
+    OptionSpec{"yes", 'y', Takes::nothing, "", safety,
+               "Do not ask. Asked is only at a terminal, and only\n"
+               "where nothing says what goes",
                [](const Setting& setting, PartialOptions& draft) {
-                 draft.options.max_delete = whole_number(setting, 0, no_limit);
+                 draft.assumes_yes = yes_or_no(setting);
+               }},
+    OptionSpec{"max-delete", 0, Takes::whole_number_or_none, "N", safety,
+               "Delete nothing if more than N sessions and\n"
+               "directories would go. Default: none, no limit",
+               [](const Setting& setting, PartialOptions& draft) {
+                 draft.options.max_delete = whole_number_or_none(setting, 0, no_limit);
                }},
     OptionSpec{"orphan-grace", 0, Takes::number, "MINUTES", safety,
                "Leave directories without a session alone that\n"

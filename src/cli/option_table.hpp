@@ -4,14 +4,16 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "cli/option_values.hpp"
 #include "model/options.hpp"
 
 namespace calib {
 
-enum class Takes { nothing, whole_number, number, text };
+enum class Takes { nothing, whole_number, whole_number_or_none, number, text, texts };
 
 /// Options, and what has to be known of them all before they can be settled.
 struct PartialOptions {
@@ -21,6 +23,12 @@ struct PartialOptions {
   std::optional<Layer> orphans_only;
   std::optional<Layer> quiet;
   std::optional<Layer> verbose;
+  bool is_named = false;   ///< --session is there, even with a list of none
+  bool says_what = false;  ///< --hours is there
+  bool assumes_yes = false;
+  // No id is taken twice.
+  std::unordered_set<std::string> sessions_seen;
+  std::unordered_set<std::string> keep_seen;
 };
 
 struct OptionSpec {
@@ -34,7 +42,8 @@ struct OptionSpec {
   /// Called for each value of the strongest layer; the text is not empty and holds no NUL.
   void (*store)(const Setting&, PartialOptions&);
   enum class Layers { command_line, all } layers = Layers::all;
-  enum class Repeat { no, yes } repeat = Repeat::no;
+  /// adds_up: the values of all layers count, not only those of the strongest.
+  enum class Repeat { no, yes, adds_up } repeat = Repeat::no;
 };
 
 /// In the order of the help text.

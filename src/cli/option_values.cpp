@@ -54,13 +54,34 @@ double number(const Setting& setting, double maximum, std::string_view what) {
   return std::abs(value);  // -0 is 0
 }
 
-std::uint64_t whole_number(const Setting& setting, std::uint64_t minimum, std::uint64_t maximum) {
+namespace {
+
+std::optional<std::uint64_t> whole_number_in(const Setting& setting, std::uint64_t minimum,
+                                             std::uint64_t maximum) {
   std::uint64_t value = 0;
   if (read_all(setting.text, value) && value >= minimum && value <= maximum) return value;
-  const std::string range = maximum == std::numeric_limits<std::uint64_t>::max()
-                                ? fmt::format("a whole number, {} or more", minimum)
-                                : fmt::format("a whole number from {} to {}", minimum, maximum);
-  refuse(setting, fmt::format("must be {}, not '{}'", range, setting.text));
+  return std::nullopt;
+}
+
+std::string range_text(std::uint64_t minimum, std::uint64_t maximum) {
+  return maximum == std::numeric_limits<std::uint64_t>::max()
+             ? fmt::format("a whole number, {} or more", minimum)
+             : fmt::format("a whole number from {} to {}", minimum, maximum);
+}
+
+}  // namespace
+
+std::uint64_t whole_number(const Setting& setting, std::uint64_t minimum, std::uint64_t maximum) {
+  if (const auto value = whole_number_in(setting, minimum, maximum)) return *value;
+  refuse(setting, fmt::format("must be {}, not '{}'", range_text(minimum, maximum), setting.text));
+}
+
+std::optional<std::uint64_t> whole_number_or_none(const Setting& setting, std::uint64_t minimum,
+                                                  std::uint64_t maximum) {
+  if (setting.text == "none") return std::nullopt;
+  if (const auto value = whole_number_in(setting, minimum, maximum)) return value;
+  refuse(setting,
+         fmt::format("must be {}, or none, not '{}'", range_text(minimum, maximum), setting.text));
 }
 
 When when(const Setting& setting) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,10 @@ double number(const Setting& setting, double maximum, std::string_view what);
 
 /// Digits that make a number from `minimum` to `maximum`.
 std::uint64_t whole_number(const Setting& setting, std::uint64_t minimum, std::uint64_t maximum);
+
+/// The same, or nothing for `none`.
+std::optional<std::uint64_t> whole_number_or_none(const Setting& setting, std::uint64_t minimum,
+                                                  std::uint64_t maximum);
 
 /// auto, always or never.
 When when(const Setting& setting);

@@ -71,12 +71,18 @@ std::string_view wrong_type(Takes takes, TomlType type) {
       return type == TomlType::boolean ? "" : "true or false, without quotes";
     case Takes::whole_number:
       return type == TomlType::integer ? "" : "a whole number, without quotes";
+    case Takes::whole_number_or_none: {
+      const bool right = type == TomlType::integer || type == TomlType::string;
+      return right ? "" : "a whole number, or \"none\"";
+    }
     case Takes::number: {
       const bool right = type == TomlType::integer || type == TomlType::decimal;
       return right ? "" : "a number, without quotes";
     }
     case Takes::text:
       return type == TomlType::string ? "" : "text in quotes";
+    case Takes::texts:
+      return type == TomlType::string ? "" : "text in quotes, or a list of such texts";
   }
   return "";
 }
@@ -118,6 +124,7 @@ Settings file_settings(const std::filesystem::path& file) {
     const OptionSpec& spec = option_of(given, setting);
     const std::string_view wanted = wrong_type(spec.takes, given.type);
     if (!wanted.empty()) refuse(setting, fmt::format("must be {}", wanted));
+    if (given.in_list && spec.takes != Takes::texts) refuse(setting, "must be one value, no list");
     require_text(setting, "is empty: remove it or give it a value");
     settings[given.key].push_back(setting);
   }

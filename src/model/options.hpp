@@ -30,6 +30,10 @@ struct Options {
   Mode mode = Mode::expired;
   double hours = 24;                  ///< finite, not negative
   std::vector<std::string> sessions;  ///< ids of --session, no id twice
+  std::vector<std::string> keep;      ///< ids of --keep, no id twice: they do not expire
+  /// Nobody has said what goes, nor that he does not want to be asked: whoever sits at a terminal
+  /// may not know.
+  bool may_ask = false;
   DryRun dry_run = DryRun::no;
   std::filesystem::path app_dir = ".";
   DatabaseLocation database;  ///< resolved as the app resolves it

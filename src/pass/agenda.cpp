@@ -82,7 +82,8 @@ Agenda AgendaMaker::read(const std::vector<std::string>& ids, Again again) {
                     options_.database.display,
                     options_.uploads_named,
                     app_.store->mark(),
-                    again == Again::yes};
+                    again == Again::yes,
+                    options_.keep};
   std::error_code error;
   auto real = std::filesystem::canonical(options_.uploads, error);
   if (error) real = options_.uploads;
@@ -227,14 +228,20 @@ void AgendaMaker::enforce_limit(Agenda& agenda) const {
   const auto sessions = count_sessions(agenda);
   const auto directories = agenda.unclaimed.size();
   if (!options_.max_delete || sessions + directories <= *options_.max_delete) return;
+  const bool is_dry = options_.dry_run == DryRun::yes;
   agenda.notes.errors.push_back(
       {"--max-delete",
-       fmt::format("{} and {} would go, more than {}: nothing is deleted; look with "
-                   "--dry-run and without this limit, then raise it",
+       fmt::format("{} and {} would go, more than {}: {}",
                    count_text(sessions, "session", "sessions"),
-                   count_text(directories, "directory", "directories"), *options_.max_delete),
+                   count_text(directories, "directory", "directories"), *options_.max_delete,
+                   is_dry ? "a pass would delete none of these; where they are to go, raise it"
+                          : "nothing is deleted; look with --dry-run, then raise it"),
        ErrorKind::limit});
-  delete_nothing(agenda);
+  if (is_dry) {
+    agenda.over_limit = true;
+  } else {
+    delete_nothing(agenda);
+  }
 }
 
 }  // namespace calib

@@ -24,8 +24,10 @@ struct Agenda {
   Survey survey;
   std::vector<Unit> units;
   bool is_named = false;  ///< by --session: who changes meanwhile is planned again, and not told of
-  bool refused = false;   ///< more than --max-delete, or another database's uploads: nothing goes
-  Notes notes;            ///< what does not go, and why
+  /// In a dry run: more than --max-delete, so that a pass would delete none of it.
+  bool over_limit = false;
+  bool refused = false;  ///< more than --max-delete, or another database's uploads: nothing goes
+  Notes notes;           ///< what does not go, and why
 };
 
 class AgendaMaker {

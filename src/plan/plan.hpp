@@ -37,6 +37,7 @@ struct Rules {
   bool uploads_named = false;  ///< the folder is the right one, whatever stands in it
   std::string mark = {};       ///< in the names of what its passes stage; may be empty
   bool again = false;  ///< mode named: they were there, and who is gone by now is no failure
+  std::vector<std::string> keep = {};  ///< mode expired: these ids stay
 };
 
 /// A session that is to go. There may be a million of them, so the texts are views.
@@ -134,6 +135,8 @@ class Planner {
   /// What images_dir values name on the way to their last component, and how many do.
   std::unordered_map<std::uint64_t, std::uint64_t> parents_;
   std::set<std::string, std::less<>> wanted_;  ///< mode named: ids not met yet
+  std::set<std::string, std::less<>> keep_;    ///< mode expired
+  std::set<std::string, std::less<>> unmet_;   ///< those of `keep_` that were not met yet
   TextPool texts_;
   std::vector<DoomedSession> candidates_;
   std::vector<std::uint64_t> claims_;     ///< of the candidates, one after the other

@@ -14,11 +14,12 @@ namespace {
 using Names = std::set<std::string>;
 
 // What the tool promises; a new option is added here, in the manual and in the table of options.
-const Names promised_options{
-    "app-dir",  "color", "config",    "database",   "dry-run", "help",         "hours",
-    "jobs",     "json",  "lock-wait", "max-delete", "metrics", "orphan-grace", "orphans-only",
-    "progress", "quiet", "session",   "uploads",    "vacuum",  "verbose",      "version"};
-const Names promised_letters{"V", "h", "j", "n", "q", "v"};
+const Names promised_options{"app-dir",   "color",      "config",  "database",     "dry-run",
+                             "help",      "hours",      "jobs",    "json",         "keep",
+                             "lock-wait", "max-delete", "metrics", "orphan-grace", "orphans-only",
+                             "progress",  "quiet",      "session", "uploads",      "vacuum",
+                             "verbose",   "version",    "yes"};
+const Names promised_letters{"V", "h", "j", "n", "q", "v", "y"};
 
 std::string text_of(const fs::path& path) {
   std::ifstream stream(path);

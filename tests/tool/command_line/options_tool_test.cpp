@@ -208,10 +208,11 @@ TEST_CASE("help and version are answered on stdout, and open nothing", "[tool][u
   CHECK(help.status == 0);
   CHECK(help.err.empty());
   for (const auto* option :
-       {"--hours",   "--orphans-only", "--session",    "--dry-run",   "--app-dir",  "--database",
-        "--uploads", "--orphan-grace", "--max-delete", "--lock-wait", "--jobs",     "--vacuum",
-        "--json",    "--metrics",      "--quiet",      "--verbose",   "--progress", "--color",
-        "--config",  "--version",      "--help"}) {
+       {"--hours",      "--orphans-only", "--session",  "--keep",     "--yes",
+        "--dry-run",    "--app-dir",      "--database", "--uploads",  "--orphan-grace",
+        "--max-delete", "--lock-wait",    "--jobs",     "--vacuum",   "--json",
+        "--metrics",    "--quiet",        "--verbose",  "--progress", "--color",
+        "--config",     "--version",      "--help"}) {
     CHECK_THAT(help.out, Catch::Matchers::ContainsSubstring(option));
   }
 }

@@ -202,10 +202,24 @@ TEST_CASE("options: given twice") {
   CHECK_THAT(refused({"-j1", "--jobs", "1"}), ContainsSubstring("--jobs"));
 }
 
+TEST_CASE("options: who may be asked has said neither what goes nor that he is not to be") {
+  CHECK(parse({}).may_ask);
+  CHECK(parse({"--keep", "x", "-v"}).may_ask);
+  CHECK_FALSE(parse({"--hours", "24"}).may_ask);
+  CHECK_FALSE(parse({"--orphans-only"}).may_ask);
+  CHECK_FALSE(parse({"--session", "x"}).may_ask);
+  CHECK_FALSE(parse({"-y"}).may_ask);
+}
+
+TEST_CASE("options: --max-delete none takes a limit back") {
+  CHECK_FALSE(parse({"--max-delete", "none"}).max_delete);
+  CHECK_THAT(refused({"--max-delete", "nothing"}), ContainsSubstring("or none, not 'nothing'"));
+}
+
 TEST_CASE("options: a value that is missing never eats the next option") {
-  for (const Text option : {"--hours", "--session", "--app-dir", "--database", "--uploads",
-                            "--orphan-grace", "--max-delete", "--lock-wait", "--jobs", "--metrics",
-                            "--progress", "--color", "--config"}) {
+  for (const Text option : {"--hours", "--session", "--keep", "--app-dir", "--database",
+                            "--uploads", "--orphan-grace", "--max-delete", "--lock-wait", "--jobs",
+                            "--metrics", "--progress", "--color", "--config"}) {
     CAPTURE(option);
     CHECK_THAT(refused({option}), ContainsSubstring(option + " needs a value"));
     CHECK_THAT(refused({option, "--dry-run"}), ContainsSubstring(option + " needs a value"));
@@ -281,13 +295,29 @@ TEST_CASE("options: the help text names every option and fits a terminal") {
     CHECK((line.empty() || line.back() != ' '));
     all += line + '\n';
   }
-  for (const Text option :
-       {"--hours N ",       "--orphans-only ",      "--session ID ",  "-n,--dry-run ",
-        "--app-dir DIR ",   "--database PATH|URL ", "--uploads DIR ", "--orphan-grace MINUTES ",
-        "--max-delete N ",  "--lock-wait SECONDS ", "-j,--jobs N ",   "--vacuum ",
-        "--json ",          "--metrics FILE ",      "-q,--quiet ",    "-v,--verbose ",
-        "--progress WHEN ", "--color WHEN ",        "--config FILE ", "-h,--help ",
-        "-V,--version "}) {
+  for (const Text option : {"--hours N ",
+                            "--orphans-only ",
+                            "--session ID|@FILE ",
+                            "--keep ID|@FILE ",
+                            "-y,--yes ",
+                            "-n,--dry-run ",
+                            "--app-dir DIR ",
+                            "--database PATH|URL ",
+                            "--uploads DIR ",
+                            "--orphan-grace MINUTES ",
+                            "--max-delete N ",
+                            "--lock-wait SECONDS ",
+                            "-j,--jobs N ",
+                            "--vacuum ",
+                            "--json ",
+                            "--metrics FILE ",
+                            "-q,--quiet ",
+                            "-v,--verbose ",
+                            "--progress WHEN ",
+                            "--color WHEN ",
+                            "--config FILE ",
+                            "-h,--help ",
+                            "-V,--version "}) {
     CHECK_THAT(all, ContainsSubstring("  " + option));
   }
   CHECK_THAT(all, ContainsSubstring("Usage: calib-cleanup [OPTIONS]\n"));

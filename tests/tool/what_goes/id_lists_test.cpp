@@ -1,0 +1,151 @@
+// --session and --keep: ids in a file, and sessions that do not expire.
+#include <sys/stat.h>
+
+#include <fstream>
+#include <thread>
+
+#include "support/catch.hpp"
+#include "support/changes.hpp"
+#include "support/diagnostics.hpp"
+#include "support/tool_run.hpp"
+
+using namespace calib::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+fs::path list_file(const App& app, const std::string& text) {
+  const auto path = app.scratch("ids");
+  std::ofstream(path, std::ios::binary) << text;
+  return path;
+}
+
+std::string at_sign(const fs::path& file) { return "@" + file.string(); }
+
+}  // namespace
+
+TEST_CASE("the sessions go that a file names, one a line", "[tool][session][id-list]") {
+  App app;
+  const auto first = app.add_session(1);
+  const auto second = app.add_session(48);
+  const auto third = app.add_session(48);
+  app.add_directory("left-behind");
+  const auto file =
+      list_file(app, "# chosen by hand\n" + first + "\r\n\n  " + second + "\t\n" + first);
+  const auto ran = run_on(app, {"--session", at_sign(file)});
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(has_line(ran.out, "Cleanup completed: Deleted 2 old sessions"));
+  CHECK(app.is_gone(first));
+  CHECK(app.is_gone(second));
+  CHECK(app.is_whole(third));
+  CHECK(app.entries().contains("left-behind"));
+}
+
+TEST_CASE("a file and an id add up", "[tool][session][id-list]") {
+  App app;
+  const auto first = app.add_session(1);
+  const auto second = app.add_session(1);
+  const auto file = list_file(app, first + "\n");
+  CHECK(run_on(app, {"--session", at_sign(file), "--session", second}).status == 0);
+  CHECK(app.session_ids().empty());
+}
+
+TEST_CASE("a list without an id deletes nothing at all", "[tool][session][id-list]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  app.add_directory("left-behind");
+  const auto before = app.fingerprint();
+  const auto file = list_file(app, GENERATE("", "\n\n", "# none\n"));
+  const auto ran = run_on(app, {"--session", at_sign(file)});
+  CHECK(ran.status == 0);
+  CHECK(has_line(ran.out, "Cleanup completed: Deleted 0 old sessions"));
+  CHECK(changes_since(before, app) == none);
+  CHECK(app.is_whole(old_one));
+}
+
+TEST_CASE("ids come through a pipe, too", "[tool][session][id-list]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  const auto pipe = app.scratch("pipe");
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const std::jthread writer([&] { std::ofstream(pipe) << old_one << "\n"; });
+  CHECK(run_on(app, {"--session", at_sign(pipe)}, {.seconds = 30}).status == 0);
+  CHECK(app.is_gone(old_one));
+}
+
+TEST_CASE("a list that cannot be used is wrong usage, and deletes nothing",
+          "[tool][session][keep][id-list]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  const auto before = app.fingerprint();
+  const auto refused = [&](const std::string& value, const std::vector<std::string>& parts) {
+    const auto option = GENERATE("--session", "--keep");
+    const auto ran = run_on(app, {option, value});
+    CAPTURE(option, value);
+    CHECK(ran.status == 2);
+    CHECK(is_one_error(ran, parts));
+    CHECK(changes_since(before, app) == none);
+  };
+  refused("@" + app.scratch("missing").string(), {"missing", "No such file"});
+  refused("@" + app.root().string(), {"Is a directory"});
+  refused("@", {"@FILE"});
+  refused(at_sign(list_file(app, "\"" + old_one + "\"\n")), {"quotes", "jq"});
+  refused(at_sign(list_file(app, std::string("a\0b\n", 4))), {":1", "NUL"});
+}
+
+TEST_CASE("standard input is read once", "[tool][session][keep][id-list]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  CHECK(is_one_error(run_on(app, {"--keep", "@-", "--session", "@-"}), {"once"}));
+  CHECK(app.is_whole(old_one));
+}
+
+TEST_CASE("a session that is to be kept does not expire", "[tool][keep]") {
+  App app;
+  const auto kept = app.add_session(48);
+  const auto in_file = app.add_session(48);
+  const auto by_variable = app.add_session(48);
+  const auto in_config = app.add_session(48);
+  const auto old_one = app.add_session(48);
+  app.add_directory("left-behind");
+  const auto config = app.scratch("cleanup.toml");
+  std::ofstream(config) << "keep = ['" << in_config << "']\nhours = 24\n";
+  // All of them hold: who adds one must not lose the others.
+  const auto dry = GENERATE(true, false);
+  std::vector<std::string> arguments{
+      "--keep", kept, "--keep", at_sign(list_file(app, in_file)), "--config", config.string()};
+  if (dry) arguments.emplace_back("--dry-run");
+  const auto ran = run_on(app, arguments, {.environment = {{"CALIB_CLEANUP_KEEP", by_variable}}});
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK_THAT(ran.out, ContainsSubstring("elete 1 old session\n") ||
+                          ContainsSubstring("eleted 1 old session\n"));
+  CHECK_THAT(ran.out, ContainsSubstring("but for 4 sessions to keep (--keep)"));
+  CHECK(app.is_gone(old_one) == !dry);
+  for (const auto& id : {kept, in_file, by_variable, in_config}) CHECK(app.is_whole(id));
+  CHECK(app.entries().contains("left-behind") == dry);
+}
+
+TEST_CASE("who is to be kept and is not there is told of", "[tool][keep]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  // It is a prefix, as git would take it; the tool does not.
+  const auto ran = run_on(app, {"--keep", old_one.substr(0, 8)});
+  CHECK(ran.status == 0);
+  CHECK(is_one_warning(ran, {"--keep " + old_one.substr(0, 8), "no such session"}));
+  CHECK(app.is_gone(old_one));
+}
+
+TEST_CASE("one id in --session and --keep is wrong usage", "[tool][keep]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  const auto ran =
+      run_on(app, {"--session", old_one}, {.environment = {{"CALIB_CLEANUP_KEEP", old_one}}});
+  CHECK(ran.status == 2);
+  CHECK(is_one_error(ran, {old_one, "--session", "--keep"}));
+  CHECK(app.is_whole(old_one));
+  // Of another one it says nothing.
+  CHECK(run_on(app, {"--session", old_one, "--keep", new_uuid()}).status == 0);
+  CHECK(app.is_gone(old_one));
+}
