@@ -97,6 +97,10 @@ struct Report {
   Mode mode = Mode::expired;
   double hours = 24;              ///< meant only where mode is expired
   std::optional<Instant> cutoff;  ///< where mode is expired
+  /// In a dry run: --max-delete, where more than that is listed: a pass would delete none of it.
+  std::optional<std::uint64_t> over_limit;
+  std::uint64_t asked_for = 0;     ///< where mode is named: so many ids
+  std::uint64_t kept_by_name = 0;  ///< where mode is expired: ids of --keep
   Instant started;
   std::string database;  ///< printable form, no password
   std::string uploads;

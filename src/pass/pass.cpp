@@ -53,6 +53,8 @@ class Pass {
     report_.mode = options.mode;
     report_.hours = options.hours;
     report_.cutoff = times_.cutoff;
+    report_.asked_for = options.sessions.size();
+    if (options.mode == Mode::expired) report_.kept_by_name = options.keep.size();
     report_.started = now;
     report_.database = options.database.display;
     report_.uploads = options.uploads.string();
@@ -150,6 +152,8 @@ class Pass {
   /// A dry run ends here.
   void show(Agenda agenda) {
     report_.recovery = {agenda.plan.restores.size(), agenda.unclaimed.leftovers.size()};
+    if (agenda.over_limit) report_.over_limit = options_.max_delete;
+    const auto directories = count_directories(agenda.listing);
     progress_.begin("measuring directories", agenda.listing.size());
     report_.texts.push_back(agenda.plan.texts);
     auto would = preview(std::move(agenda), app_->uploads, jobs_, monitor_);
@@ -160,6 +164,11 @@ class Pass {
     report_.freed_bytes = would.freed_bytes;
     report_.total_bytes = would.total_bytes;
     report_.warnings.add(would.warnings);
+    if (report_.over_limit) {
+      report_.recovery.purged = 0;
+      report_.kept = {sessions_seen_, directories, would.total_bytes};
+      report_.freed_bytes = 0;
+    }
     if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = app_->store->free_bytes();
   }
 

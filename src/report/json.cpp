@@ -159,8 +159,8 @@ void json_report(const Report& report, const TextSink& write) {
 
   Document document(write);
   document.members({{"message", valid_utf8(message(report))},
-                    {"deleted_sessions", report.sessions.size()},
-                    {"deleted_orphaned_directories", report.orphans.size()},
+                    {"deleted_sessions", deleted_sessions(report)},
+                    {"deleted_orphaned_directories", deleted_directories(report)},
                     {"dry_run", report.dry_run == DryRun::yes},
                     {"status", exit_status(report)},
                     {"hours", by_age ? Json(report.hours) : Json(nullptr)},

@@ -121,6 +121,14 @@ std::string message(const Report& report) {
   return fmt::format("Cleanup incomplete: {} errors, the first: {}", report.errors.total(), first);
 }
 
+std::size_t deleted_sessions(const Report& report) {
+  return report.over_limit ? 0 : report.sessions.size();
+}
+
+std::size_t deleted_directories(const Report& report) {
+  return report.over_limit ? 0 : report.orphans.size();
+}
+
 std::vector<const SessionLine*> largest_first(const std::vector<SessionLine>& sessions) {
   return sorted(sessions, &SessionLine::id);
 }

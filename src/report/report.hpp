@@ -1,6 +1,7 @@
 // What is told of a pass: its exit status, and its report as text, JSON and metrics.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -20,6 +21,10 @@ int exit_status(const Report& report);
 /// wrong. The `message` of the JSON document.
 std::string message(const Report& report);
 
+/// How many of those that are listed went, or would go.
+std::size_t deleted_sessions(const Report& report);
+std::size_t deleted_directories(const Report& report);
+
 /// What is listed, in the order in which text and JSON list it: largest first by allocated bytes,
 /// ties by name. Pointers into the argument.
 std::vector<const SessionLine*> largest_first(const std::vector<SessionLine>& sessions);
@@ -28,9 +33,16 @@ std::vector<const OrphanLine*> largest_first(const std::vector<OrphanLine>& orph
 /// Whether to write escape codes; When::automatic is settled by who calls.
 enum class Color { no, yes };
 
+/// How much of a list is shown: a person at a terminal wants the 20 largest, a program all of it.
+enum class Lists { whole, largest };
+
 /// The summary, and in a dry run (or with Verbosity::verbose) the tables before it. Lines end with
 /// a newline; empty for Verbosity::quiet.
-std::string text_report(const Report& report, Verbosity verbosity, Color color);
+std::string text_report(const Report& report, Verbosity verbosity, Color color,
+                        Lists lists = Lists::whole);
+
+/// What a dry run says that would go, without the tables: to be asked about.
+std::string plan_summary(const Report& report);
 
 /// Warnings and errors, a line each: `calib-cleanup: warning: …`, `calib-cleanup: error: …`. Ten of
 /// one kind (see Failures), then a line for the rest of them.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string_view>
+#include <vector>
 
 #include "report/report.hpp"
 
@@ -12,6 +13,9 @@ namespace {
 
 /// A UUID fits.
 constexpr std::size_t name_columns = 36;
+
+/// A screen has some 24 lines.
+constexpr std::size_t shown_of_largest = 20;
 
 void heading(std::string& out, std::string_view text, Color color) {
   out += color == Color::yes ? fmt::format("\x1b[1m{}\x1b[0m\n", text) : fmt::format("{}\n", text);
@@ -69,23 +73,52 @@ void usage_row(std::string& out, std::string_view name, const std::string& age,
             size_text(usage.allocated_bytes));
 }
 
-void sessions_table(std::string& out, const Report& report, Color color) {
+/// As many of them as are shown: largest first.
+template <typename Line>
+std::vector<const Line*> shown(const std::vector<Line>& lines, Lists lists) {
+  auto order = largest_first(lines);
+  if (lists == Lists::largest && order.size() > shown_of_largest) order.resize(shown_of_largest);
+  return order;
+}
+
+/// What stands for those that are not shown.
+template <typename Line>
+void rest_row(std::string& out, const std::vector<Line>& lines,
+              const std::vector<const Line*>& largest) {
+  if (largest.size() == lines.size()) return;
+  Usage rest;
+  for (const auto& line : lines) rest += line.usage;
+  for (const auto* line : largest) {
+    rest.files -= line->usage.files;
+    rest.allocated_bytes -= line->usage.allocated_bytes;
+  }
+  usage_row(out,
+            fmt::format("and {} (-v shows all)",
+                        count_text(lines.size() - largest.size(), "smaller one", "smaller ones")),
+            "", rest);
+}
+
+void sessions_table(std::string& out, const Report& report, Color color, Lists lists) {
   if (report.sessions.empty()) return;
   heading(out, "Sessions that would be deleted", color);
   table_row(out, "session", "age", "files", "size");
-  for (const SessionLine* line : largest_first(report.sessions)) {
+  const auto lines = shown(report.sessions, lists);
+  for (const auto* line : lines) {
     usage_row(out, line->id, age_of(line->created, report), line->usage);
   }
+  rest_row(out, report.sessions, lines);
   out += '\n';
 }
 
-void orphans_table(std::string& out, const Report& report, Color color) {
+void orphans_table(std::string& out, const Report& report, Color color, Lists lists) {
   if (report.orphans.empty()) return;
   heading(out, "Orphaned directories that would be deleted", color);
   table_row(out, "directory", "age", "files", "size");
-  for (const OrphanLine* line : largest_first(report.orphans)) {
+  const auto lines = shown(report.orphans, lists);
+  for (const auto* line : lines) {
     usage_row(out, line->name, age_of(line->changed, report), line->usage);
   }
+  rest_row(out, report.orphans, lines);
   out += '\n';
 }
 
@@ -124,11 +157,11 @@ void summary(std::string& out, const Report& report) {
     out += fmt::format("{} {}\n", dry ? would : real, what);
   };
   line(fmt::format("Cleanup {}: Deleted", ended), "Cleanup dry run: Would delete",
-       count_text(report.sessions.size(), "old session", "old sessions"));
+       count_text(deleted_sessions(report), "old session", "old sessions"));
   line(fmt::format("Orphaned file cleanup {}: Deleted", ended),
        "Orphaned file cleanup dry run: Would delete",
-       count_text(report.orphans.size(), "directory", "directories"));
-  if (const std::uint64_t rows = orphaned_rows(report); rows != 0) {
+       count_text(deleted_directories(report), "directory", "directories"));
+  if (const std::uint64_t rows = orphaned_rows(report); rows != 0 && !report.over_limit) {
     line("Deleted", "Would delete", count_text(rows, "orphaned record", "orphaned records"));
   }
   const auto& [restored, purged] = report.recovery;
@@ -145,18 +178,54 @@ void summary(std::string& out, const Report& report) {
   }
 }
 
-/// How much would go, and how much would be left.
+std::string rule_text(const Report& report) {
+  switch (report.mode) {
+    case Mode::named:
+      return count_text(report.asked_for, "session", "sessions") +
+             " by name (--session), no orphans";
+    case Mode::orphans_only:
+      return "what has no session (--orphans-only)";
+    case Mode::expired:
+      break;
+  }
+  return fmt::format("sessions older than {} {}, and what has no session", report.hours,
+                     report.hours == 1 ? "hour" : "hours");
+}
+
+std::string what_stays(const Report& report) {
+  const auto& kept = report.kept;
+  auto text = fmt::format("{}, {}", count_text(kept.sessions, "session", "sessions"),
+                          count_text(kept.directories, "directory", "directories"));
+  if (kept.allocated_bytes) text += ", " + size_text(*kept.allocated_bytes);
+  return text;
+}
+
+void row(std::string& out, std::string_view label, std::string_view value) {
+  out += fmt::format("{:<24}{}\n", label, value);
+}
+
+/// What is left, what decided, and where: nobody has to guess what a pass did.
+void circumstances(std::string& out, const Report& report) {
+  if (report.dry_run == DryRun::no) row(out, "Stays:", what_stays(report));
+  row(out, "Rule:", rule_text(report));
+  if (report.cutoff) row(out, "", "created before " + format_human(*report.cutoff));
+  if (report.kept_by_name > 0) {
+    row(out, "",
+        fmt::format("but for {} to keep (--keep)",
+                    count_text(report.kept_by_name, "session", "sessions")));
+  }
+  row(out, "Uploads folder:", printable(report.uploads));
+  row(out, "Database:", printable(report.database));
+}
+
+/// How much would go, and how much there is.
 void balance(std::string& out, const Report& report) {
-  const auto row = [&](std::string_view label, const std::string& value) {
-    out += fmt::format("{:<24}{}\n", label, value);
-  };
-  row("Would be freed:", size_text(report.freed_bytes));
-  if (report.vacuumed_bytes) row("Vacuum would give back:", size_text(*report.vacuumed_bytes));
-  std::string kept = fmt::format("{}, {}", count_text(report.kept.sessions, "session", "sessions"),
-                                 count_text(report.kept.directories, "directory", "directories"));
-  if (report.kept.allocated_bytes) kept += ", " + size_text(*report.kept.allocated_bytes);
-  row("Would stay:", kept);
-  if (report.total_bytes) row("Whole uploads folder:", size_text(*report.total_bytes));
+  row(out, "Would be freed:", size_text(report.freed_bytes));
+  if (report.vacuumed_bytes) {
+    row(out, "Vacuum would give back:", size_text(*report.vacuumed_bytes));
+  }
+  row(out, "Would stay:", what_stays(report));
+  if (report.total_bytes) row(out, "Whole uploads folder:", size_text(*report.total_bytes));
 }
 
 std::string in_brackets(const Usage& usage) {
@@ -176,19 +245,32 @@ void deleted_names(std::string& out, const Report& report) {
 
 }  // namespace
 
-std::string text_report(const Report& report, Verbosity verbosity, Color color) {
+std::string plan_summary(const Report& report) {
+  std::string out;
+  summary(out, report);
+  balance(out, report);
+  circumstances(out, report);
+  return out;
+}
+
+std::string text_report(const Report& report, Verbosity verbosity, Color color, Lists lists) {
   // Where nothing was done there is nothing to sum up: the error on stderr says it all.
   const bool nothing_ran = report.outcome == Outcome::failed || report.outcome == Outcome::busy;
   // What a dry run has seen when it is stopped looks like an answer, and is none.
   const bool cut_short = report.outcome == Outcome::interrupted && report.dry_run == DryRun::yes;
   if (verbosity == Verbosity::quiet || nothing_ran || cut_short) return {};
 
+  if (verbosity == Verbosity::verbose) lists = Lists::whole;
   std::string out;
   if (report.dry_run == DryRun::yes) {
     heading(out, "Dry run: nothing is changed", color);
     out += '\n';
-    sessions_table(out, report, color);
-    orphans_table(out, report, color);
+    if (report.over_limit) {
+      out += fmt::format("More than {} (--max-delete): a pass would delete none of these.\n\n",
+                         *report.over_limit);
+    }
+    sessions_table(out, report, color, lists);
+    orphans_table(out, report, color, lists);
     orphaned_records_table(out, report, color);
     summary(out, report);
     out += '\n';
@@ -197,6 +279,7 @@ std::string text_report(const Report& report, Verbosity verbosity, Color color) 
     if (verbosity == Verbosity::verbose) deleted_names(out, report);
     summary(out, report);
   }
+  circumstances(out, report);
   return out;
 }
 

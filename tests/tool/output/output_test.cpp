@@ -193,9 +193,12 @@ TEST_CASE("an empty app is no error", "[tool][output]") {
   const auto ran = run_on(app, {});
   CHECK(ran.status == 0);
   CHECK(ran.err.empty());
-  CHECK(ran.out ==
-        "Cleanup completed: Deleted 0 old sessions\n"
-        "Orphaned file cleanup completed: Deleted 0 directories\n");
+  CHECK(
+      ran.out.starts_with("Cleanup completed: Deleted 0 old sessions\n"
+                          "Orphaned file cleanup completed: Deleted 0 directories\n"
+                          "Stays:                  0 sessions, 0 directories\n"));
+  CHECK(has_line(ran.out, "Uploads folder:         " + app.uploads().string()));
+  CHECK(has_line(ran.out, "Database:               " + app.database_shown()));
 }
 
 TEST_CASE("progress is for a terminal: a log gets none", "[tool][output][progress]") {

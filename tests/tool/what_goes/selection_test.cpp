@@ -206,9 +206,27 @@ TEST_CASE("where more would go than --max-delete allows, nothing goes", "[tool][
     CHECK(ran.json().at("deleted_sessions") == 0);
     CHECK(ran.json().at("deleted_orphaned_directories") == 0);
     CHECK(ran.json().at("freed_bytes") == 0);
-    CHECK(ran.json().at("orphaned_records").empty());
     CHECK(ran.json().at("message") != all_done);
+    CHECK(ran.json().at("kept").at("sessions") == 3);
+    CHECK(ran.json().at("kept").at("directories") == 5);
     CHECK(changes_since(before, app) == none);
+    // A dry run lists all the same what it is about.
+    CHECK(ran.json().at("sessions").size() == (dry ? 3 : 0));
+    CHECK(ran.json().at("orphans").size() == (dry ? 2 : 0));
+    CHECK(ran.json().at("orphaned_records").empty() == !dry);
+  }
+  SECTION("one too many, as text") {
+    const auto ran = run_on(app, {"--max-delete", "4", "--dry-run"});
+    CHECK(ran.status == 1);
+    CHECK(has_line(ran.out, "More than 4 (--max-delete): a pass would delete none of these."));
+    CHECK(has_line(ran.out, "Cleanup dry run: Would delete 0 old sessions"));
+    CHECK(has_line(ran.out, "Would be freed:         0 B"));
+    CHECK_THAT(ran.out, Catch::Matchers::ContainsSubstring("left-behind"));
+  }
+  SECTION("no limit") {
+    const RunOptions limited{.environment = {{"CALIB_CLEANUP_MAX_DELETE", "4"}}};
+    CHECK(run_on(app, {"--max-delete", "none"}, limited).status == 0);
+    CHECK(app.entries().empty());
   }
   SECTION("as many as allowed") {
     const auto ran = run_on(app, {"--max-delete", "5"});

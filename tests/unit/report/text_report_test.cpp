@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <sstream>
@@ -10,6 +11,8 @@
 
 using calib::Color;
 using calib::DryRun;
+using calib::Lists;
+using calib::Mode;
 using calib::Outcome;
 using calib::Report;
 using calib::text_report;
@@ -20,8 +23,18 @@ using calib::test::small_id;
 
 namespace {
 
+/// Of the text of a pass or dry run, the part before the lines that say under which rule, and
+/// where; or these.
+std::string before_circumstances(const std::string& text) {
+  return text.substr(0, std::min(text.find("Stays: "), text.find("Rule: ")));
+}
+std::string circumstances(const Report& report) {
+  const auto text = text_report(report, Verbosity::normal, Color::no);
+  return text.substr(before_circumstances(text).size());
+}
+
 std::string normal(const Report& report) {
-  return text_report(report, Verbosity::normal, Color::no);
+  return before_circumstances(text_report(report, Verbosity::normal, Color::no));
 }
 
 Report dry(Report report) {
@@ -68,6 +81,75 @@ TEST_CASE("the summary of a pass") {
         "Settled an interrupted pass: 2 directories restored, 0 purged\n");
 }
 
+TEST_CASE("every text says what stays, under which rule, and where") {
+  Report report = sample_report();
+  const std::string places =
+      "Uploads folder:         /srv/app/uploads\n"
+      "Database:               /srv/app/backend/calibration.db\n";
+  const std::string by_age =
+      "Rule:                   sessions older than 24 hours, and what has no session\n"
+      "                        created before 2025-10-13 12:00:00 UTC\n";
+  CHECK(circumstances(report) ==
+        "Stays:                  7 sessions, 8 directories, 100.0 MiB\n" + by_age + places);
+  CHECK(circumstances(dry(report)) == by_age + places);
+
+  report.kept.allocated_bytes = std::nullopt;
+  CHECK(circumstances(report) ==
+        "Stays:                  7 sessions, 8 directories\n" + by_age + places);
+  report.kept_by_name = 2;
+  CHECK(circumstances(dry(report)) ==
+        by_age + "                        but for 2 sessions to keep (--keep)\n" + places);
+}
+
+TEST_CASE("the rule of a pass") {
+  Report report = dry(sample_report());
+  report.cutoff = std::nullopt;
+  const auto rule = [&] {
+    const auto text = circumstances(report);
+    return text.substr(0, text.find('\n'));
+  };
+  report.hours = 1;
+  CHECK(rule() == "Rule:                   sessions older than 1 hour, and what has no session");
+  report.mode = Mode::orphans_only;
+  CHECK(rule() == "Rule:                   what has no session (--orphans-only)");
+  report.mode = Mode::named;
+  report.asked_for = 3;
+  CHECK(rule() == "Rule:                   3 sessions by name (--session), no orphans");
+}
+
+TEST_CASE("a terminal gets the 20 largest of each list, and a line for the rest") {
+  Report report = dry(sample_report());
+  for (unsigned i = 0; i < 24; ++i) {
+    report.orphans.push_back({.name = "small-" + std::to_string(100 + i),
+                              .changed = {},
+                              .usage = {.files = 2, .allocated_bytes = 1024}});
+  }
+  const auto largest = text_report(report, Verbosity::normal, Color::no, Lists::largest);
+  const auto whole = text_report(report, Verbosity::normal, Color::no, Lists::whole);
+  CHECK_THAT(largest, Catch::Matchers::ContainsSubstring("left-behind"));
+  CHECK_THAT(largest, Catch::Matchers::ContainsSubstring("small-118"));
+  CHECK(largest.find("small-119") == std::string::npos);
+  CHECK_THAT(largest,
+             Catch::Matchers::ContainsSubstring("and 5 smaller ones (-v shows all)          "
+                                                "            10     5.0 KiB\n"));
+  CHECK_THAT(whole, Catch::Matchers::ContainsSubstring("small-123"));
+  CHECK(whole.find("smaller") == std::string::npos);
+  CHECK(text_report(report, Verbosity::verbose, Color::no, Lists::largest) == whole);
+}
+
+TEST_CASE("over the limit a dry run lists what a pass would not delete") {
+  Report report = dry(sample_report());
+  report.over_limit = 2;
+  const auto text = normal(report);
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring(
+                       "More than 2 (--max-delete): a pass would delete none of these.\n"));
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring(large_id));
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring(
+                       "Cleanup dry run: Would delete 0 old sessions\n"
+                       "Orphaned file cleanup dry run: Would delete 0 directories\n"
+                       "Would settle"));
+}
+
 TEST_CASE("a pass that could not run writes nothing on stdout") {
   Report report = sample_report();
   report.outcome = GENERATE(Outcome::failed, Outcome::busy);
@@ -109,7 +191,7 @@ TEST_CASE("quiet writes nothing on stdout") {
 
 TEST_CASE("verbose names each session and directory, largest first") {
   const Report report = sample_report();
-  CHECK(text_report(report, Verbosity::verbose, Color::yes) ==
+  CHECK(before_circumstances(text_report(report, Verbosity::verbose, Color::yes)) ==
         "Deleted session " + large_id + " (40 files, 12.0 MiB)\n" + "Deleted session " + small_id +
             " (1 file, 8.0 KiB)\n" + "Deleted orphaned directory left-behind (2 files, 4.0 KiB)\n" +
             normal(report));
@@ -159,7 +241,8 @@ TEST_CASE("a dry run of nothing has no tables") {
 
 TEST_CASE("a dry run reads the same when verbose") {
   const Report report = dry(sample_report());
-  CHECK(text_report(report, Verbosity::verbose, Color::no) == normal(report));
+  CHECK(text_report(report, Verbosity::verbose, Color::no) ==
+        text_report(report, Verbosity::normal, Color::no));
 }
 
 TEST_CASE("only headings are bold") {
