@@ -28,6 +28,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -36,6 +37,7 @@
 #include "base/progress.hpp"
 #include "base/standard_streams.hpp"
 #include "base/stop.hpp"
+#include "base/text.hpp"
 #include "cli/command_line.hpp"
 #include "model/options.hpp"
 #include "pass/pass.hpp"
@@ -89,20 +91,71 @@ int print(const std::string& text, int status) {
 void write_results(const Report& report, const Options& options, const TextSink& write) {
   // A document is for a program, wherever it goes.
   if (options.format == Format::json) return json_report(report, write);
-  const auto text = text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO));
+  const auto lists = ::isatty(STDOUT_FILENO) == 1 ? Lists::largest : Lists::whole;
+  const auto text =
+      text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO), lists);
   const bool shown = priorities_of(STDOUT_FILENO) == Priorities::shown;
   write(shown ? with_priority(text, Priority::information) : text);
 }
 
-int run(const Options& options) {
+Report watched_pass(const Options& options) {
   Progress progress;
-  auto report = [&] {
-    const ProgressLine line(progress,
-                            options.verbosity == Verbosity::quiet ? When::never : options.progress);
-    const auto now =
-        std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
-    return run_pass(options, now, stop, progress);
-  }();
+  const ProgressLine line(progress,
+                          options.verbosity == Verbosity::quiet ? When::never : options.progress);
+  const auto now =
+      std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+  return run_pass(options, now, stop, progress);
+}
+
+bool would_delete(const Report& plan) {
+  return !plan.sessions.empty() || !plan.orphans.empty() || !plan.orphaned_records.empty() ||
+         plan.recovery.purged > 0;
+}
+
+bool is_answer_yes() {
+  std::string answer;
+  for (char c = 0; ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) answer += c;
+  return ascii_lowered(answer) == "y" || ascii_lowered(answer) == "yes";
+}
+
+void write_diagnostics(const Report& report, const Options& options) {
+  write_all(STDERR_FILENO, diagnostics(report, color_for(options.color, STDERR_FILENO),
+                                       priorities_of(STDERR_FILENO)));
+}
+
+/// Shows what would go, and asks. Where no pass is to follow, the status to end with.
+std::optional<int> ask(Options& options) {
+  auto dry_options = options;
+  dry_options.dry_run = DryRun::yes;
+  const auto plan = watched_pass(dry_options);
+  if (plan.outcome != Outcome::done) {
+    write_diagnostics(plan, options);
+    return exit_status(plan);
+  }
+  if (!would_delete(plan)) {
+    // Nobody is asked about what comes due until the pass begins, so it stays.
+    options.max_delete = 0;
+    return std::nullopt;
+  }
+  // Nothing is begun, and no lock is held: a signal ends the process.
+  const StopsAtOnce guard;
+  if (stop.requested()) return 128 + stop.signal();
+  write_all(STDERR_FILENO,
+            plan_summary(plan) +
+                "Neither --hours nor --orphans-only nor --session says what goes, so "
+                "this is the default.\nDelete it? [y/N] ");
+  if (is_answer_yes()) return std::nullopt;
+  write_all(STDERR_FILENO, "Nothing was deleted.\n");
+  return EXIT_SUCCESS;
+}
+
+int run(Options options) {
+  const bool is_asked = options.may_ask && options.dry_run == DryRun::no &&
+                        ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+  if (is_asked) {
+    if (const auto status = ask(options)) return *status;
+  }
+  auto report = watched_pass(options);
   if (options.metrics && options.dry_run == DryRun::no) {
     try {
       write_metrics(report, *options.metrics);
@@ -114,8 +167,7 @@ int run(const Options& options) {
   }
   const int status = print([&](const TextSink& write) { write_results(report, options, write); },
                            exit_status(report));
-  write_all(STDERR_FILENO, diagnostics(report, color_for(options.color, STDERR_FILENO),
-                                       priorities_of(STDERR_FILENO)));
+  write_diagnostics(report, options);
   return status;
 }
 

@@ -84,6 +84,7 @@ set_source_files_properties(
   tool/what_goes/sizes_test.cpp
   PROPERTIES UNITY_GROUP tool_tests_1)
 set_source_files_properties(
+  tool/command_line/ask_test.cpp
   tool/command_line/postgresql_absent_test.cpp
   tool/never_touched/hung_mount_test.cpp
   tool/never_touched/untouched_claims_test.cpp
@@ -134,6 +135,7 @@ set_source_files_properties(
   tool/what_goes/cascade_backlog_test.cpp
   tool/what_goes/clock_test.cpp
   tool/what_goes/everyday_test.cpp
+  tool/what_goes/id_lists_test.cpp
   tool/what_goes/named_again_test.cpp
   tool/what_goes/orphans_test.cpp
   tool/what_goes/unplaced_test.cpp

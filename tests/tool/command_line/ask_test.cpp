@@ -1,0 +1,123 @@
+// Who is asked before anything is deleted, and what the answer does.
+#include <signal.h>
+
+#include <fstream>
+
+#include "support/catch.hpp"
+#include "support/changes.hpp"
+#include "support/terminal.hpp"
+#include "support/tool_run.hpp"
+
+using namespace calib::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+const std::string prompt = "Delete it? [y/N] ";
+
+struct AskedApp : App {
+  AskedApp() : old_one(add_session(48)), young(add_session(1)) { add_directory("left-behind"); }
+  [[nodiscard]] Words on(Words words) const {
+    words.insert(words.begin(), {"--app-dir", root().string()});
+    return words;
+  }
+  std::string old_one;
+  std::string young;
+};
+
+/// The tool at a terminal, which answers nothing: what it wrote, to its end.
+std::string unasked(const AskedApp& app, const Words& words, const Words& variables = {}) {
+  return OnTerminal(app.on(words), variables, Input::terminal).read_all();
+}
+
+}  // namespace
+
+TEST_CASE("at a terminal, where nothing says what goes, a person is shown it and asked",
+          "[tool][ask]") {
+  const AskedApp app;
+  const auto before = app.fingerprint();
+  const OnTerminal tool(app.on({}), {}, Input::terminal);
+  const auto shown = tool.read_until(prompt);
+  CHECK_THAT(shown, ContainsSubstring("Would delete 1 old session"));
+  CHECK_THAT(shown, ContainsSubstring("Would delete 1 directory"));
+  CHECK_THAT(shown, ContainsSubstring("older than 24 hours"));
+  CHECK_THAT(shown, ContainsSubstring(app.uploads().string()));
+  CHECK(changes_since(before, app) == none);
+  // Nobody waits for the answer but the tool.
+  CHECK(run_on(app, {"--orphans-only", "--lock-wait", "0"}).status == 0);
+
+  SECTION("yes") {
+    tool.type(GENERATE("y\n", "Yes\n", "YES\n"));
+    CHECK_THAT(tool.read_rest(), ContainsSubstring("Cleanup completed: Deleted 1 old session"));
+    CHECK(tool.status() == 0);
+    CHECK(app.is_gone(app.old_one));
+    CHECK(app.is_whole(app.young));
+  }
+  SECTION("anything else") {
+    tool.type(GENERATE("\n", "n\n", "yes please\n", "\x04"));
+    CHECK_THAT(tool.read_rest(), ContainsSubstring("Nothing was deleted"));
+    CHECK(tool.status() == 0);
+    CHECK(app.is_whole(app.old_one));
+  }
+  SECTION("a signal") {
+    REQUIRE(::kill(tool.pid(), SIGTERM) == 0);
+    CHECK(tool.status() == 128 + SIGTERM);
+    CHECK(app.is_whole(app.old_one));
+  }
+}
+
+TEST_CASE("what comes after the answer is planned anew", "[tool][ask]") {
+  AskedApp app;
+  const OnTerminal tool(app.on({}), {}, Input::terminal);
+  tool.read_until(prompt);
+  const auto later = app.add_session(48);
+  app.execute("UPDATE sessions SET created_at = datetime('now') WHERE id = '" + app.old_one + "'");
+  tool.type("y\n");
+  tool.read_rest();
+  CHECK(tool.status() == 0);
+  CHECK(app.is_gone(later));
+  CHECK(app.is_whole(app.old_one));
+}
+
+TEST_CASE("nobody is asked who has said what goes", "[tool][ask]") {
+  const AskedApp app;
+  const std::vector<Words> ways{
+      {"--hours", "24"}, {"--orphans-only"}, {"--session", app.old_one}, {"-y"}, {"--yes"}};
+  const auto& words = ways.at(GENERATE(range(0U, 5U)));
+  const auto text = unasked(app, words);
+  CHECK(text.find(prompt) == std::string::npos);
+  CHECK_THAT(text, ContainsSubstring("Cleanup completed"));
+}
+
+TEST_CASE("nor where the environment or the file says it", "[tool][ask]") {
+  const AskedApp app;
+  const auto variable =
+      GENERATE("CALIB_CLEANUP_HOURS=24", "CALIB_CLEANUP_ORPHANS_ONLY=1", "CALIB_CLEANUP_YES=1");
+  CHECK(unasked(app, {}, {variable}).find(prompt) == std::string::npos);
+  const auto file = app.scratch("cleanup.toml");
+  std::ofstream(file) << "hours = 24\n";
+  CHECK(unasked(app, {"--config", file.string()}).find(prompt) == std::string::npos);
+}
+
+TEST_CASE("nobody is asked where no terminal is, or nothing would go", "[tool][ask]") {
+  const AskedApp app;
+  // Its stdin is none.
+  CHECK(on_terminal(app.on({"--dry-run"})).find(prompt) == std::string::npos);
+  CHECK(run_on(app, {}).status == 0);
+  CHECK(app.is_gone(app.old_one));
+
+  const auto text = unasked(app, {});
+  CHECK(text.find(prompt) == std::string::npos);
+  CHECK_THAT(text, ContainsSubstring("Cleanup completed: Deleted 0 old sessions"));
+  CHECK(app.is_whole(app.young));
+}
+
+TEST_CASE("where a plan cannot be made there is nothing to ask", "[tool][ask]") {
+  const AskedApp app;
+  fs::remove(app.database());
+  const OnTerminal tool(app.on({}), {}, Input::terminal);
+  const auto text = tool.read_rest();
+  CHECK(text.find(prompt) == std::string::npos);
+  CHECK_THAT(text, ContainsSubstring("there is no database"));
+  CHECK(tool.status() == 3);
+}
