@@ -9,8 +9,9 @@ CALIB_CLEANUP_BIN is the path of the executable where it is not on PATH. What an
 for safety holds here too: CALIB_CLEANUP_DRY_RUN, _MAX_DELETE, _ORPHAN_GRACE, _LOCK_WAIT and others.
 
 A pass that leaves something behind gives its numbers all the same, and says on stderr what stays
-and why. A pass that could not run raises CleanupError, and nothing is changed; so does one that was
-stopped, and what is done is done whole.
+and why. Where a pass could not run, nothing is changed; where it was stopped, what is done is done
+whole. cleanup_old_sessions and cleanup_orphaned_files say so on stderr and return 0, as they always
+did; run_cleanup and delete_session_now raise CleanupError. One pass at a time runs in a process.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ import math
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -31,6 +35,7 @@ __all__ = [
     "cleanup_old_sessions",
     "cleanup_orphaned_files",
     "delete_session",
+    "delete_session_now",
     "run_cleanup",
 ]
 
@@ -51,9 +56,21 @@ _PARTIAL = 1
 _UNABLE = 3
 _BUSY = 4
 
+# One pass at a time in this process: a second one would only wait for the first.
+_PASS = threading.Lock()
+
+# A route may wait that many seconds, in the pool of threads that uploads use, too; and so many may
+# wait at once.
+_ROUTE_WAIT = 2.0
+_WAITING = threading.BoundedSemaphore(8)
+
+# What the last pass of this process told as proof that the folder is the database's: where it has
+# deleted all sessions, none is left to prove it to the next one.
+_proof: str | None = None
+
 
 class CleanupError(Exception):
-    """The tool could not do it; the text is its own message, one line.
+    """The tool could not do it; the text is its own message, one line, for the log.
 
     status is its exit status, negative where a signal killed it, None where it did not run.
     """
@@ -67,9 +84,16 @@ class CleanupError(Exception):
         """Whether to try again later: another pass is at work, or the database is locked."""
         return self.status == _BUSY
 
+    @property
+    def public(self) -> str:
+        """What a client may read: no path of this machine is in it."""
+        if self.busy:
+            return "a clean-up is running, or the database is locked; try again in a minute"
+        return "the clean-up failed; the server's log says why"
+
 
 class CleanupResult(NamedTuple):
-    """What a pass has deleted, as POST /api/v1/upload/cleanup answers it."""
+    """What a pass has deleted, as POST /api/v1/upload/cleanup answers it. It names no path."""
 
     message: str
     deleted_sessions: int
@@ -84,6 +108,9 @@ class _Report(NamedTuple):
     dry_run: bool
     sessions: int
     directories: int
+    session_directories: list[str]
+    orphaned_directories: list[str]
+    proof: str | None
 
     @classmethod
     def parse(cls, document: bytes) -> _Report | None:
@@ -96,63 +123,87 @@ class _Report(NamedTuple):
                 dry_run=bool(keys["dry_run"]),
                 sessions=int(keys["deleted_sessions"]),
                 directories=int(keys["deleted_orphaned_directories"]),
+                # An older tool may not have all of these.
+                session_directories=[
+                    str(session["directory"]) for session in keys.get("sessions", ())
+                    if session["files"] or session["allocated_bytes"]
+                ],
+                orphaned_directories=[str(orphan["name"]) for orphan in keys.get("orphans", ())],
+                proof=str(keys["proof"]) if keys.get("proof") else None,
             )
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, AttributeError):
             return None
 
     def print_sessions(self) -> int:
-        """Prints the line of the sessions; how many are gone."""
-        return self._print("Cleanup", self.sessions, "old session", "old sessions")
+        """Prints what the app prints of sessions; how many are gone."""
+        return self._print("Cleanup", self.sessions, "old sessions", self.session_directories)
 
     def print_directories(self) -> int:
-        """Prints the line of the orphaned directories; how many are gone."""
-        return self._print("Orphaned file cleanup", self.directories, "directory", "directories")
+        """Prints what the app prints of orphaned directories; how many are gone."""
+        return self._print(
+            "Orphaned file cleanup", self.directories, "directories", self.orphaned_directories)
 
-    def _print(self, what: str, count: int, one: str, many: str) -> int:
+    def _print(self, what: str, count: int, nouns: str, names: list[str]) -> int:
         if self.dry_run:
             done = "dry run: Would delete"
         else:
             # What left something behind is not completed.
             done = "completed: Deleted" if self.status == 0 else "incomplete: Deleted"
-        print(f"{what} {done} {count} {one if count == 1 else many}", flush=True)
+            for name in names:
+                # Whatever the log's encoding is, it takes this.
+                plain = name.isascii() and name.isprintable()
+                print("Deleted directory: uploads/" + (name if plain else ascii(name)[1:-1]))
+        # The app's own wording: the plural always.
+        print(f"{what} {done} {count} {nouns}", flush=True)
         return 0 if self.dry_run else count
 
 
 def cleanup_old_sessions(hours_old: float = 24) -> int:
     """Deletes sessions created more than hours_old hours ago, and leaked records.
 
-    Orphaned directories stay. Returns how many sessions are gone. Raises ValueError unless
-    hours_old is a number, finite, 0 or more.
+    Orphaned directories stay. Returns how many sessions are gone; 0 where it could not run, which
+    is said on stderr. Raises ValueError unless hours_old is a number, finite, 0 or more.
     """
-    return _clean_up(f"--hours={_hours(hours_old)}", _NO_ORPHANS).print_sessions()
+    report = _clean_up_or_say_why(f"--hours={_hours(hours_old)}", _NO_ORPHANS)
+    return report.print_sessions() if report else 0
 
 
 def cleanup_orphaned_files() -> int:
     """Removes directories and records that have no session; returns how many directories are gone.
 
-    Where there is no session at all the tool cannot tell whose the directories are, and may leave
-    them: call this before cleanup_old_sessions, or run_cleanup, which does both in one pass.
+    0 where it could not run, which is said on stderr. Right after cleanup_old_sessions it knows
+    what that has found, also where no session is left.
     """
-    return _clean_up("--orphans-only").print_directories()
+    report = _clean_up_or_say_why("--orphans-only", proven=True)
+    return report.print_directories() if report else 0
 
 
-def run_cleanup(hours_old: float = 24) -> CleanupResult:
-    """Both in one pass; the message says what is wrong where something stays.
+def run_cleanup(hours_old: float = 24, wait: float = _ROUTE_WAIT) -> CleanupResult:
+    """Both in one pass; the message says where something stays, and stderr what and why.
 
-    Raises ValueError unless hours_old is a number, finite, 0 or more.
+    wait: so many seconds for another pass, and for the app's lock (CALIB_CLEANUP_LOCK_WAIT for
+    these where it is set). A route that waits keeps a thread from the uploads. Raises ValueError
+    unless hours_old is a number, finite, 0 or more.
     """
-    report = _clean_up(f"--hours={_hours(hours_old)}")
+    hours = _hours(hours_old)
+    with _turn(wait):
+        report = _clean_up(f"--hours={hours}", *_patience(wait))
     sessions = report.print_sessions()
     directories = report.print_directories()
-    message = "Dry run: nothing was deleted" if report.dry_run else report.message
+    message = report.message
+    if report.dry_run:
+        message = "Dry run: nothing was deleted"
+    elif report.status:
+        message = "Cleanup incomplete: something stays; the server's log says what and why"
     return CleanupResult(message, sessions, directories)
 
 
-def delete_session(session_id: str) -> None:
+def delete_session_now(session_id: str, wait: float = _ROUTE_WAIT) -> None:
     """Deletes this session whatever its age: records and directory together, or not at all.
 
-    Raises CleanupError where it is not gone, also where there is none of this id, and ValueError
-    for what can be no id: empty, with a NUL, or not text.
+    wait: as in run_cleanup. Raises CleanupError where it is not gone,
+    also where there is none of this id, and ValueError for what can be no id: empty, with a NUL, or
+    not text.
     """
     if not isinstance(session_id, str) or not session_id or "\0" in session_id:
         raise ValueError("a session id is a text that is not empty and holds no NUL")
@@ -160,12 +211,56 @@ def delete_session(session_id: str) -> None:
         identifier = session_id.encode()  # UTF-8, as in the database, whatever the locale
     except UnicodeEncodeError:
         raise ValueError("a session id is a text without lone surrogates") from None
-    # One argument: as a second one, an id could be taken for an option.
-    report = _clean_up(b"--session=" + identifier)
+    if identifier.startswith(b"@"):  # the tool would take it for a file of ids
+        raise CleanupError(f"session {session_id!r}: there is no such session", _PARTIAL)
+    with _turn(wait):
+        # One argument: as a second one, an id could be taken for an option.
+        report = _clean_up(b"--session=" + identifier, *_patience(wait))
     if report.status == _PARTIAL:
         raise CleanupError(report.message, report.status)
     if report.dry_run:
         raise CleanupError("CALIB_CLEANUP_DRY_RUN is set: nothing was deleted", report.status)
+
+
+# Its name before it turned out that the app's own route has it, too: imported above a route of that
+# name it is hidden, and the route calls itself.
+delete_session = delete_session_now
+
+
+def _patience(wait: float) -> tuple[str, ...]:
+    """How long the tool waits; what an administrator says holds."""
+    return () if "CALIB_CLEANUP_LOCK_WAIT" in os.environ else (f"--lock-wait={wait}",)
+
+
+@contextmanager
+def _turn(wait: float) -> Iterator[None]:
+    """Waits for it; raises CleanupError (busy) where it does not come, or too many wait."""
+    busy = CleanupError("another clean-up of this process is at work; try again", _BUSY)
+    if not _WAITING.acquire(blocking=False):
+        raise busy
+    try:
+        if not _PASS.acquire(timeout=wait):
+            raise busy
+        try:
+            yield
+        finally:
+            _PASS.release()
+    finally:
+        _WAITING.release()
+
+
+def _clean_up_or_say_why(*options: str, proven: bool = False) -> _Report | None:
+    """In its turn, however long that takes; None where it could not run, which is said.
+
+    proven: what the pass before has found holds for this one, too.
+    """
+    try:
+        with _PASS:
+            proof = (f"--proof={_proof}",) if proven and _proof else ()
+            return _clean_up(*options, *proof)
+    except CleanupError as error:
+        print(f"calib-cleanup: error: {error}", file=sys.stderr, flush=True)
+        return None
 
 
 def _hours(hours: float) -> float:
@@ -244,6 +339,8 @@ def _environment() -> dict[str, str]:
 
 def _clean_up(*options: str | bytes) -> _Report:
     """Runs the tool; raises CleanupError unless it went through, complete or in part."""
+    global _proof
+    _proof = None
     executable = os.environ.get("CALIB_CLEANUP_BIN") or "calib-cleanup"
     try:
         app_dir = os.getcwd()
@@ -271,6 +368,7 @@ def _clean_up(*options: str | bytes) -> _Report:
     # Where the app ignores SIGCHLD, Python sees status 0 whatever happened.
     status = done.returncode or (report.status if report else 0)
     if report and status in (0, _PARTIAL):
+        _proof = report.proof
         print(said, end="", file=sys.stderr, flush=True)
         return report
     if status < 0:

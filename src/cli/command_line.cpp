@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/text.hpp"
 #include "cli/option_table.hpp"
 #include "cli/option_values.hpp"
 #include "cli/settings.hpp"
@@ -183,7 +184,7 @@ void settle_mode(const Settings& command_line, PartialOptions& draft) {
     throw UsageError("--session takes no orphans along: leave --orphans-only out, or run twice");
   }
   for (const auto& id : options.sessions) {
-    if (draft.keep_seen.contains(id)) {
+    if (draft.keep_seen.contains(ascii_lowered(id))) {
       throw UsageError(
           fmt::format("{} is both in --session and in --keep: take it out of one of them", id));
     }

@@ -59,6 +59,8 @@ std::vector<FileSetting> read_config_file(const std::filesystem::path& file) {
       settings.push_back(setting_of(name, value, source));
       continue;
     }
+    if (list->empty())
+      settings.push_back({std::string(name), TomlType::string, {}, source, true, true});
     for (const auto& item : *list) {
       settings.push_back(setting_of(
           name, item, fmt::format("{}:{}: {}", file.string(), item.source().begin.line, name)));

@@ -13,9 +13,10 @@ enum class TomlType { boolean, integer, decimal, string };
 struct FileSetting {
   std::string key;
   TomlType type = TomlType::string;
-  std::string text;      ///< a number or boolean as it is written on the command line
-  std::string source;    ///< `FILE:LINE: key`, for messages
-  bool in_list = false;  ///< one of the values of a list; each of them is a setting
+  std::string text;            ///< a number or boolean as it is written on the command line
+  std::string source;          ///< `FILE:LINE: key`, for messages
+  bool in_list = false;        ///< one of the values of a list; each of them is a setting
+  bool is_empty_list = false;  ///< a list of none, which is one setting, too
 };
 
 /// Everything that stands in `file`. Throws UsageError, with file and line, where it cannot be

@@ -9,9 +9,14 @@
 
 #include "base/file.hpp"
 #include "base/stop.hpp"
+#include "base/text.hpp"
+#include "webapp/session_id.hpp"
 
 namespace calib {
 namespace {
+
+// As long as the first of the groups of a UUID, which people copy.
+constexpr std::size_t part_of_uuid = 8;
 
 // More than a million UUIDs.
 constexpr std::size_t max_bytes = std::size_t{64} << 20;
@@ -48,11 +53,14 @@ std::vector<std::string> ids_of(const Setting& setting) {
   const auto file = setting.text.substr(1);
   if (file.empty()) refuse(setting, "@ names no file: write @FILE, or @- for standard input");
   const auto text = read_list(setting, file);
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  std::string_view rest = text;
+  if (rest.starts_with(byte_order_mark)) rest.remove_prefix(byte_order_mark.size());
   std::vector<std::string> ids;
   std::size_t number = 0;
-  for (std::string_view rest = text; !rest.empty();) {
+  while (!rest.empty()) {
     ++number;
-    const auto end = rest.find('\n');
+    const auto end = rest.find_first_of("\r\n");
     const auto id = trimmed(rest.substr(0, end));
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
     if (id.empty() || id.starts_with('#')) continue;
@@ -64,6 +72,26 @@ std::vector<std::string> ids_of(const Setting& setting) {
                                   file, number));
     }
     ids.emplace_back(id);
+  }
+  return ids;
+}
+
+std::vector<std::string> ids_to_keep(const Setting& setting) {
+  auto ids = ids_of(setting);
+  if (ids.empty()) {
+    refuse(setting,
+           fmt::format("{} holds no id: leave it out where none is to be kept", setting.text));
+  }
+  for (auto& id : ids) {
+    const bool is_several = id.find_first_of(" \t\r\n,;'\"`[]#") != std::string::npos;
+    const bool is_part = id.size() >= part_of_uuid && !is_uuid(ascii_lowered(id)) &&
+                         id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
+    if (is_several || is_part) {
+      refuse(setting, fmt::format("'{}' is no whole id: give one at a time, without quotes, or one "
+                                  "a line in a file (@FILE)",
+                                  id));
+    }
+    id = ascii_lowered(id);
   }
   return ids;
 }

@@ -14,4 +14,9 @@ namespace calib {
 /// meanwhile. Throws UsageError.
 std::vector<std::string> ids_of(const Setting& setting);
 
+/// The same of sessions that are to be kept, in lower case. What is no whole id protects nobody,
+/// and he would hear of it too late: a list of none, several in one text, quotes, a part of a UUID
+/// are refused. Throws UsageError.
+std::vector<std::string> ids_to_keep(const Setting& setting);
+
 }  // namespace calib

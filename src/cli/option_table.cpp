@@ -44,9 +44,9 @@ std::optional<Layer> layer_if_yes(const Setting& setting) {
   return yes_or_no(setting) ? std::optional(setting.layer) : std::nullopt;
 }
 
-void add_ids(const Setting& setting, std::unordered_set<std::string>& seen,
+void add_ids(std::vector<std::string> more, std::unordered_set<std::string>& seen,
              std::vector<std::string>& ids) {
-  for (auto& id : ids_of(setting)) {
+  for (auto& id : more) {
     if (seen.insert(id).second) ids.push_back(std::move(id));
   }
 }
@@ -75,14 +75,14 @@ constexpr std::array every_option{
                "or --orphans-only",
                [](const Setting& setting, PartialOptions& draft) {
                  draft.is_named = true;
-                 add_ids(setting, draft.sessions_seen, draft.options.sessions);
+                 add_ids(ids_of(setting), draft.sessions_seen, draft.options.sessions);
                },
                Layers::command_line, OptionSpec::Repeat::yes},
     OptionSpec{"keep", 0, Takes::texts, "ID|@FILE", selection,
                "Never delete this session by age. May be repeated;\n"
                "what environment and file keep is kept as well",
                [](const Setting& setting, PartialOptions& draft) {
-                 add_ids(setting, draft.keep_seen, draft.options.keep);
+                 add_ids(ids_to_keep(setting), draft.keep_seen, draft.options.keep);
                },
                Layers::all, OptionSpec::Repeat::adds_up},
 
@@ -187,8 +187,13 @@ constexpr std::array every_option{
     OptionSpec{"version", 'V', Takes::nothing, "", information, "Print name and version", nullptr,
                Layers::command_line, OptionSpec::Repeat::yes},
 
-    // For the shells' completion only: CLI11 leaves an option without a group out of the help.
+    // For programs only: CLI11 leaves an option without a group out of the help. The second one is
+    // what a pass before told as `proof`, for the app's adapter, which makes one pass of two.
     OptionSpec{"complete-sessions", 0, Takes::nothing, "", "", "", nullptr, Layers::command_line},
+    OptionSpec{
+        "proof", 0, Takes::text, "TEXT", "", "",
+        [](const Setting& setting, PartialOptions& draft) { draft.options.proof = setting.text; },
+        Layers::command_line},
 };
 
 }  // namespace

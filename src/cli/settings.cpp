@@ -125,6 +125,7 @@ Settings file_settings(const std::filesystem::path& file) {
     const std::string_view wanted = wrong_type(spec.takes, given.type);
     if (!wanted.empty()) refuse(setting, fmt::format("must be {}", wanted));
     if (given.in_list && spec.takes != Takes::texts) refuse(setting, "must be one value, no list");
+    if (given.is_empty_list) continue;
     require_text(setting, "is empty: remove it or give it a value");
     settings[given.key].push_back(setting);
   }

@@ -30,7 +30,7 @@ struct Options {
   Mode mode = Mode::expired;
   double hours = 24;                  ///< finite, not negative
   std::vector<std::string> sessions;  ///< ids of --session, no id twice
-  std::vector<std::string> keep;      ///< ids of --keep, no id twice: they do not expire
+  std::vector<std::string> keep;  ///< ids of --keep in lower case, none twice: they do not expire
   /// Nobody has said what goes, nor that he does not want to be asked: whoever sits at a terminal
   /// may not know.
   bool may_ask = false;
@@ -41,9 +41,17 @@ struct Options {
   /// JSON and metrics tell of it too.
   std::optional<std::string> database_error;
   std::filesystem::path uploads;
+  /// What a pass told that found its folder proven (Report::proof); empty: none.
+  std::string proof;
   bool uploads_named = false;  ///< by --uploads, wherever that was said: it is the right folder
   std::chrono::microseconds orphan_grace{0};
   std::optional<std::uint64_t> max_delete;
+  /// What somebody was shown and has said yes to. More than that does not go.
+  struct Confirmed {
+    std::uint64_t count = 0;  ///< sessions and directories
+    std::string proof;        ///< Report::proof of what was shown
+  };
+  std::optional<Confirmed> confirmed;
   std::chrono::milliseconds lock_wait{30'000};
   unsigned jobs = 0;  ///< 0: as many as the rate says, see Workers
   Vacuum vacuum = Vacuum::no;

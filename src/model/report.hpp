@@ -100,8 +100,11 @@ struct Report {
   /// In a dry run: --max-delete, where more than that is listed: a pass would delete none of it.
   std::optional<std::uint64_t> over_limit;
   std::uint64_t asked_for = 0;     ///< where mode is named: so many ids
-  std::uint64_t kept_by_name = 0;  ///< where mode is expired: ids of --keep
+  std::uint64_t kept_by_name = 0;  ///< sessions that --keep names, and that are there
   Instant started;
+  /// Stands for this database and this folder, where the one is proven to be the other's, so that
+  /// a pass right after this one knows it, too; else empty.
+  std::string proof;
   std::string database;  ///< printable form, no password
   std::string uploads;
 

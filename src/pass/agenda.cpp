@@ -17,6 +17,14 @@
 namespace calib {
 namespace {
 
+/// Stands for folder and database; empty where nothing tells the database from others for good.
+std::string proof_of(const AppData& app) {
+  const auto mark = app.store->mark();
+  if (mark.empty()) return {};
+  const auto folder = app.uploads.id();
+  return mark_of(fmt::format("{} {} {}", mark, folder.device, folder.inode));
+}
+
 /// What is still staged could not be given back: who owns it keeps its records, too.
 void refuse_staged(const Plan& plan, std::set<OwnerIndex>& refused) {
   std::set<std::string, std::less<>> staged;
@@ -83,7 +91,8 @@ Agenda AgendaMaker::read(const std::vector<std::string>& ids, Again again) {
                     options_.uploads_named,
                     app_.store->mark(),
                     again == Again::yes,
-                    options_.keep};
+                    options_.keep,
+                    !options_.proof.empty() && options_.proof == proof_of(app_)};
   std::error_code error;
   auto real = std::filesystem::canonical(options_.uploads, error);
   if (error) real = options_.uploads;
@@ -104,6 +113,7 @@ Agenda AgendaMaker::read(const std::vector<std::string>& ids, Again again) {
     planner.claim(app_.uploads.entries_through((app_dir / images_dir).string(), monitor_.stop));
   }
   agenda.plan = planner.finish(times_.current(), ways);
+  if (agenda.plan.proven) agenda.proof = proof_of(app_);
   return agenda;
 }
 
@@ -111,7 +121,7 @@ Agenda AgendaMaker::narrow(Agenda agenda) {
   auto choice = choose_orphans(agenda.plan, options_, times_, app_.uploads, monitor_.stop);
   agenda.unclaimed = std::move(choice.unclaimed);
   agenda.notes.add(choice.notes);
-  if (options_.dry_run == DryRun::yes) drop_unremovable(agenda);
+  if (foresees()) drop_unremovable(agenda);
   survey(agenda);
   for (auto& failure : agenda.plan.failures) agenda.notes.errors.push_back(std::move(failure));
   for (auto& warning : agenda.plan.warnings) agenda.notes.warnings.push_back(std::move(warning));
@@ -147,14 +157,14 @@ void AgendaMaker::survey(Agenda& agenda) {
     agenda.notes.errors.push_back(
         held_failure(refusal, owner_name(refusal.owner, sessions, agenda.survey)));
   }
-  if (is_dry) refuse_unmovable(agenda, refused);
+  if (foresees()) refuse_unmovable(agenda, refused);
   tell_those_along(agenda, refused, agenda.notes.errors);
   tell_unplaced(agenda, refused);
   if (!is_dry) refuse_staged(agenda.plan, refused);
   agenda.units = units_of(sessions, agenda.survey.leaked_keys.size(), refused);
 }
 
-/// In a dry run: what a pass would find that it cannot move.
+/// What a pass would find that it cannot move.
 void AgendaMaker::refuse_unmovable(Agenda& agenda, std::set<OwnerIndex>& refused) const {
   const auto& sessions = agenda.plan.sessions;
   for (std::size_t i = 0; i < sessions.size(); ++i) {
@@ -227,6 +237,19 @@ void AgendaMaker::refuse_foreign(Agenda& agenda, const Few<std::string>& foreign
 void AgendaMaker::enforce_limit(Agenda& agenda) const {
   const auto sessions = count_sessions(agenda);
   const auto directories = agenda.unclaimed.size();
+  const auto& confirmed = options_.confirmed;
+  if (confirmed &&
+      (sessions + directories > confirmed->count || agenda.proof != confirmed->proof)) {
+    agenda.notes.errors.push_back(
+        {app_.uploads.path(),
+         fmt::format("{} and {} would go by now, which is not what was shown: nothing is deleted; "
+                     "run it again",
+                     count_text(sessions, "session", "sessions"),
+                     count_text(directories, "directory", "directories")),
+         ErrorKind::limit});
+    delete_nothing(agenda);
+    return;
+  }
   if (!options_.max_delete || sessions + directories <= *options_.max_delete) return;
   const bool is_dry = options_.dry_run == DryRun::yes;
   agenda.notes.errors.push_back(

@@ -19,6 +19,7 @@ namespace calib {
 struct Agenda {
   std::vector<Entry> listing;  ///< of the folder, from before the database was read
   Plan plan;
+  std::string proof;            ///< see Report::proof
   Unclaimed unclaimed;          ///< of the plan's leftovers and orphans, those that are to go
   std::vector<DoomedKey> keys;  ///< of the plan's sessions, for the store
   Survey survey;
@@ -49,6 +50,11 @@ class AgendaMaker {
 
  private:
   enum class Again { no, yes };
+  /// What cannot be moved or deleted is found when its turn comes. A dry run has no turns, and a
+  /// pass that somebody has confirmed is to count as he was shown.
+  [[nodiscard]] bool foresees() const {
+    return options_.dry_run == DryRun::yes || options_.confirmed.has_value();
+  }
   Agenda read(const std::vector<std::string>& ids, Again again);
   void survey(Agenda& agenda);
   void refuse_unmovable(Agenda& agenda, std::set<OwnerIndex>& refused) const;

@@ -130,13 +130,13 @@ Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
   for (const auto& leftover : agenda.unclaimed.leftovers) mark(leftover, part);
 
   for (std::size_t i = 0; i < listing.size(); ++i) {
-    if (is_counted(listing[i]) && parts[i] == stays) ++kept_directories;
+    if (is_counted(listing[i]) && (parts[i] == stays || agenda.over_limit)) ++kept_directories;
   }
   // A staged directory that a pass gives back stands under its own name then.
   for (auto name = aside.begin(); name != aside.end(); name = aside.upper_bound(name->first)) {
     const auto at = position(name->first);
     const auto entry = position(name->second);
-    const bool goes = entry && parts[*entry] != stays;
+    const bool goes = entry && parts[*entry] != stays && !agenda.over_limit;
     if (!goes && (!at || !is_counted(listing[*at]))) ++kept_directories;
   }
   return parts;
@@ -186,6 +186,11 @@ Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Mo
   result.kept.sessions = plan.sessions_seen - result.sessions.size();
   result.kept.allocated_bytes =
       measured.exclusive_bytes - measured.going_bytes + measured.linked_bytes_staying;
+  if (agenda.over_limit) {
+    result.freed_bytes = 0;
+    result.kept.sessions = plan.sessions_seen;
+    result.kept.allocated_bytes = result.total_bytes;
+  }
   result.warnings = measured.warnings;
   return result;
 }

@@ -36,7 +36,7 @@ std::optional<Instant> latest_birth(const Options& options, const PassTimes& tim
 std::optional<Instant> earliest_birth(const Plan& plan, const Options& options,
                                       const PassTimes& times) {
   const bool vouched = options.database.named == Named::on_command_line;
-  if (vouched || plan.sessions_seen > 0) return std::nullopt;
+  if (vouched || plan.sessions_seen > 0 || plan.proven) return std::nullopt;
   return times.database_born;
 }
 

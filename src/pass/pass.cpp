@@ -54,7 +54,6 @@ class Pass {
     report_.hours = options.hours;
     report_.cutoff = times_.cutoff;
     report_.asked_for = options.sessions.size();
-    if (options.mode == Mode::expired) report_.kept_by_name = options.keep.size();
     report_.started = now;
     report_.database = options.database.display;
     report_.uploads = options.uploads.string();
@@ -118,6 +117,8 @@ class Pass {
     agenda = maker.narrow(std::move(agenda));
     take_in(agenda);
     report_.tables = agenda.survey.tables;
+    report_.proof = agenda.proof;
+    report_.kept_by_name = agenda.plan.kept_by_name;
     sessions_seen_ = agenda.plan.sessions_seen;
     throw_if_requested(stop_);
     if (is_dry()) {
@@ -152,8 +153,10 @@ class Pass {
   /// A dry run ends here.
   void show(Agenda agenda) {
     report_.recovery = {agenda.plan.restores.size(), agenda.unclaimed.leftovers.size()};
-    if (agenda.over_limit) report_.over_limit = options_.max_delete;
-    const auto directories = count_directories(agenda.listing);
+    if (agenda.over_limit) {
+      report_.over_limit = options_.max_delete;
+      report_.recovery.purged = 0;
+    }
     progress_.begin("measuring directories", agenda.listing.size());
     report_.texts.push_back(agenda.plan.texts);
     auto would = preview(std::move(agenda), app_->uploads, jobs_, monitor_);
@@ -164,11 +167,6 @@ class Pass {
     report_.freed_bytes = would.freed_bytes;
     report_.total_bytes = would.total_bytes;
     report_.warnings.add(would.warnings);
-    if (report_.over_limit) {
-      report_.recovery.purged = 0;
-      report_.kept = {sessions_seen_, directories, would.total_bytes};
-      report_.freed_bytes = 0;
-    }
     if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = app_->store->free_bytes();
   }
 
@@ -259,6 +257,7 @@ class Pass {
       for (const auto& [id, reason] : left) ids.push_back(id);
       auto agenda = maker.make_again(ids);
       take_in(agenda);
+      if (!agenda.plan.sessions.empty()) report_.tables = agenda.survey.tables;
       if (plans == max_plans) {
         for (const auto& session : agenda.plan.sessions) tell_left(session.id, left);
         return;

@@ -40,7 +40,8 @@ Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& 
       in_use_(in_use.begin(), in_use.end()),
       wanted_(rules_.sessions.begin(), rules_.sessions.end()),
       keep_(rules_.keep.begin(), rules_.keep.end()),
-      unmet_(keep_) {
+      unmet_(keep_),
+      proven_(rules_.proven) {
   for (const auto& entry : listing) {
     if (entry.kind == EntryKind::link) links_.emplace(folded_hash(entry.name), entry.name);
     if (entry.kind == EntryKind::directory && !is_ascii(entry.name)) has_odd_names_ = true;
@@ -87,13 +88,14 @@ bool Planner::is_due(const SessionRow& row, const std::optional<Instant>& create
     case Mode::expired:
       break;
   }
-  if (const auto unmet = unmet_.find(row.id); unmet != unmet_.end()) unmet_.erase(unmet);
+  const auto id = keep_.empty() ? std::string() : ascii_lowered(row.id);
+  unmet_.erase(id);
   if (!created || *created > rules_.now) {
     if (created) future_.push_back(*created);
     if (!created) ++undated_;
     return false;
   }
-  return *created < rules_.cutoff && !keep_.contains(row.id);
+  return *created < rules_.cutoff && !keep_.contains(id);
 }
 
 std::optional<Failure> Planner::obstacle(const SessionRow& row,
@@ -341,8 +343,9 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
   }
   choose_directories(plan);
   plan.sessions_seen = seen_;
-  if (rules_.mode != Mode::expired) unmet_.clear();
-  for (const auto& id : unmet_) {
+  plan.proven = proven_;
+  if (rules_.mode == Mode::expired) plan.kept_by_name = keep_.size() - unmet_.size();
+  for (const auto& id : rules_.mode == Mode::expired ? unmet_ : decltype(unmet_)()) {
     plan.warnings.push_back(fmt::format(
         "--keep {}: there is no such session in {}; an id counts as a whole", id, rules_.database));
   }

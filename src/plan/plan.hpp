@@ -37,7 +37,8 @@ struct Rules {
   bool uploads_named = false;  ///< the folder is the right one, whatever stands in it
   std::string mark = {};       ///< in the names of what its passes stage; may be empty
   bool again = false;  ///< mode named: they were there, and who is gone by now is no failure
-  std::vector<std::string> keep = {};  ///< mode expired: these ids stay
+  std::vector<std::string> keep = {};  ///< mode expired: these ids, in lower case, stay
+  bool proven = false;                 ///< a pass right before this one has found the folder proven
 };
 
 /// A session that is to go. There may be a million of them, so the texts are views.
@@ -56,6 +57,8 @@ struct Plan {
   std::vector<std::string> leftovers;   ///< staged directories of sessions that are gone
   std::vector<std::string> restores;    ///< those of sessions that stand, our own before others'
   std::uint64_t sessions_seen = 0;
+  bool proven = false;             ///< the folder is this database's
+  std::uint64_t kept_by_name = 0;  ///< sessions that are to be kept, and are there
   std::vector<std::string> warnings;
   std::vector<Failure> failures;
 };

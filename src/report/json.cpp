@@ -165,6 +165,7 @@ void json_report(const Report& report, const TextSink& write) {
                     {"status", exit_status(report)},
                     {"hours", by_age ? Json(report.hours) : Json(nullptr)},
                     {"cutoff", by_age ? instant_or_null(report.cutoff) : Json(nullptr)},
+                    {"proof", report.proof.empty() ? Json(nullptr) : Json(report.proof)},
                     {"database", valid_utf8(report.database)},
                     {"uploads", valid_utf8(report.uploads)}});
   document.list("sessions", largest_first(report.sessions),

@@ -123,6 +123,12 @@ Mounts UploadDir::read_mounts() const {
   }
 }
 
+FileId UploadDir::id() const {
+  Status status;
+  if (const auto error = stat_at(fd_.get(), status)) throw std::system_error(error, path_);
+  return status.id;
+}
+
 bool UploadDir::is_in_place() const {
   struct stat open {};
   struct stat given {};

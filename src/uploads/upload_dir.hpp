@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/dir_io.hpp"
 #include "base/fd.hpp"
 #include "base/mounts.hpp"
 #include "base/staged_name.hpp"
@@ -38,6 +39,9 @@ class UploadDir {
 
   /// The path as it was given, for messages.
   [[nodiscard]] const std::string& path() const { return path_; }
+
+  /// Which folder it is, whatever its path. Throws std::system_error.
+  [[nodiscard]] FileId id() const;
 
   /// Whether the path as it was given still leads here, through whatever links.
   [[nodiscard]] bool is_in_place() const;

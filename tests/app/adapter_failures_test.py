@@ -6,13 +6,13 @@ import signal
 import time
 import unittest
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 from adapter_fixture import AdapterTest
 from app_folder import DEADLINE, TOOL, AnnouncedTool, AppFolder
 from cleanup import (
-    CleanupError, CleanupResult, cleanup_old_sessions, cleanup_orphaned_files, delete_session,
+    CleanupError, CleanupResult, cleanup_old_sessions, cleanup_orphaned_files, delete_session_now,
     run_cleanup,
 )
 
@@ -39,11 +39,11 @@ class Failures(AdapterTest):
 
     def test_no_executable(self) -> None:
         self.set(CALIB_CLEANUP_BIN="/nowhere/calib-cleanup")
-        calls: list[Callable[[], object]] = [cleanup_old_sessions, cleanup_orphaned_files,
-                                             run_cleanup, lambda: delete_session(self.old)]
-        for call in calls:
-            self.check_failed(call, None, "/nowhere/calib-cleanup", "No such file",
-                              "CALIB_CLEANUP_BIN")
+        parts = "/nowhere/calib-cleanup", "No such file", "CALIB_CLEANUP_BIN"
+        self.check_failed(run_cleanup, None, *parts)
+        self.check_failed(lambda: delete_session_now(self.old), None, *parts)
+        self.check_said(cleanup_old_sessions, *parts)
+        self.check_said(cleanup_orphaned_files, *parts)
 
     def test_an_executable_that_may_not_run(self) -> None:
         os.chmod(self.put_in_place_of_the_tool("exit 0"), 0o644)
@@ -78,24 +78,74 @@ class Failures(AdapterTest):
     def test_no_database(self) -> None:
         self.set(DATABASE_URL="sqlite:///backend/other.db")
         self.check_failed(run_cleanup, 3, str(self.app.root / "backend" / "other.db"))
-        self.check_failed(lambda: delete_session(self.old), 3, "other.db")
+        self.check_failed(lambda: delete_session_now(self.old), 3, "other.db")
         self.assertFalse((self.app.root / "backend" / "other.db").exists())
 
     def test_no_uploads_folder(self) -> None:
         self.app.uploads.rename(self.app.root / "moved")
-        self.check_failed(cleanup_old_sessions, 3, str(self.app.uploads))
-        self.check_failed(cleanup_orphaned_files, 3, str(self.app.uploads))
+        self.check_failed(run_cleanup, 3, str(self.app.uploads))
+        self.check_said(cleanup_old_sessions, str(self.app.uploads))
+        self.check_said(cleanup_orphaned_files, str(self.app.uploads))
 
     def test_a_locked_database(self) -> None:
         self.set(CALIB_CLEANUP_LOCK_WAIT="0.1")
         with self.app.write_lock():
             self.check_failed(run_cleanup, 4, "database")
+            self.check_said(cleanup_old_sessions, "database")
         self.assertEqual(run_cleanup().deleted_sessions, 1)
 
     def test_a_mistyped_variable(self) -> None:
         self.set(CALIB_CLEANUP_DRYRUN="1")
         self.check_failed(run_cleanup, 2, "CALIB_CLEANUP_DRYRUN is not known",
                           "did you mean CALIB_CLEANUP_DRY_RUN?")
+        self.check_said(cleanup_old_sessions, "CALIB_CLEANUP_DRYRUN is not known")
+
+    def test_what_a_client_may_read_names_no_path(self) -> None:
+        self.app.uploads.rename(self.app.root / "moved")
+        with self.assertRaises(CleanupError) as caught:
+            delete_session_now(self.old)
+        self.assertNotIn("/", caught.exception.public)
+        self.set(CALIB_CLEANUP_BIN="/nowhere")
+        with self.assertRaises(CleanupError) as caught:
+            run_cleanup()
+        self.assertNotIn("/", caught.exception.public)
+
+    def test_who_waits_too_long_for_another_pass_of_this_process(self) -> None:
+        tool = self.enterContext(AnnouncedTool(self.app))
+        self.set(CALIB_CLEANUP_BIN=tool.path)
+        with ThreadPoolExecutor() as threads:
+            with self.app.write_lock():
+                hourly = threads.submit(cleanup_old_sessions)
+                tool.started()
+                with self.assertRaises(CleanupError) as caught:
+                    delete_session_now(self.young, wait=0.01)
+                self.assertTrue(caught.exception.busy)
+                self.assertNotIn("/", caught.exception.public)
+            # It itself waits for the lock as long as the tool does.
+            self.assertEqual(hourly.result(DEADLINE), 1)
+        self.assertIn(self.young, self.app.session_ids())
+
+    def test_a_crowd_does_not_wait(self) -> None:
+        tool = self.enterContext(AnnouncedTool(self.app))
+        self.set(CALIB_CLEANUP_BIN=tool.path)
+        with ThreadPoolExecutor(20) as threads:
+            with self.app.write_lock():
+                hourly = threads.submit(cleanup_old_sessions)
+                tool.started()
+                waiting = [threads.submit(delete_session_now, self.young, DEADLINE)
+                           for _ in range(12)]
+                # Eight wait for their turn, and four are told at once that it does not come.
+                refused = [future for _, future in zip(range(4), as_completed(waiting, DEADLINE),
+                                                       strict=False)]
+            self.assertEqual(hourly.result(DEADLINE), 1)
+            wait(waiting, DEADLINE)
+        errors = [future.exception() for future in waiting]
+        for future in refused:
+            error = future.exception()
+            self.assertTrue(isinstance(error, CleanupError) and error.busy)
+        self.assertEqual(sum(error is None for error in errors), 1, errors)
+        busy = [error for error in errors if isinstance(error, CleanupError) and error.busy]
+        self.assertEqual(len(busy), 4)
 
     def test_where_the_app_ignores_its_children(self) -> None:
         before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -139,11 +189,11 @@ class Surroundings(AdapterTest):
         self.assertEqual(cleanup_orphaned_files(), 0)
         self.assertEqual(run_cleanup(), CleanupResult("Dry run: nothing was deleted", 0, 0))
         self.assertEqual(self.printed(), 2 * [
-            "Cleanup dry run: Would delete 1 old session",
-            "Orphaned file cleanup dry run: Would delete 1 directory",
+            "Cleanup dry run: Would delete 1 old sessions",
+            "Orphaned file cleanup dry run: Would delete 1 directories",
         ])
         with self.assertRaisesRegex(CleanupError, "CALIB_CLEANUP_DRY_RUN is set"):
-            delete_session(self.old)
+            delete_session_now(self.old)
         self.assertEqual(self.app.state(), before)
 
     def test_a_limit_holds(self) -> None:
@@ -151,7 +201,7 @@ class Surroundings(AdapterTest):
         before = self.app.state()
         result = run_cleanup()
         self.assertEqual(result[1:], (0, 0))
-        self.assertIn("--max-delete", result.message)
+        self.assertIn("--max-delete", self.err.getvalue())
         self.assertEqual(self.app.state(), before)
 
     def test_a_grace_holds(self) -> None:

@@ -56,3 +56,14 @@ class AdapterTest(unittest.TestCase):
             self.assertIn(part, str(caught.exception))
         self.assertEqual(self.app.state(), before)
         self.assertEqual(self.printed(), [])
+
+    def check_said(self, call: Callable[[], object], *parts: str) -> None:
+        """It returns 0, as the app's own function does, says why on one line, and that is all."""
+        before = self.app.state()
+        said = len(self.err.getvalue())
+        self.assertEqual(call(), 0)
+        self.assertRegex(self.err.getvalue()[said:], r"\Acalib-cleanup: error: [^\n]+\n\Z")
+        for part in parts:
+            self.assertIn(part, self.err.getvalue()[said:])
+        self.assertEqual(self.app.state(), before)
+        self.assertEqual(self.printed(), [])

@@ -29,8 +29,8 @@ class Unasked(OwnApp):
         self.app.age(25, old)
         self.app.add_orphan()
         again = self.start()
-        again.wait_for_line("Cleanup completed: Deleted 1 old session\n")
-        again.wait_for_line("Orphaned file cleanup completed: Deleted 1 directory\n")
+        again.wait_for_line("Cleanup completed: Deleted 1 old sessions\n")
+        again.wait_for_line("Orphaned file cleanup completed: Deleted 1 directories\n")
         self.check_gone(again.client, old)
         self.check_whole(again.client, young)
         self.assertEqual(self.app.directories(), {young})
@@ -41,7 +41,7 @@ class Unasked(OwnApp):
         young = upload(server.client)
         server.wait_for_line("Cleanup completed: Deleted 0 old sessions\n")
         self.app.age(25, upload(server.client))
-        server.wait_for_line("Cleanup completed: Deleted 1 old session\n")
+        server.wait_for_line("Cleanup completed: Deleted 1 old sessions\n")
         self.app.age(25, upload(server.client), upload(server.client))
         server.wait_for_line("Cleanup completed: Deleted 2 old sessions\n")
         self.assertEqual(self.app.session_ids(), {young})
@@ -93,7 +93,7 @@ class UnderLoad(OwnApp):
                 tool.started()
                 self.check_whole(server.client, old)
                 self.assertNotIn("Cleanup completed", server.log())
-            server.wait_for_line("Cleanup completed: Deleted 1 old session\n")
+            server.wait_for_line("Cleanup completed: Deleted 1 old sessions\n")
 
     def test_no_upload_fails(self) -> None:
         over = threading.Event()

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 from app_folder import ADAPTER, DEADLINE, SOURCE, TOOL, AppFolder
+from app_server import AppServer
 
 
 def blocks() -> list[str]:
@@ -51,20 +52,47 @@ class UseItInTheApp(unittest.TestCase):
         self.assertEqual((utils / "cleanup.py").read_text(), ADAPTER.read_text())
         self.assertEqual((utils / "cleanup.py.orig").read_text(), "# the app's own\n")
         self.assertEqual(self.run_commands(clean_up).splitlines(), [
-            "Cleanup dry run: Would delete 1 old session",
+            "Cleanup dry run: Would delete 1 old sessions",
             "Orphaned file cleanup dry run: Would delete 0 directories",
-            "Cleanup completed: Deleted 1 old session",
+            f"Deleted directory: uploads/{self.old}",
+            "Cleanup completed: Deleted 1 old sessions",
             "Orphaned file cleanup completed: Deleted 0 directories",
         ])
         self.assertEqual(self.app.session_ids(), {self.young})
 
     def test_the_code_is_that_of_the_app_that_is_tested(self) -> None:
         tested = "".join(path.read_text() for path in Path(__file__).parent.glob("backend/*.py"))
-        code = [piece for block in blocks() for piece in re.split(r"\n\n(?=\S)", block)
-                if "def " in piece or "app." in piece]
-        self.assertEqual(len(code), 6)
+        code = [piece.strip("\n") for block in blocks() if "import " in block
+                for piece in re.split(r"\n\n(?=\S)", block)]
+        functions = [piece for piece in code if "def " in piece]
+        self.assertEqual(len(functions), 4)
+        for piece in functions:
+            self.assertIn(piece, tested)
         for piece in code:
-            self.assertIn(piece.strip("\n"), tested)
+            if piece not in functions and "import " not in piece and "INTERVAL" not in piece:
+                self.assertIn(piece, tested)
+
+    def test_the_code_runs_as_it_is_pasted(self) -> None:
+        routes, main = [block for block in blocks() if "import " in block]
+        backend = self.app.root / "backend"
+        (backend / "uploads.py").write_text(routes)
+        (backend / "main.py").write_text(
+            main.replace("app.add_exception_handler", textwrap.dedent("""\
+                from . import uploads
+                app = FastAPI()
+                app.include_router(uploads.router)
+                app.add_exception_handler""")))
+        with AppServer(self.app) as server:
+            server.wait_for_line("Cleanup completed: Deleted 1 old sessions")
+            deleted = server.client.delete(f"/api/v1/upload/session/{self.young}")
+            self.assertEqual(deleted.json(), {"message": "Session deleted successfully"})
+            self.assertEqual(self.app.directories(), set())
+            cleaned = server.client.post("/api/v1/upload/cleanup")
+            self.assertEqual(cleaned.json()["deleted_sessions"], 0)
+            self.app.uploads.rmdir()
+            failed = server.client.post("/api/v1/upload/cleanup")
+            self.assertEqual(failed.status_code, 500)
+            self.assertNotIn(str(self.app.root), failed.text)
 
 
 if __name__ == "__main__":

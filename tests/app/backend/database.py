@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import create_engine
-from sqlalchemy.orm import Session, declarative_base, sessionmaker
+from sqlalchemy import create_engine, orm
+from sqlalchemy.orm import declarative_base, sessionmaker
 
 from .config import DATABASE_URL
 
 # SQLAlchemy 1.4 needs this where requests run in a pool of threads; 2.0 does it by itself.
 engine = create_engine(DATABASE_URL, connect_args={"check_same_thread": False})
-new_session = sessionmaker(bind=engine, autoflush=False)
+SessionLocal = sessionmaker(bind=engine, autoflush=False)
 Base = declarative_base()
 
 
-def get_database() -> Iterator[Session]:
+def get_database() -> Iterator[orm.Session]:
     """A session of SQLAlchemy's for one request."""
-    with new_session() as database:
+    with SessionLocal() as database:
         yield database

@@ -33,7 +33,7 @@ class Board:
     square_size = Column(Float, nullable=False)
 
 
-class UploadSession(Base):
+class Session(Base):
     """One upload: a row here, and a directory of images."""
 
     __tablename__ = "sessions"

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, File, HTTPException, Query, UploadFile
-from sqlalchemy.orm import Session
+from sqlalchemy import orm
 
-from .database import get_database, new_session
-from .models import CalibrationImage, UploadSession
-from .utils.cleanup import delete_session, run_cleanup
+from .database import SessionLocal, get_database
+from .models import CalibrationImage, Session
+from .utils.cleanup import delete_session_now, run_cleanup
 
 UPLOADS = Path("uploads")
 
@@ -22,14 +22,14 @@ router = APIRouter(prefix="/api/v1/upload", tags=["upload"])
 
 @router.post("/")
 def upload_images(
-    files: list[UploadFile] = File(...), database: Session = Depends(get_database)
+    files: list[UploadFile] = File(...), database: orm.Session = Depends(get_database)
 ) -> dict[str, Any]:
     """A new session: its row is committed first, then the directory made, then the images."""
     if not all((file.content_type or "").startswith("image/") for file in files):
         raise HTTPException(400, "only images can be uploaded")
     session_id = str(uuid.uuid4())
     directory = UPLOADS / session_id
-    database.add(UploadSession(id=session_id, images_dir=str(directory)))
+    database.add(Session(id=session_id, images_dir=str(directory)))
     database.commit()
     directory.mkdir()
     for number, file in enumerate(files):
@@ -42,9 +42,9 @@ def upload_images(
 
 
 @router.get("/images/{session_id}")
-def list_images(session_id: str, database: Session = Depends(get_database)) -> dict[str, Any]:
+def list_images(session_id: str, database: orm.Session = Depends(get_database)) -> dict[str, Any]:
     """Where the images of a session are served."""
-    if database.get(UploadSession, session_id) is None:
+    if database.get(Session, session_id) is None:
         raise HTTPException(404, "no such session")
     images = database.query(CalibrationImage).filter_by(session_id=session_id)
     paths = (Path(image.image_path).relative_to(UPLOADS) for image in images)
@@ -52,13 +52,13 @@ def list_images(session_id: str, database: Session = Depends(get_database)) -> d
 
 
 @router.delete("/session/{session_id}")
-def remove_session(session_id: str) -> dict[str, str]:
+def delete_session(session_id: str) -> dict[str, str]:
     """One session, whatever its age."""
     # Closed before the pass: a read that stays open would hold up its commit.
-    with new_session() as database:
-        if database.get(UploadSession, session_id) is None:
+    with SessionLocal() as database:
+        if database.get(Session, session_id) is None:
             raise HTTPException(404, "no such session")
-    delete_session(session_id)
+    delete_session_now(session_id)
     return {"message": "Session deleted successfully"}
 
 

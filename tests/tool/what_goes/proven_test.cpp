@@ -263,3 +263,27 @@ TEST_CASE("a million directories that are not proven make one line", "[tool][pro
                            "pictures-0009 and 1990 more", "remove them by hand"}));
   CHECK(app.entries().size() == 2000);
 }
+
+TEST_CASE("what a pass has proven holds for the next one, which is told so", "[tool][proven]") {
+  App app;
+  app.add_session(48);
+  app.add_directory("left-behind");
+  const auto first = run_on(app, {"--json", "--orphan-grace", "1000"});
+  REQUIRE(first.status == 0);
+  REQUIRE(app.session_ids().empty());
+  const auto proof = first.json().at("proof").get<std::string>();
+
+  // Nothing proves it by now, and another proof is none.
+  const auto unproven = run_on(app, {"--orphans-only", "--json"});
+  CHECK(unproven.status == 1);
+  CHECK(unproven.json().at("proof").is_null());
+  CHECK(run_on(app, {"--orphans-only", "--proof", "0123456789abcdef"}).status == 1);
+  App other;
+  other.add_directory("left-behind");
+  CHECK(run_on(other, {"--orphans-only", "--proof", proof}).status == 1);
+  CHECK(app.entries() == std::set<std::string>{"left-behind"});
+  CHECK(other.entries() == std::set<std::string>{"left-behind"});
+
+  CHECK(run_on(app, {"--orphans-only", "--proof", proof}).status == 0);
+  CHECK(app.entries().empty());
+}

@@ -35,6 +35,26 @@ TEST_CASE("a preview tells apart what goes and what stays", "[pass][measure]") {
   CHECK(fixture.stands(uuid(1)));
 }
 
+TEST_CASE("over the limit a preview lists what goes, and says that all of it stays",
+          "[pass][measure]") {
+  PassFixture fixture;
+  fixture.add(uuid(1));
+  fixture.add_young(uuid(2));
+  fixture.add_young(uuid(4));
+  fixture.make_directory(uuid(3), 100);
+  fixture.options.max_delete = 1;
+  OpenedPass pass(fixture, {DryRun::yes});
+  // What an interrupted pass has aside stands under its own name afterwards.
+  REQUIRE_FALSE(pass.app.uploads.stage(uuid(4)));
+  const auto would = preview(pass.agenda(), pass.app.uploads, 2, fixture.monitor());
+  CHECK(would.sessions.size() == 1);
+  CHECK(would.orphans.size() == 1);
+  CHECK(would.freed_bytes == 0);
+  CHECK(would.kept.sessions == 3);
+  CHECK(would.kept.directories == 4);
+  CHECK(would.kept.allocated_bytes == would.total_bytes);
+}
+
 TEST_CASE("an inode that has a name in what stays is not freed", "[pass][measure]") {
   PassFixture fixture;
   fixture.add(uuid(1));

@@ -47,6 +47,7 @@ TEST_CASE("the whole document, keys in their order") {
     "status": 0,
     "hours": 24.0,
     "cutoff": "2025-10-13T12:00:00.000000Z",
+    "proof": null,
     "database": "/srv/app/backend/calibration.db",
     "uploads": "/srv/app/uploads",
     "sessions": [
