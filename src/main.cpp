@@ -19,10 +19,12 @@
 //   main.cpp           parse -> run -> print -> exit status; the one catch-all
 #include <fmt/format.h>
 #include <malloc.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -107,15 +109,8 @@ Report watched_pass(const Options& options) {
   return run_pass(options, now, stop, progress);
 }
 
-bool would_delete(const Report& plan) {
-  return !plan.sessions.empty() || !plan.orphans.empty() || !plan.orphaned_records.empty() ||
-         plan.recovery.purged > 0;
-}
-
-bool is_answer_yes() {
-  std::string answer;
-  for (char c = 0; ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) answer += c;
-  return ascii_lowered(answer) == "y" || ascii_lowered(answer) == "yes";
+std::uint64_t count_going(const Report& plan) {
+  return deleted_sessions(plan) + deleted_directories(plan) + plan.recovery.purged;
 }
 
 void write_diagnostics(const Report& report, const Options& options) {
@@ -123,40 +118,9 @@ void write_diagnostics(const Report& report, const Options& options) {
                                        priorities_of(STDERR_FILENO)));
 }
 
-/// Shows what would go, and asks. Where no pass is to follow, the status to end with.
-std::optional<int> ask(Options& options) {
-  auto dry_options = options;
-  dry_options.dry_run = DryRun::yes;
-  const auto plan = watched_pass(dry_options);
-  if (plan.outcome != Outcome::done) {
-    write_diagnostics(plan, options);
-    return exit_status(plan);
-  }
-  if (!would_delete(plan)) {
-    // Nobody is asked about what comes due until the pass begins, so it stays.
-    options.max_delete = 0;
-    return std::nullopt;
-  }
-  // Nothing is begun, and no lock is held: a signal ends the process.
-  const StopsAtOnce guard;
-  if (stop.requested()) return 128 + stop.signal();
-  write_all(STDERR_FILENO,
-            plan_summary(plan) +
-                "Neither --hours nor --orphans-only nor --session says what goes, so "
-                "this is the default.\nDelete it? [y/N] ");
-  if (is_answer_yes()) return std::nullopt;
-  write_all(STDERR_FILENO, "Nothing was deleted.\n");
-  return EXIT_SUCCESS;
-}
-
-int run(Options options) {
-  const bool is_asked = options.may_ask && options.dry_run == DryRun::no &&
-                        ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
-  if (is_asked) {
-    if (const auto status = ask(options)) return *status;
-  }
-  auto report = watched_pass(options);
-  if (options.metrics && options.dry_run == DryRun::no) {
+/// Writes what there is to say of it; the exit status.
+int finish(Report report, const Options& options) {
+  if (options.metrics && report.dry_run == DryRun::no) {
     try {
       write_metrics(report, *options.metrics);
     } catch (const std::system_error& error) {
@@ -169,6 +133,56 @@ int run(Options options) {
                            exit_status(report));
   write_diagnostics(report, options);
   return status;
+}
+
+/// A line that Enter ends. What was typed before the question is no answer to it.
+bool is_answer_yes(const std::string& question) {
+  static_cast<void>(::tcflush(STDIN_FILENO, TCIFLUSH));
+  write_all(STDERR_FILENO, question);
+  std::string answer;
+  for (char c = 0;; answer += c) {
+    if (::read(STDIN_FILENO, &c, 1) != 1) return false;
+    if (c == '\n') break;
+  }
+  return ascii_lowered(answer) == "y" || ascii_lowered(answer) == "yes";
+}
+
+/// Shows what would go, and asks. Where no pass is to follow, the status to end with; where one is,
+/// `options` has what was confirmed.
+std::optional<int> ask(Options& options) {
+  auto dry_options = options;
+  dry_options.dry_run = DryRun::yes;
+  const auto plan = watched_pass(dry_options);
+  const auto count = count_going(plan);
+  const bool goes = count > 0 || (!plan.orphaned_records.empty() && !plan.over_limit);
+  if (plan.outcome == Outcome::done && !goes && !plan.errors.empty()) {
+    return finish(plan, dry_options);
+  }
+  // Nobody is asked about what comes due until the pass begins. Where the plan failed the pass
+  // does, too, or it settles what a crash has left, and the next question has an answer.
+  options.confirmed = Options::Confirmed{count, plan.proof};
+  if (plan.outcome != Outcome::done || !goes) return std::nullopt;
+  write_diagnostics(plan, options);
+  // Nothing is begun, and no lock is held: a signal ends the process.
+  const StopsAtOnce guard;
+  if (stop.requested()) return 128 + stop.signal();
+  if (is_answer_yes(plan_summary(plan) +
+                    "Neither --hours nor --orphans-only nor --session says what goes, so this is "
+                    "the default.\nDelete it? [y/N] ")) {
+    return std::nullopt;
+  }
+  write_all(STDERR_FILENO, "Nothing was deleted.\n");
+  if (options.format == Format::text) return EXIT_SUCCESS;
+  return print([&](const TextSink& write) { json_report(plan, write); }, EXIT_SUCCESS);
+}
+
+int run(Options options) {
+  const bool is_asked = options.may_ask && options.dry_run == DryRun::no &&
+                        ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+  if (is_asked) {
+    if (const auto status = ask(options)) return *status;
+  }
+  return finish(watched_pass(options), options);
 }
 
 /// Lists of a million sessions go back to the system when they are let go. By default the GNU C

@@ -54,7 +54,8 @@ TEST_CASE("at a terminal, where nothing says what goes, a person is shown it and
     CHECK(app.is_whole(app.young));
   }
   SECTION("anything else") {
-    tool.type(GENERATE("\n", "n\n", "yes please\n", "\x04"));
+    // Ctrl-D ends the line, and twice the input.
+    tool.type(GENERATE("\n", "n\n", "yes please\n", "\x04", "y\x04\x04"));
     CHECK_THAT(tool.read_rest(), ContainsSubstring("Nothing was deleted"));
     CHECK(tool.status() == 0);
     CHECK(app.is_whole(app.old_one));
@@ -76,6 +77,68 @@ TEST_CASE("what comes after the answer is planned anew", "[tool][ask]") {
   tool.read_rest();
   CHECK(tool.status() == 0);
   CHECK(app.is_gone(later));
+  CHECK(app.is_whole(app.old_one));
+}
+
+TEST_CASE("more than was shown does not go", "[tool][ask]") {
+  AskedApp app;
+  const OnTerminal tool(app.on({}), {}, Input::terminal);
+  tool.read_until(prompt);
+  const auto later = app.add_session(48);
+  tool.type("y\n");
+  CHECK_THAT(tool.read_rest(), ContainsSubstring("which is not what was shown"));
+  CHECK(tool.status() == 1);
+  CHECK(app.is_whole(later));
+  CHECK(app.is_whole(app.old_one));
+}
+
+TEST_CASE("nor does as much of another app, to which the folder's link leads by then",
+          "[tool][ask]") {
+  const AskedApp app;
+  const AskedApp other;
+  const auto link = app.scratch("current");
+  fs::create_directory_symlink(app.root(), link);
+  const OnTerminal tool({"--app-dir", link.string()}, {}, Input::terminal);
+  tool.read_until(prompt);
+  fs::remove(link);
+  fs::create_directory_symlink(other.root(), link);
+  tool.type("y\n");
+  tool.read_rest();
+  CHECK(tool.status() == 1);
+  CHECK(other.is_whole(other.old_one));
+  CHECK(app.is_whole(app.old_one));
+}
+
+TEST_CASE("what was typed before the question is no answer", "[tool][ask]") {
+  const AskedApp app;
+  const OnTerminal tool(app.on({}), {}, Input::terminal);
+  tool.type("y\n");
+  tool.read_until(prompt);
+  tool.type("n\n");
+  CHECK_THAT(tool.read_rest(), ContainsSubstring("Nothing was deleted"));
+  CHECK(tool.status() == 0);
+  CHECK(app.is_whole(app.old_one));
+}
+
+TEST_CASE("what a plan warns of is said before the question", "[tool][ask]") {
+  AskedApp app;
+  app.add_session_row(new_uuid(), "NULL");
+  const OnTerminal tool(app.on({"--keep", new_uuid()}), {}, Input::terminal);
+  const auto shown = tool.read_until(prompt);
+  CHECK_THAT(shown, ContainsSubstring("1 session is kept: created_at is missing"));
+  CHECK_THAT(shown, ContainsSubstring("there is no such session"));
+  tool.type("n\n");
+  tool.read_rest();
+  CHECK(tool.status() == 0);
+}
+
+TEST_CASE("over the limit there is nothing to ask", "[tool][ask]") {
+  const AskedApp app;
+  const OnTerminal tool(app.on({"--max-delete", "1"}), {}, Input::terminal);
+  const auto text = tool.read_rest();
+  CHECK(text.find(prompt) == std::string::npos);
+  CHECK_THAT(text, ContainsSubstring("a pass would delete none of these"));
+  CHECK(tool.status() == 1);
   CHECK(app.is_whole(app.old_one));
 }
 

@@ -1,6 +1,7 @@
 // --session and --keep: ids in a file, and sessions that do not expire.
 #include <sys/stat.h>
 
+#include <cctype>
 #include <fstream>
 #include <thread>
 
@@ -18,6 +19,11 @@ fs::path list_file(const App& app, const std::string& text) {
   const auto path = app.scratch("ids");
   std::ofstream(path, std::ios::binary) << text;
   return path;
+}
+
+std::string upper(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
 }
 
 std::string at_sign(const fs::path& file) { return "@" + file.string(); }
@@ -130,18 +136,65 @@ TEST_CASE("a session that is to be kept does not expire", "[tool][keep]") {
 TEST_CASE("who is to be kept and is not there is told of", "[tool][keep]") {
   App app;
   const auto old_one = app.add_session(48);
-  // It is a prefix, as git would take it; the tool does not.
-  const auto ran = run_on(app, {"--keep", old_one.substr(0, 8)});
+  const auto other = app.add_session(48);
+  const auto missing = new_uuid();
+  // Upper or lower case is the same.
+  const auto ran = run_on(app, {"--keep", missing, "--keep", upper(other)});
   CHECK(ran.status == 0);
-  CHECK(is_one_warning(ran, {"--keep " + old_one.substr(0, 8), "no such session"}));
+  CHECK(is_one_warning(ran, {"--keep " + missing, "no such session"}));
+  CHECK_THAT(ran.out, ContainsSubstring("but for 1 session to keep (--keep)"));
   CHECK(app.is_gone(old_one));
+  CHECK(app.is_whole(other));
+}
+
+TEST_CASE("what is no whole id protects nobody, and is wrong usage", "[tool][keep]") {
+  App app;
+  const auto first = app.add_session(48);
+  const auto second = app.add_session(48);
+  const auto before = app.fingerprint();
+  const std::vector<std::string> values{
+      first + "," + second, first + " " + second,      "'" + first + "'", first.substr(0, 8),
+      first.substr(0, 35),  first + " # the good one", "[" + first};
+  for (const auto& value : values) {
+    for (const bool in_file : {false, true}) {
+      CAPTURE(value, in_file);
+      const auto given = in_file ? at_sign(list_file(app, value + "\n")) : value;
+      const auto ran = run_on(app, {"--keep", given});
+      CHECK(ran.status == 2);
+      CHECK(is_one_error(ran, {"--keep", "no whole id"}));
+    }
+  }
+  CHECK(changes_since(before, app) == none);
+}
+
+TEST_CASE("a list of none to keep is wrong usage: what was to fill it has failed",
+          "[tool][keep][id-list]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  const auto ran = run_on(app, {"--keep", at_sign(list_file(app, GENERATE("", "# none\n")))});
+  CHECK(ran.status == 2);
+  CHECK(is_one_error(ran, {"holds no id"}));
+  CHECK(app.is_whole(old_one));
+}
+
+TEST_CASE("whatever a list's lines end with, and before its first one", "[tool][keep][id-list]") {
+  App app;
+  const auto first = app.add_session(48);
+  const auto second = app.add_session(48);
+  const std::string end = GENERATE("\n", "\r\n", "\r");
+  const auto list = list_file(app, "\xef\xbb\xbf" + first + end + second + end);
+  const auto ran = run_on(app, {"--keep", at_sign(list)});
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(app.is_whole(first));
+  CHECK(app.is_whole(second));
 }
 
 TEST_CASE("one id in --session and --keep is wrong usage", "[tool][keep]") {
   App app;
   const auto old_one = app.add_session(48);
-  const auto ran =
-      run_on(app, {"--session", old_one}, {.environment = {{"CALIB_CLEANUP_KEEP", old_one}}});
+  const auto ran = run_on(app, {"--session", old_one},
+                          {.environment = {{"CALIB_CLEANUP_KEEP", upper(old_one)}}});
   CHECK(ran.status == 2);
   CHECK(is_one_error(ran, {old_one, "--session", "--keep"}));
   CHECK(app.is_whole(old_one));
