@@ -90,12 +90,25 @@ int print(const std::string& text, int status) {
   return print([&](const TextSink& write) { write(text); }, status);
 }
 
+/// What a terminal here can show: setlocale(3)'s order of variables.
+Charset charset_of_locale() {
+  for (const auto* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    const auto locale = ascii_lowered(value);
+    const bool is_utf8 =
+        locale.find("utf-8") != std::string::npos || locale.find("utf8") != std::string::npos;
+    return is_utf8 ? Charset::utf8 : Charset::ascii;
+  }
+  return Charset::ascii;
+}
+
 void write_results(const Report& report, const Options& options, const TextSink& write) {
   // A document is for a program, wherever it goes.
   if (options.format == Format::json) return json_report(report, write);
   const auto lists = ::isatty(STDOUT_FILENO) == 1 ? Lists::largest : Lists::whole;
-  const auto text =
-      text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO), lists);
+  const auto text = text_report(report, options.verbosity, color_for(options.color, STDOUT_FILENO),
+                                lists, charset_of_locale());
   const bool shown = priorities_of(STDOUT_FILENO) == Priorities::shown;
   write(shown ? with_priority(text, Priority::information) : text);
 }

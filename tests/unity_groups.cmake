@@ -131,6 +131,7 @@ set_source_files_properties(
   tool/never_touched/untouched_ways_test.cpp
   tool/one_pass/crash_recovery_test.cpp
   tool/one_pass/crash_test.cpp
+  tool/output/audit_test.cpp
   tool/output/metrics_tool_test.cpp
   tool/what_goes/cascade_backlog_test.cpp
   tool/what_goes/clock_test.cpp

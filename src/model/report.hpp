@@ -13,6 +13,7 @@
 #include "base/text_pool.hpp"
 #include "base/timestamp.hpp"
 #include "model/options.hpp"
+#include "model/session.hpp"
 #include "model/usage.hpp"
 
 namespace calib {
@@ -115,9 +116,13 @@ struct Report {
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows deleted
   Recovery recovery;
   Kept kept;
-  std::uint64_t freed_bytes = 0;                ///< allocated, hard links settled
-  std::optional<std::uint64_t> total_bytes;     ///< the whole uploads folder, where measured
-  std::optional<std::uint64_t> vacuumed_bytes;  ///< given back by --vacuum (dry run: would be)
+  std::vector<KeptSession> kept_sessions;            ///< in a dry run
+  std::optional<std::uint64_t> database_bytes;       ///< in a dry run; where it is told
+  std::optional<std::uint64_t> database_free_bytes;  ///< what --vacuum can give back; the same
+  std::optional<DiskSpace> disk;                     ///< the same
+  std::uint64_t freed_bytes = 0;                     ///< allocated, hard links settled
+  std::optional<std::uint64_t> total_bytes;          ///< the whole uploads folder, where measured
+  std::optional<std::uint64_t> vacuumed_bytes;       ///< given back by --vacuum (dry run: would be)
   std::chrono::microseconds duration{0};
   Warnings warnings;
   Failures errors;

@@ -10,6 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/timestamp.hpp"
+#include "model/usage.hpp"
+
 namespace calib {
 
 /// A row of `sessions` as it is read; the views end with the visit.
@@ -73,6 +76,28 @@ class RecordCounts {
  private:
   std::size_t tables_ = 0;
   std::vector<std::uint32_t> rows_;
+};
+
+/// Why a session stays.
+enum class Stays {
+  young,         ///< not old enough
+  kept_by_name,  ///< by --keep
+  undated,       ///< created_at is missing, or cannot be read
+  future,        ///< created_at is later than now
+  not_asked,     ///< nobody has asked for it: --orphans-only, --session
+  left_whole     ///< something stands in the way, of which an error tells
+};
+
+/// A session that stays. There may be a million of them, so the texts are views.
+struct KeptSession {
+  std::string_view id;
+  std::string_view created_at;  ///< as the database has it; empty where it is no text
+  std::string_view directory;   ///< its name in the uploads folder; empty where it has none
+  Stays why = Stays::young;
+  Usage usage = {};
+
+  /// Where created_at can be read.
+  [[nodiscard]] std::optional<Instant> created() const { return parse_timestamp(created_at); }
 };
 
 enum class Leaked { left_alone, wanted };

@@ -19,6 +19,13 @@ struct Usage {
   }
 };
 
+/// Of a file system.
+struct DiskSpace {
+  std::uint64_t bytes = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t available_bytes = 0;  ///< to whoever is not root
+};
+
 /// Whether what is looked at goes (or would go, in a dry run) or stays.
 enum class Fate { goes, stays };
 

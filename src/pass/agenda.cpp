@@ -92,7 +92,8 @@ Agenda AgendaMaker::read(const std::vector<std::string>& ids, Again again) {
                     app_.store->mark(),
                     again == Again::yes,
                     options_.keep,
-                    !options_.proof.empty() && options_.proof == proof_of(app_)};
+                    !options_.proof.empty() && options_.proof == proof_of(app_),
+                    options_.dry_run == DryRun::yes};
   std::error_code error;
   auto real = std::filesystem::canonical(options_.uploads, error);
   if (error) real = options_.uploads;

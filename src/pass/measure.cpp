@@ -8,7 +8,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
-#include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -23,13 +23,22 @@ namespace {
 // known.
 constexpr unsigned first_readers = 2;
 
-/// For each entry of a listing: which of Measured::usages it adds to, or `stays`.
-using Parts = std::vector<std::uint32_t>;
-constexpr auto stays = std::numeric_limits<std::uint32_t>::max();
+/// Whose the entries of a listing are: of the planned sessions, of the orphans, of all leftovers
+/// together, and of the sessions that stay, in that order.
+struct Parts {
+  static constexpr auto nobody = std::numeric_limits<std::uint32_t>::max();
+  std::vector<std::uint32_t> of_entry;
+  std::vector<bool> goes;            ///< each part but the last ones
+  std::span<KeptSession> kept = {};  ///< these, which are told what they occupy
+
+  [[nodiscard]] bool does_go(std::size_t entry) const {
+    return of_entry[entry] < goes.size() && goes[of_entry[entry]];
+  }
+};
 
 /// What walking the directories of a folder came to.
 struct Measured {
-  std::vector<Usage> usages;  ///< of each part; those at the end that have nothing may be missing
+  std::vector<Usage> usages;          ///< of each part but those of sessions that stay
   std::uint64_t exclusive_bytes = 0;  ///< as TreeResult has them
   std::uint64_t going_bytes = 0;      ///< the part of it that goes
   // The same of inodes with several names.
@@ -37,20 +46,13 @@ struct Measured {
   std::uint64_t linked_bytes_freed = 0;
   std::uint64_t linked_bytes_staying = 0;
   Warnings warnings;
-  [[nodiscard]] Usage usage_of(std::size_t part) const {
-    return part < usages.size() ? usages[part] : Usage{};
-  }
 };
 
 Measured walk(const UploadDir& uploads, const std::vector<Entry>& listing, const Parts& parts,
               unsigned jobs, const Monitor& monitor) {
   Measured result;
   HardLinks links;
-  std::uint32_t count = 0;
-  for (const auto part : parts) {
-    if (part != stays) count = std::max(count, part + 1);
-  }
-  result.usages.resize(count);
+  result.usages.resize(parts.goes.size());
   std::mutex mutex;
   const auto lost_and_found = uploads.path() + "/lost+found";
   const auto add = [&](const TreeResult& tree, Fate fate) {
@@ -79,11 +81,16 @@ Measured walk(const UploadDir& uploads, const std::vector<Entry>& listing, const
             [](const Entry* a, const Entry* b) { return a->inode < b->inode; });
   Workers(jobs, monitor.stop, first_readers).run(directories.size(), [&](std::size_t i) {
     monitor.progress.advance();
-    const auto part = parts[static_cast<std::size_t>(directories[i] - listing.data())];
-    const auto fate = part == stays ? Fate::stays : Fate::goes;
+    const auto entry = static_cast<std::size_t>(directories[i] - listing.data());
+    const auto fate = parts.does_go(entry) ? Fate::goes : Fate::stays;
     const auto tree = uploads.measure(directories[i]->name, fate, links, monitor.stop);
     const std::lock_guard lock(mutex);
-    if (fate == Fate::goes) result.usages[part] += tree.usage;
+    const auto part = parts.of_entry[entry];
+    if (part < result.usages.size()) {
+      result.usages[part] += tree.usage;
+    } else if (part != Parts::nobody) {
+      parts.kept[part - result.usages.size()].usage += tree.usage;
+    }
     add(tree, fate);
     return tree.usage.files + 1;
   });
@@ -97,49 +104,82 @@ bool is_counted(const Entry& entry) {
   return entry.kind == EntryKind::directory && !entry.name.starts_with('.');
 }
 
-/// One part for each planned session, one for each orphan, and one for all leftovers. Counts the
-/// directories that stay.
-Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
-               std::uint64_t& kept_directories) {
-  const auto& plan = agenda.plan;
-  const EntriesByName entries(listing);
-  Parts parts(listing.size(), stays);
-  const auto position = [&](std::string_view name) -> std::optional<std::size_t> {
-    const auto* entry = entries.find(name);
-    if (entry == nullptr) return std::nullopt;
-    return static_cast<std::size_t>(entry - listing.data());
-  };
-  const auto mark = [&](std::string_view name, std::size_t part) {
-    const auto at = position(name);
-    // Where sessions share a directory, the first one has its size.
-    if (at && parts[*at] == stays) parts[*at] = static_cast<std::uint32_t>(part);
-  };
-  std::multimap<std::string_view, std::string_view> aside;
-  for (const auto& entry : plan.restores) aside.emplace(parse_staged(entry)->name, entry);
+/// Which of the planned sessions are still to go.
+std::vector<bool> going_of(const Agenda& agenda) {
+  std::vector<bool> going(agenda.plan.sessions.size());
   for (const auto& unit : agenda.units) {
     for (const auto owner : unit.owners) {
-      if (owner >= plan.sessions.size()) continue;
-      const auto name = plan.sessions[owner].directory;
-      mark(name, owner);
-      const auto [first, last] = aside.equal_range(name);
-      for (auto entry = first; entry != last; ++entry) mark(entry->second, owner);
+      if (owner < going.size()) going[owner] = true;
     }
   }
-  auto part = plan.sessions.size();
-  for (const auto& orphan : agenda.unclaimed.orphans) mark(orphan.name, part++);
-  for (const auto& leftover : agenda.unclaimed.leftovers) mark(leftover, part);
+  return going;
+}
 
-  for (std::size_t i = 0; i < listing.size(); ++i) {
-    if (is_counted(listing[i]) && (parts[i] == stays || agenda.over_limit)) ++kept_directories;
+Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
+               std::span<KeptSession> kept) {
+  const EntriesByName entries(listing);
+  Parts parts;
+  parts.of_entry.assign(listing.size(), Parts::nobody);
+  parts.kept = kept;
+  std::uint32_t next = 0;
+  const auto mark = [&](std::string_view name) {
+    const auto* entry = entries.find(name);
+    if (entry == nullptr) return;
+    // Where sessions share a directory, the first one has its size.
+    auto& part = parts.of_entry[static_cast<std::size_t>(entry - listing.data())];
+    if (part == Parts::nobody) part = next;
+  };
+  std::multimap<std::string_view, std::string_view> aside;
+  for (const auto& entry : agenda.plan.restores) aside.emplace(parse_staged(entry)->name, entry);
+  const auto mark_session = [&](std::string_view directory) {
+    if (directory.empty()) return;
+    mark(directory);
+    const auto [first, last] = aside.equal_range(directory);
+    for (auto entry = first; entry != last; ++entry) mark(entry->second);
+  };
+  const auto end_part = [&](bool goes) {
+    parts.goes.push_back(goes);
+    ++next;
+  };
+  const auto going = going_of(agenda);
+  for (std::size_t i = 0; i < going.size(); ++i) {
+    if (going[i]) mark_session(agenda.plan.sessions[i].directory);
+    end_part(going[i]);
   }
-  // A staged directory that a pass gives back stands under its own name then.
-  for (auto name = aside.begin(); name != aside.end(); name = aside.upper_bound(name->first)) {
-    const auto at = position(name->first);
-    const auto entry = position(name->second);
-    const bool goes = entry && parts[*entry] != stays && !agenda.over_limit;
-    if (!goes && (!at || !is_counted(listing[*at]))) ++kept_directories;
+  for (const auto& orphan : agenda.unclaimed.orphans) {
+    mark(orphan.name);
+    end_part(true);
+  }
+  for (const auto& leftover : agenda.unclaimed.leftovers) mark(leftover);
+  end_part(true);
+  for (const auto& session : kept) {
+    mark_session(session.directory);
+    ++next;
   }
   return parts;
+}
+
+/// The directories that stand in the folder after a pass.
+std::uint64_t count_staying(const std::vector<Entry>& listing, const Agenda& agenda,
+                            const Parts& parts) {
+  const EntriesByName entries(listing);
+  const auto does_go = [&](const Entry* entry) {
+    return !agenda.over_limit && parts.does_go(static_cast<std::size_t>(entry - listing.data()));
+  };
+  std::uint64_t count = 0;
+  for (const auto& entry : listing) {
+    if (is_counted(entry) && !does_go(&entry)) ++count;
+  }
+  // A staged directory that a pass gives back stands under its own name then.
+  std::map<std::string_view, std::string_view> aside;
+  for (const auto& entry : agenda.plan.restores) aside.emplace(parse_staged(entry)->name, entry);
+  for (const auto& [name, staged] : aside) {
+    const auto* at = entries.find(name);
+    const auto* entry = entries.find(staged);
+    const bool goes = entry != nullptr && does_go(entry);
+    if (!goes && (at == nullptr || !is_counted(*at))) ++count;
+  }
+  return count;
 }
 
 }  // namespace
@@ -150,7 +190,9 @@ std::uint64_t count_directories(const std::vector<Entry>& listing) {
 
 FolderUsage measure_folder(const UploadDir& uploads, const std::vector<Entry>& listing,
                            unsigned jobs, const Monitor& monitor) {
-  const auto measured = walk(uploads, listing, Parts(listing.size(), stays), jobs, monitor);
+  Parts parts;
+  parts.of_entry.assign(listing.size(), Parts::nobody);
+  const auto measured = walk(uploads, listing, parts, jobs, monitor);
   return {measured.exclusive_bytes + measured.linked_bytes, measured.warnings};
 }
 
@@ -158,10 +200,17 @@ Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Mo
   const auto& plan = agenda.plan;
   const auto& survey = agenda.survey;
   Preview result;
+  auto& kept = result.kept_sessions;
+  kept = std::move(agenda.plan.kept);
+  const auto going = going_of(agenda);
+  for (std::size_t i = 0; i < going.size(); ++i) {
+    if (!going[i]) kept.push_back(kept_of(plan.sessions[i]));
+  }
   const auto measured = [&] {
     // A million entries and as many lines of the report are too much at once.
     const auto listing = std::move(agenda.listing);
-    const auto parts = parts_of(listing, agenda, result.kept.directories);
+    const auto parts = parts_of(listing, agenda, kept);
+    result.kept.directories = count_staying(listing, agenda, parts);
     return walk(uploads, listing, parts, jobs, monitor);
   }();
   throw_if_requested(monitor.stop);
@@ -174,13 +223,13 @@ Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Mo
         continue;
       }
       auto line = line_of(plan.sessions[owner], records_of(survey.tables, survey.counts, owner));
-      line.usage = measured.usage_of(owner);
+      line.usage = measured.usages[owner];
       result.sessions.push_back(std::move(line));
     }
   }
   auto part = plan.sessions.size();
   result.orphans = std::move(agenda.unclaimed.orphans);
-  for (auto& orphan : result.orphans) orphan.usage = measured.usage_of(part++);
+  for (auto& orphan : result.orphans) orphan.usage = measured.usages[part++];
   result.total_bytes = measured.exclusive_bytes + measured.linked_bytes;
   result.freed_bytes = measured.going_bytes + measured.linked_bytes_freed;
   result.kept.sessions = plan.sessions_seen - result.sessions.size();

@@ -30,6 +30,7 @@ struct Preview {
   std::vector<OrphanLine> orphans;
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows
   Kept kept;
+  std::vector<KeptSession> kept_sessions;
   std::uint64_t freed_bytes = 0;
   std::uint64_t total_bytes = 0;  ///< of the whole folder
   Warnings warnings;              ///< of what cannot be measured

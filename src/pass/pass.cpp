@@ -166,6 +166,10 @@ class Pass {
     report_.kept = would.kept;
     report_.freed_bytes = would.freed_bytes;
     report_.total_bytes = would.total_bytes;
+    report_.kept_sessions = std::move(would.kept_sessions);
+    report_.database_bytes = app_->store->size_bytes();
+    report_.database_free_bytes = app_->store->free_bytes();
+    report_.disk = app_->uploads.space();
     report_.warnings.add(would.warnings);
     if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = app_->store->free_bytes();
   }

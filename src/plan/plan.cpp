@@ -31,6 +31,15 @@ Failure stands_twice(std::string_view id) {
 
 }  // namespace
 
+KeptSession kept_of(const DoomedSession& session) {
+  KeptSession kept;
+  kept.id = session.id;
+  kept.created_at = session.created_at;
+  kept.directory = session.directory;
+  kept.why = Stays::left_whole;
+  return kept;
+}
+
 Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& listing,
                  const std::vector<std::string>& mounts, const std::vector<std::string>& in_use)
     : rules_(std::move(rules)),
@@ -65,6 +74,16 @@ void Planner::keep(const SessionRow& row) {
   kept_ids_.push_back(exact_hash(row.id));
 }
 
+void Planner::list_kept(const SessionRow& row, const std::optional<std::string>& name, Stays why) {
+  if (!rules_.audits) return;
+  KeptSession session;
+  session.id = texts_.keep(row.id);
+  session.created_at = texts_.keep(row.created_at.value_or(""));
+  if (name) session.directory = *name == row.id ? session.id : texts_.keep(*name);
+  session.why = why;
+  kept_.push_back(session);
+}
+
 void Planner::note_names_to_follow(const SessionRow& row) {
   // Where all is as the app makes it there is nothing to ask.
   if (links_.empty() && !has_odd_names_) return;
@@ -75,27 +94,34 @@ void Planner::note_names_to_follow(const SessionRow& row) {
   }
 }
 
-bool Planner::is_due(const SessionRow& row, const std::optional<Instant>& created) {
+/// Nothing where it is due.
+std::optional<Stays> Planner::why_not_due(const SessionRow& row,
+                                          const std::optional<Instant>& created) {
   switch (rules_.mode) {
     case Mode::orphans_only:
-      return false;
+      return Stays::not_asked;
     case Mode::named: {
       const auto wanted = wanted_.find(row.id);
-      if (wanted == wanted_.end()) return false;
+      if (wanted == wanted_.end()) return Stays::not_asked;
       wanted_.erase(wanted);
-      return true;
+      return std::nullopt;
     }
     case Mode::expired:
       break;
   }
   const auto id = keep_.empty() ? std::string() : ascii_lowered(row.id);
   unmet_.erase(id);
-  if (!created || *created > rules_.now) {
-    if (created) future_.push_back(*created);
-    if (!created) ++undated_;
-    return false;
+  if (!created) {
+    ++undated_;
+    return Stays::undated;
   }
-  return *created < rules_.cutoff && !keep_.contains(id);
+  if (*created > rules_.now) {
+    future_.push_back(*created);
+    return Stays::future;
+  }
+  if (*created >= rules_.cutoff) return Stays::young;
+  if (keep_.contains(id)) return Stays::kept_by_name;
+  return std::nullopt;
 }
 
 std::optional<Failure> Planner::obstacle(const SessionRow& row,
@@ -158,13 +184,15 @@ void Planner::add(const SessionRow& row) {
     paths_to_follow_.emplace(images_dir);
   }
   const auto created = row.created_at ? parse_timestamp(*row.created_at) : std::nullopt;
-  if (!is_due(row, created)) {
+  if (const auto why = why_not_due(row, created)) {
     keep(row);
+    list_kept(row, name, *why);
     return;
   }
   if (auto failure = obstacle(row, name)) {
     failures_.push_back(std::move(*failure));
     keep(row);
+    list_kept(row, name, Stays::left_whole);
     return;
   }
   DoomedSession session;
@@ -342,6 +370,7 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
         rules_.uploads, count_text(seen_, "session", "sessions"), rules_.database));
   }
   choose_directories(plan);
+  plan.kept = std::move(kept_);
   plan.sessions_seen = seen_;
   plan.proven = proven_;
   if (rules_.mode == Mode::expired) plan.kept_by_name = keep_.size() - unmet_.size();
@@ -533,7 +562,11 @@ void Planner::form_units(Plan& plan) {
   sessions = std::exchange(candidates_, {});
   std::size_t going = 0;
   for (std::size_t i = 0; i < sessions.size(); ++i) {
-    if (!refused_[i]) sessions[going++] = sessions[i];
+    if (!refused_[i]) {
+      sessions[going++] = sessions[i];
+    } else if (rules_.audits) {
+      kept_.push_back(kept_of(sessions[i]));
+    }
   }
   sessions.resize(going);
   // Where nobody shares they are in order, and sorting takes memory.

@@ -39,6 +39,7 @@ struct Rules {
   bool again = false;  ///< mode named: they were there, and who is gone by now is no failure
   std::vector<std::string> keep = {};  ///< mode expired: these ids, in lower case, stay
   bool proven = false;                 ///< a pass right before this one has found the folder proven
+  bool audits = false;                 ///< to list what stays, too
 };
 
 /// A session that is to go. There may be a million of them, so the texts are views.
@@ -50,9 +51,13 @@ struct DoomedSession {
   std::uint32_t unit = 0;  ///< sessions that share a directory share a unit: they go together
 };
 
+/// The same of one that stays after all, for something stands in the way.
+KeptSession kept_of(const DoomedSession& session);
+
 struct Plan {
   TextPool texts;                       ///< what the views in `sessions` show
   std::vector<DoomedSession> sessions;  ///< as the database lists them, units kept together
+  std::vector<KeptSession> kept;        ///< those that stay, where that is asked for
   std::vector<std::string> orphans;     ///< directories that no session claims
   std::vector<std::string> leftovers;   ///< staged directories of sessions that are gone
   std::vector<std::string> restores;    ///< those of sessions that stand, our own before others'
@@ -98,13 +103,14 @@ class Planner {
 
  private:
   [[nodiscard]] std::optional<std::string> directory_of(const SessionRow& row) const;
-  bool is_due(const SessionRow& row, const std::optional<Instant>& created);
+  std::optional<Stays> why_not_due(const SessionRow& row, const std::optional<Instant>& created);
   [[nodiscard]] std::optional<Failure> obstacle(const SessionRow& row,
                                                 const std::optional<std::string>& name) const;
   void note_proof(const std::optional<std::string>& name);
   [[nodiscard]] std::span<const std::uint64_t> claims_of(std::size_t candidate) const;
   void refuse(std::size_t candidate);
   void keep(const SessionRow& row);
+  void list_kept(const SessionRow& row, const std::optional<std::string>& name, Stays why);
   void note_names_to_follow(const SessionRow& row);
   [[nodiscard]] const Entry* other_spelling_of(const Entry& passed) const;
   [[nodiscard]] std::vector<std::uint64_t> claims_on(const std::vector<Entry>& way) const;
@@ -142,6 +148,7 @@ class Planner {
   std::set<std::string, std::less<>> unmet_;   ///< those of `keep_` that were not met yet
   TextPool texts_;
   std::vector<DoomedSession> candidates_;
+  std::vector<KeptSession> kept_;
   std::vector<std::uint64_t> claims_;     ///< of the candidates, one after the other
   std::vector<std::size_t> claims_ends_;  ///< for each candidate: where its own end
   std::vector<bool> refused_;             ///< for each candidate

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "report/audit.hpp"
 #include "report/report.hpp"
 
 namespace calib {
@@ -29,14 +30,68 @@ Json instant_or_null(const std::optional<Instant>& instant) {
   return instant ? Json(format_iso(*instant)) : Json(nullptr);
 }
 
-Json session_json(const SessionLine& session, const std::vector<std::string>& tables) {
+/// Null where it has none that can be meant.
+Json age_or_null(const std::optional<Instant>& created, Instant now) {
+  if (!created || *created > now) return nullptr;
+  return std::chrono::duration_cast<std::chrono::seconds>(now - *created).count();
+}
+
+Json text_or_null(std::string_view text) {
+  return text.empty() ? Json(nullptr) : Json(valid_utf8(text));
+}
+
+std::string_view why_name(Stays why) {
+  switch (why) {
+    case Stays::young:
+      return "young";
+    case Stays::kept_by_name:
+      return "kept_by_name";
+    case Stays::undated:
+      return "undated";
+    case Stays::future:
+      return "future";
+    case Stays::not_asked:
+      return "not_asked";
+    case Stays::left_whole:
+      break;
+  }
+  return "left_whole";
+}
+
+Json kept_json(const KeptSession& session, Instant now) {
+  return {{"id", valid_utf8(session.id)},
+          {"created_at", text_or_null(session.created_at)},
+          {"age_seconds", age_or_null(session.created(), now)},
+          {"directory", text_or_null(session.directory)},
+          {"files", session.usage.files},
+          {"allocated_bytes", session.usage.allocated_bytes},
+          {"apparent_bytes", session.usage.apparent_bytes},
+          {"why", why_name(session.why)}};
+}
+
+Json age_json(const AgeRow& row) {
+  return {{"from_hours", row.from_hours},
+          {"to_hours", or_null(row.to_hours)},
+          {"sessions", row.sessions},
+          {"allocated_bytes", row.allocated_bytes},
+          {"freed_bytes", row.freed_bytes}};
+}
+
+Json disk_json(const std::optional<DiskSpace>& disk) {
+  if (!disk) return nullptr;
+  return {{"bytes", disk->bytes},
+          {"used_bytes", disk->used_bytes},
+          {"available_bytes", disk->available_bytes}};
+}
+
+Json session_json(const SessionLine& session, const std::vector<std::string>& tables, Instant now) {
   Json records = Json::object();
   for (std::size_t at = 0; at < session.records.size() && at < tables.size(); ++at) {
     if (session.records[at] != 0) records[tables[at]] = session.records[at];
   }
   return {{"id", valid_utf8(session.id)},
-          {"created_at",
-           session.created_at.empty() ? Json(nullptr) : Json(valid_utf8(session.created_at))},
+          {"created_at", text_or_null(session.created_at)},
+          {"age_seconds", age_or_null(session.created, now)},
           {"directory", valid_utf8(session.directory)},
           {"files", session.usage.files},
           {"allocated_bytes", session.usage.allocated_bytes},
@@ -149,6 +204,19 @@ class Document {
   const char* before_member_ = "{\n  ";
 };
 
+/// What only a dry run looks at.
+void write_audit(Document& document, const Report& report) {
+  document.list("kept_sessions", largest_first(report.kept_sessions),
+                [&](const KeptSession* session) { return kept_json(*session, report.started); });
+  const auto audit = audit_of(report);
+  document.list("by_age", audit.ages, age_json);
+  document.members(
+      {{"undated", {{"sessions", audit.undated}, {"allocated_bytes", audit.undated_bytes}}},
+       {"database_bytes", or_null(report.database_bytes)},
+       {"database_free_bytes", or_null(report.database_free_bytes)},
+       {"disk", disk_json(report.disk)}});
+}
+
 }  // namespace
 
 void json_report(const Report& report, const TextSink& write) {
@@ -168,10 +236,12 @@ void json_report(const Report& report, const TextSink& write) {
                     {"proof", report.proof.empty() ? Json(nullptr) : Json(report.proof)},
                     {"database", valid_utf8(report.database)},
                     {"uploads", valid_utf8(report.uploads)}});
-  document.list("sessions", largest_first(report.sessions),
-                [&](const SessionLine* session) { return session_json(*session, tables); });
+  document.list("sessions", largest_first(report.sessions), [&](const SessionLine* session) {
+    return session_json(*session, tables, report.started);
+  });
   document.list("orphans", largest_first(report.orphans),
                 [](const OrphanLine* orphan) { return orphan_json(*orphan); });
+  if (report.dry_run == DryRun::yes) write_audit(document, report);
   document.members(
       {{"orphaned_records", orphaned_records_json(report)},
        {"recovered", {{"restored", report.recovery.restored}, {"purged", report.recovery.purged}}},

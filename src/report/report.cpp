@@ -133,6 +133,10 @@ std::vector<const SessionLine*> largest_first(const std::vector<SessionLine>& se
   return sorted(sessions, &SessionLine::id);
 }
 
+std::vector<const KeptSession*> largest_first(const std::vector<KeptSession>& sessions) {
+  return sorted(sessions, &KeptSession::id);
+}
+
 std::vector<const OrphanLine*> largest_first(const std::vector<OrphanLine>& orphans) {
   return sorted(orphans, &OrphanLine::name);
 }

@@ -29,6 +29,7 @@ std::size_t deleted_directories(const Report& report);
 /// ties by name. Pointers into the argument.
 std::vector<const SessionLine*> largest_first(const std::vector<SessionLine>& sessions);
 std::vector<const OrphanLine*> largest_first(const std::vector<OrphanLine>& orphans);
+std::vector<const KeptSession*> largest_first(const std::vector<KeptSession>& sessions);
 
 /// Whether to write escape codes; When::automatic is settled by who calls.
 enum class Color { no, yes };
@@ -36,10 +37,13 @@ enum class Color { no, yes };
 /// How much of a list is shown: a person at a terminal wants the 20 largest, a program all of it.
 enum class Lists { whole, largest };
 
-/// The summary, and in a dry run (or with Verbosity::verbose) the tables before it. Lines end with
-/// a newline; empty for Verbosity::quiet.
+/// What bars are drawn with.
+enum class Charset { ascii, utf8 };
+
+/// The summary, and in a dry run (or with Verbosity::verbose) the tables before it; in a dry run
+/// the audit after it. Lines end with a newline; empty for Verbosity::quiet.
 std::string text_report(const Report& report, Verbosity verbosity, Color color,
-                        Lists lists = Lists::whole);
+                        Lists lists = Lists::whole, Charset charset = Charset::ascii);
 
 /// What a dry run says that would go, without the tables: to be asked about.
 std::string plan_summary(const Report& report);

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string_view>
 #include <vector>
 
+#include "report/audit.hpp"
 #include "report/report.hpp"
 
 namespace calib {
@@ -16,6 +19,9 @@ constexpr std::size_t name_columns = 36;
 
 /// A screen has some 24 lines.
 constexpr std::size_t shown_of_largest = 20;
+
+constexpr double full_bar = 20;
+constexpr std::size_t audit_columns = 78;
 
 void heading(std::string& out, std::string_view text, Color color) {
   out += color == Color::yes ? fmt::format("\x1b[1m{}\x1b[0m\n", text) : fmt::format("{}\n", text);
@@ -228,6 +234,133 @@ void balance(std::string& out, const Report& report) {
   if (report.total_bytes) row(out, "Whole uploads folder:", size_text(*report.total_bytes));
 }
 
+/// Why a session stays, in a few words.
+std::string why_text(const KeptSession& session) {
+  switch (session.why) {
+    case Stays::young:
+      return "not old enough";
+    case Stays::kept_by_name:
+      return "to keep (--keep)";
+    case Stays::undated:
+      return session.created_at.empty()
+                 ? "no date"
+                 : fmt::format("no date: '{}'", printable(session.created_at));
+    case Stays::future:
+      return fmt::format("dated in the future: {}", printable(session.created_at));
+    case Stays::not_asked:
+      return "not asked for";
+    case Stays::left_whole:
+      break;
+  }
+  return "left whole, see the errors";
+}
+
+void kept_table(std::string& out, const Report& report, Color color) {
+  if (report.kept_sessions.empty()) return;
+  heading(out, "Sessions that would stay", color);
+  table_row(out, "session", "age", "why", "size");
+  for (const auto* session : largest_first(report.kept_sessions)) {
+    table_row(out, printable(session->id), age_of(session->created(), report), "",
+              size_text(session->usage.allocated_bytes));
+    out.back() = ' ';
+    out += fmt::format(" {}\n", why_text(*session));
+  }
+  out += '\n';
+}
+
+std::string hours_text(double hours) { return fmt::format("{:g}", hours); }
+
+/// `6 to 24 h`, `1 to 7 d`, `over 90 d`.
+std::string ages_text(const AgeRow& row) {
+  const auto is_days = [](double hours) { return hours >= 24; };
+  const auto one = [&](double hours) {
+    return is_days(hours) ? hours_text(hours / 24) + " d" : hours_text(hours) + " h";
+  };
+  if (!row.to_hours) return "over " + one(row.from_hours);
+  if (row.from_hours == 0) return "under " + one(*row.to_hours);
+  if (is_days(row.from_hours)) {
+    return fmt::format("{} to {} d", hours_text(row.from_hours / 24),
+                       hours_text(*row.to_hours / 24));
+  }
+  if (*row.to_hours <= 24) {
+    return fmt::format("{} to {} h", hours_text(row.from_hours), hours_text(*row.to_hours));
+  }
+  return fmt::format("{} to {}", one(row.from_hours), one(*row.to_hours));
+}
+
+/// As long, of `full_bar` columns, as `part` is of `whole`.
+std::string bar(std::uint64_t part, std::uint64_t whole, Charset charset) {
+  const double columns =
+      whole == 0 ? 0 : full_bar * static_cast<double>(part) / static_cast<double>(whole);
+  if (charset == Charset::ascii) return std::string(static_cast<std::size_t>(columns + 0.5), '#');
+  constexpr std::array<std::string_view, 8> eighths{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  const auto count = static_cast<std::size_t>(columns * 8 + 0.5);
+  std::string text;
+  for (std::size_t i = 0; i < count / 8; ++i) text += "█";
+  return text.append(eighths.at(count % 8));
+}
+
+/// A line across, with what the dry run's --hours is.
+std::string threshold_line(double hours, Charset charset) {
+  const auto label = fmt::format(" --hours {} ", hours_text(hours));
+  const std::size_t dashes = label.size() < audit_columns ? audit_columns - label.size() : 0;
+  std::string line;
+  const std::string_view dash = charset == Charset::utf8 ? "─" : "-";
+  for (std::size_t i = 0; i < dashes; ++i) {
+    if (i == dashes / 2) line += label;
+    line += dash;
+  }
+  return line + '\n';
+}
+
+/// Where the disk goes, and what each --hours would give back.
+void audit_table(std::string& out, const Report& report, Color color, Charset charset) {
+  const auto audit = audit_of(report);
+  out += '\n';
+  heading(out, "Disk use by age of session", color);
+  if (!audit.ages.empty()) {
+    out += fmt::format("{:<15}{:>8}  {:>10}  {:<20}  {:>21}\n", "age", "sessions", "size", "",
+                       "freed with --hours");
+  }
+  std::uint64_t most = 0;
+  for (const auto& row : audit.ages) most = std::max(most, row.allocated_bytes);
+  bool is_marked = report.mode != Mode::expired;
+  const auto mark = [&](double from_hours) {
+    if (is_marked || from_hours < report.hours) return;
+    if (!audit.ages.empty()) out += threshold_line(report.hours, charset);
+    is_marked = true;
+  };
+  for (const auto& row : audit.ages) {
+    mark(row.from_hours);
+    out += fmt::format("{:<15}{:>8}  {:>10}  {:<20}  {:>9}  {:>10}\n", ages_text(row), row.sessions,
+                       size_text(row.allocated_bytes), bar(row.allocated_bytes, most, charset),
+                       hours_text(row.from_hours), size_text(row.freed_bytes));
+  }
+  mark(report.hours);
+  const auto line = [&](std::string_view what, std::uint64_t count, std::uint64_t bytes,
+                        std::string_view more) {
+    out += fmt::format("{:<15}{:>8}  {:>10}{}\n", what, count, size_text(bytes), more);
+  };
+  if (audit.undated > 0) line("no usable date", audit.undated, audit.undated_bytes, "  (kept)");
+  line("no session", report.orphans.size(), audit.unclaimed_bytes, "");
+  if (report.database_bytes) {
+    const auto free =
+        report.database_free_bytes
+            ? fmt::format(", {} of it free (--vacuum)", size_text(*report.database_free_bytes))
+            : "";
+    out += fmt::format("{:<25}{:>10}{}\n", "Database", size_text(*report.database_bytes), free);
+  }
+  if (report.disk) {
+    const auto& disk = *report.disk;
+    const auto usable = disk.used_bytes + disk.available_bytes;
+    out += fmt::format(
+        "{:<25}{:>10}, {:.0f} % used, {} free\n", "Disk", size_text(disk.bytes),
+        usable == 0 ? 0.0
+                    : 100 * static_cast<double>(disk.used_bytes) / static_cast<double>(usable),
+        size_text(disk.available_bytes));
+  }
+}
+
 std::string in_brackets(const Usage& usage) {
   return fmt::format("({}, {})", count_text(usage.files, "file", "files"),
                      size_text(usage.allocated_bytes));
@@ -253,7 +386,8 @@ std::string plan_summary(const Report& report) {
   return out;
 }
 
-std::string text_report(const Report& report, Verbosity verbosity, Color color, Lists lists) {
+std::string text_report(const Report& report, Verbosity verbosity, Color color, Lists lists,
+                        Charset charset) {
   // Where nothing was done there is nothing to sum up: the error on stderr says it all.
   const bool nothing_ran = report.outcome == Outcome::failed || report.outcome == Outcome::busy;
   // What a dry run has seen when it is stopped looks like an answer, and is none.
@@ -272,6 +406,7 @@ std::string text_report(const Report& report, Verbosity verbosity, Color color, 
     sessions_table(out, report, color, lists);
     orphans_table(out, report, color, lists);
     orphaned_records_table(out, report, color);
+    if (verbosity == Verbosity::verbose) kept_table(out, report, color);
     summary(out, report);
     out += '\n';
     balance(out, report);
@@ -280,6 +415,7 @@ std::string text_report(const Report& report, Verbosity verbosity, Color color, 
     summary(out, report);
   }
   circumstances(out, report);
+  if (report.dry_run == DryRun::yes) audit_table(out, report, color, charset);
   return out;
 }
 

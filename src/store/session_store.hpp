@@ -121,6 +121,9 @@ class SessionStore {
   /// it need not have synced all of it. Throws PassError, unusable.
   virtual void make_durable() = 0;
 
+  /// Bytes of the whole database; nothing where it does not tell.
+  virtual std::optional<std::uint64_t> size_bytes() = 0;
+
   /// Bytes in pages that hold nothing; nothing where the database does not tell.
   virtual std::optional<std::uint64_t> free_bytes() = 0;
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -340,6 +341,14 @@ PathErrors UploadDir::restore_entry(const std::string& staged) const {
 std::uint64_t UploadDir::file_system() const {
   struct statfs status {};
   return ::fstatfs(fd_.get(), &status) == 0 ? static_cast<std::uint64_t>(status.f_type) : 0;
+}
+
+std::optional<DiskSpace> UploadDir::space() const {
+  struct statvfs status {};
+  if (::fstatvfs(fd_.get(), &status) != 0) return std::nullopt;
+  const std::uint64_t block = status.f_frsize;
+  return DiskSpace{status.f_blocks * block, (status.f_blocks - status.f_bfree) * block,
+                   status.f_bavail * block};
 }
 
 std::error_code UploadDir::sync() const { return sync_directory(fd_.get()); }

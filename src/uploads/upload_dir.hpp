@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "base/staged_name.hpp"
 #include "base/stop.hpp"
 #include "model/entry.hpp"
+#include "model/usage.hpp"
 #include "uploads/disk_usage.hpp"
 
 namespace calib {
@@ -107,6 +109,9 @@ class UploadDir {
 
   /// What kind of file system it is on, as in linux/magic.h; 0 where that is not told.
   [[nodiscard]] std::uint64_t file_system() const;
+
+  /// How large that is, and how full; nothing where that is not told.
+  [[nodiscard]] std::optional<DiskSpace> space() const;
 
   /// Makes sure that what was renamed directly in the folder is so after a power loss, too.
   [[nodiscard]] std::error_code sync() const;

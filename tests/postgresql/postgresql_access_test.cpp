@@ -42,11 +42,6 @@ void make_locked_role(const App& app) {
                   password));
 }
 
-nlohmann::json without_times(nlohmann::json document) {
-  for (const auto* key : {"duration_seconds", "cutoff", "database"}) document.erase(key);
-  return document;
-}
-
 /// Not a part of it that anybody could use.
 void check_secret(const Ran& ran) {
   for (const auto& secret : {password, password_in_url, std::string("s3cret")}) {
@@ -71,7 +66,8 @@ int listen_at(const fs::path& place) {
 TEST_CASE("a role that may only read sees in a dry run what the owner sees", "[roles]") {
   const Backlog app;
   const auto role = make_role(app, "SELECT");
-  const auto expected = without_times(run_on(app, {"--dry-run", "--json"}).json());
+  auto expected = without_times(run_on(app, {"--dry-run", "--json"}).json());
+  expected.erase("database");  // another role is in its URL
   const auto before = app.fingerprint();
 
   const auto dry = run_on(app, {"--dry-run", "--json", "--database", url_for(app, role)});
@@ -79,7 +75,9 @@ TEST_CASE("a role that may only read sees in a dry run what the owner sees", "[r
   INFO(dry.err);
   CHECK(dry.status == 0);
   CHECK(dry.err.empty());
-  CHECK(without_times(dry.json()) == expected);
+  auto document = without_times(dry.json());
+  document.erase("database");
+  CHECK(document == expected);
   const auto real = run_on(app, {"--database", url_for(app, role)});
   INFO(real.err);
   CHECK(real.status == 3);

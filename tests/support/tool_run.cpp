@@ -63,8 +63,11 @@ Running::Running(const std::vector<std::string>& arguments, const RunOptions& op
   const auto for_it = [&](const std::string& file) {
     return becomes_nobody ? copy_for_everybody(file) : file;
   };
-  std::vector<std::string> environment{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC0"};
-  for (const auto& [name, value] : options.environment) environment.push_back(name + "=" + value);
+  std::map<std::string, std::string> variables{
+      {"PATH", "/usr/bin:/bin"}, {"LC_ALL", "C"}, {"TZ", "UTC0"}};
+  for (const auto& [name, value] : options.environment) variables[name] = value;
+  std::vector<std::string> environment;
+  for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
   if (!options.interpose.empty() || options.clock_wrong_by != 0) {
     environment.push_back("LD_PRELOAD=" + for_it(INTERPOSER));
     environment.push_back("CALIB_TEST_AT=" + options.interpose);
@@ -195,6 +198,15 @@ std::vector<std::string> lines_of(const std::string& text) {
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) lines.push_back(line);
   return lines;
+}
+
+nlohmann::json without_times(nlohmann::json document) {
+  for (const auto* key : {"duration_seconds", "cutoff", "disk", "database_bytes"}) document.erase(key);
+  for (const auto* list : {"sessions", "kept_sessions"}) {
+    if (!document.contains(list)) continue;
+    for (auto& session : document.at(list)) session.erase("age_seconds");
+  }
+  return document;
 }
 
 bool has_line(const std::string& text, const std::string& line) {

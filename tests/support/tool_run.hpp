@@ -84,6 +84,9 @@ Ran run_tool(const std::vector<std::string>& arguments, const RunOptions& option
 /// The same with `--app-dir <app>`.
 Ran run_on(const App& app, std::vector<std::string> arguments, const RunOptions& options = {});
 
+/// A JSON document without what differs from one run to the next: times, ages, the disk.
+nlohmann::json without_times(nlohmann::json document);
+
 /// Whether `line` is a whole line of `text`.
 bool has_line(const std::string& text, const std::string& line);
 std::vector<std::string> lines_of(const std::string& text);

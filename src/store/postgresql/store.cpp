@@ -151,6 +151,12 @@ class PostgresqlStore : public SessionStore {
     commits_are_answered_ = true;
   }
 
+  std::optional<std::uint64_t> size_bytes() override {
+    const auto bytes =
+        connection_.query("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())");
+    return std::stoull(std::string(bytes.text(0, 0)));
+  }
+
   std::optional<std::uint64_t> free_bytes() override { return std::nullopt; }
 
   /// VACUUM FULL would give all free pages back, and keep everybody out for as long as it copies

@@ -198,13 +198,10 @@ class SqliteStore : public SessionStore {
 
   void make_durable() override { connection_.make_durable(); }
 
+  std::optional<std::uint64_t> size_bytes() override { return bytes_of("PRAGMA main.page_count"); }
+
   std::optional<std::uint64_t> free_bytes() override {
-    return connection_.translated([&] {
-      auto& database = connection_.database();
-      const auto pages = database.execAndGet("PRAGMA main.freelist_count").getInt64();
-      const auto size = database.execAndGet("PRAGMA main.page_size").getInt64();
-      return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size);
-    });
+    return bytes_of("PRAGMA main.freelist_count");
   }
 
   std::uint64_t vacuum() override {
@@ -212,10 +209,8 @@ class SqliteStore : public SessionStore {
     return connection_.translated([&] {
       const auto given_back = free_bytes().value_or(0);
       auto& database = connection_.database();
-      const auto pages = database.execAndGet("PRAGMA main.page_count").getInt64();
-      const auto size = database.execAndGet("PRAGMA main.page_size").getInt64();
       // The copy, and the journal of what it replaces, may each grow to the size of the database.
-      const auto needed = 2U * static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size);
+      const auto needed = 2U * bytes_of("PRAGMA main.page_count");
       std::error_code error;
       const auto space = std::filesystem::space(connection_.folder(), error);
       if (error || space.available < needed) {
@@ -259,6 +254,16 @@ class SqliteStore : public SessionStore {
   }
 
  private:
+  /// `count` asks for a number of pages.
+  std::uint64_t bytes_of(const char* count) {
+    return connection_.translated([&] {
+      auto& database = connection_.database();
+      const auto pages = database.execAndGet(count).getInt64();
+      const auto size = database.execAndGet("PRAGMA main.page_size").getInt64();
+      return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size);
+    });
+  }
+
   /// The rest of the pass needs no function, collation or module of the app's; to build all indexes
   /// anew does.
   void run_vacuum() {

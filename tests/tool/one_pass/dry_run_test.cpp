@@ -38,13 +38,6 @@ class FullApp : public App {
   std::string young;
 };
 
-/// What may differ from one run to the next.
-nlohmann::json without_times(nlohmann::json document) {
-  document.erase("duration_seconds");
-  document.erase("cutoff");  // now - 24 h
-  return document;
-}
-
 /// For one test, everything may be read by everybody, and written by nobody but root.
 class ReadOnly {
  public:

@@ -69,6 +69,7 @@ class BusyStore : public SessionStore {
   }
   void make_durable() override { store_.make_durable(); }
   std::string mark() override { return store_.mark(); }
+  std::optional<std::uint64_t> size_bytes() override { return store_.size_bytes(); }
   std::optional<std::uint64_t> free_bytes() override { return store_.free_bytes(); }
   std::uint64_t vacuum() override { return store_.vacuum(); }
   [[nodiscard]] std::vector<std::string> remarks() const override { return store_.remarks(); }

@@ -51,11 +51,11 @@ TEST_CASE("the whole document, keys in their order") {
     "database": "/srv/app/backend/calibration.db",
     "uploads": "/srv/app/uploads",
     "sessions": [
-      {"id": "ffffffff-5f60-4718-8a9b-0c1d2e3f4a5b", "created_at": null, "directory": "large",
+      {"id": "ffffffff-5f60-4718-8a9b-0c1d2e3f4a5b", "created_at": null, "age_seconds": null, "directory": "large",
        "files": 40, "allocated_bytes": 12582912, "apparent_bytes": 12500000,
        "records": {"calibration_images": 40, "calibration_results": 1,
                    "live_capture_sessions": 3}},
-      {"id": "0b2d3c4e-5f60-4718-8a9b-0c1d2e3f4a5b", "created_at": "2025-10-11 05:00:00.000000",
+      {"id": "0b2d3c4e-5f60-4718-8a9b-0c1d2e3f4a5b", "created_at": "2025-10-11 05:00:00.000000", "age_seconds": 284400,
        "directory": "0b2d3c4e-5f60-4718-8a9b-0c1d2e3f4a5b",
        "files": 1, "allocated_bytes": 8192, "apparent_bytes": 5000,
        "records": {"calibration_images": 1}}],

@@ -9,16 +9,21 @@
 #include "support/catch.hpp"
 #include "unit/report/report_sample.hpp"
 
+using calib::Charset;
 using calib::Color;
+using calib::DiskSpace;
 using calib::DryRun;
+using calib::KeptSession;
 using calib::Lists;
 using calib::Mode;
 using calib::Outcome;
 using calib::Report;
+using calib::Stays;
 using calib::text_report;
 using calib::Verbosity;
 using calib::test::large_id;
 using calib::test::sample_report;
+using calib::test::sample_start;
 using calib::test::small_id;
 
 namespace {
@@ -30,7 +35,13 @@ std::string before_circumstances(const std::string& text) {
 }
 std::string circumstances(const Report& report) {
   const auto text = text_report(report, Verbosity::normal, Color::no);
-  return text.substr(before_circumstances(text).size());
+  const auto rest = text.substr(before_circumstances(text).size());
+  return rest.substr(0, rest.find("\nDisk use by age"));
+}
+/// What a dry run ends with.
+std::string audit(const Report& report, Charset charset = Charset::ascii) {
+  const auto text = text_report(report, Verbosity::normal, Color::no, Lists::whole, charset);
+  return text.substr(text.find("Disk use by age"));
 }
 
 std::string normal(const Report& report) {
@@ -135,6 +146,83 @@ TEST_CASE("a terminal gets the 20 largest of each list, and a line for the rest"
   CHECK_THAT(whole, Catch::Matchers::ContainsSubstring("small-123"));
   CHECK(whole.find("smaller") == std::string::npos);
   CHECK(text_report(report, Verbosity::verbose, Color::no, Lists::largest) == whole);
+}
+
+TEST_CASE("a dry run ends with what each --hours would free") {
+  const auto line = [](std::string_view created_at, std::uint64_t mib, Stays why) {
+    KeptSession session;
+    session.id = created_at;
+    session.created_at = created_at;
+    session.why = why;
+    session.usage.allocated_bytes = mib << 20U;
+    return session;
+  };
+  Report report = dry(sample_report());
+  report.sessions[0].usage.allocated_bytes = 1U << 20U;  // 79 hours old
+  report.sessions[1].usage.allocated_bytes = 0;          // no date
+  report.orphans[0].usage.allocated_bytes = 2U << 20U;
+  report.kept_sessions = {line("2025-10-14 12:00:00", 16, Stays::young),
+                          line("2025-10-13 12:00:00", 8, Stays::young),  // 24 hours old
+                          line("2025-07-06 12:00:00", 4, Stays::kept_by_name),
+                          line("2025-10-12 10:00:00", 1, Stays::left_whole)};
+  report.database_bytes = 10U << 20U;
+  report.database_free_bytes = 512;
+  report.disk = DiskSpace{1000ULL << 20U, 600ULL << 20U, 200ULL << 20U};
+  CHECK(audit(report) ==
+        "Disk use by age of session\n"
+        "age            sessions        size                           freed with --hours\n"
+        "under 1 h             1    16.0 MiB  ####################          0    27.0 MiB\n"
+        "6 to 24 h             1     8.0 MiB  ##########                    6    11.0 MiB\n"
+        "--------------------------------- --hours 24 ---------------------------------\n"
+        "1 to 7 d              2     2.0 MiB  ###                          24     3.0 MiB\n"
+        "over 90 d             1     4.0 MiB  #####                      2160     2.0 MiB\n"
+        "no usable date        1         0 B  (kept)\n"
+        "no session            1     2.0 MiB\n"
+        "Database                   10.0 MiB, 512 B of it free (--vacuum)\n"
+        "Disk                     1000.0 MiB, 75 % used, 200.0 MiB free\n");
+
+  // The threshold is one of the ages, whatever it is.
+  report.hours = 60;
+  const auto text = audit(report, Charset::utf8);
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring(
+                       "1 to 2.5 d            1     1.0 MiB  \u2588\u258e "));
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring("\u2500 --hours 60 \u2500"));
+  CHECK(text.find("1 to 2.5 d") < text.find("--hours 60"));
+  CHECK(text.find("--hours 60") < text.find("2.5 to 7 d"));
+  report.mode = Mode::orphans_only;
+  CHECK(audit(report).find(" --hours 60 ") == std::string::npos);
+}
+
+TEST_CASE("a dry run of nothing has an audit, too") {
+  Report report = dry(Report{});
+  CHECK(audit(report) ==
+        "Disk use by age of session\n"
+        "no session            0         0 B\n");
+}
+
+TEST_CASE("a verbose dry run lists what stays, and why") {
+  Report report = dry(Report{});
+  report.started = sample_start;
+  for (const auto why : {Stays::young, Stays::kept_by_name, Stays::undated, Stays::future,
+                         Stays::not_asked, Stays::left_whole}) {
+    KeptSession session;
+    session.id = small_id;
+    session.created_at = why == Stays::undated ? "soon" : "2026-01-01";
+    session.why = why;
+    session.usage.allocated_bytes = 2048 + static_cast<unsigned>(why);
+    report.kept_sessions.push_back(session);
+  }
+  report.kept_sessions[0].created_at = "2025-10-14 09:00:00";
+  const auto text = text_report(report, Verbosity::verbose, Color::no);
+  const auto row = [](const std::string& age, const std::string& why) {
+    return small_id + "  " + std::string(8 - age.size(), ' ') + age + "                2.0 KiB  " +
+           why + "\n";
+  };
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring(
+                       row("-", "left whole, see the errors") + row("-", "not asked for") +
+                       row("-", "dated in the future: 2026-01-01") + row("-", "no date: 'soon'") +
+                       row("-", "to keep (--keep)") + row("3 h", "not old enough")));
+  CHECK(normal(report).find("not old enough") == std::string::npos);
 }
 
 TEST_CASE("over the limit a dry run lists what a pass would not delete") {
@@ -243,6 +331,7 @@ TEST_CASE("a dry run reads the same when verbose") {
   const Report report = dry(sample_report());
   CHECK(text_report(report, Verbosity::verbose, Color::no) ==
         text_report(report, Verbosity::normal, Color::no));
+  CHECK(report.kept_sessions.empty());
 }
 
 TEST_CASE("only headings are bold") {
@@ -256,7 +345,8 @@ TEST_CASE("only headings are bold") {
         "\x1b[1mDry run: nothing is changed\x1b[0m\n"
         "\x1b[1mSessions that would be deleted\x1b[0m\n"
         "\x1b[1mOrphaned directories that would be deleted\x1b[0m\n"
-        "\x1b[1mOrphaned records that would be deleted\x1b[0m\n");
+        "\x1b[1mOrphaned records that would be deleted\x1b[0m\n"
+        "\x1b[1mDisk use by age of session\x1b[0m\n");
 }
 
 TEST_CASE("tables stay aligned under names of any kind") {
