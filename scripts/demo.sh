@@ -114,4 +114,7 @@ title "A real pass"
 run --app-dir "$sandbox" --hours 24 --verbose
 title "What is left"
 what_is_left
-printf '\nThe sandbox stays in build/demo-app: try it there.\n'
+# Something to try it on.
+make_sandbox
+printf '\nThe sandbox stands again as it was at first. Try it there:\n\n  %s\n' \
+  'build/release/calib-cleanup --app-dir build/demo-app --dry-run'
