@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "cli/option_values.hpp"
 #include "cli/settings.hpp"
 #include "model/options.hpp"
+#include "webapp/session_id.hpp"
 
 namespace calib {
 namespace {
@@ -29,7 +31,34 @@ const char* const footer =
     "environment, which beats the file of --config.\n"
     "\n"
     "Exit status: 0 done, 1 something is left that should have gone, 2 wrong usage,\n"
-    "3 could not run, 4 busy, 128+n stopped by signal n.";
+    "3 could not run, 4 busy, 128+n stopped by signal n.\n"
+    "\n"
+    "Examples, in the app's root folder:\n"
+    "  calib-cleanup --dry-run             what a pass would delete, and an audit of the disk\n"
+    "  calib-cleanup --hours 24            delete what is older than a day\n"
+    "  calib-cleanup --session ID          delete one session now\n"
+    "\n"
+    "The manual has all of it: man calib-cleanup";
+
+/// What other tools call what this one has under another name; empty where that is not known.
+std::string_view in_other_words(std::string_view typed) {
+  using Pair = std::pair<std::string_view, std::string_view>;
+  constexpr std::array<Pair, 11> words{
+      Pair{"older-than", "write --hours N"},
+      Pair{"max-age", "write --hours N"},
+      Pair{"age", "write --hours N"},
+      Pair{"days", "write --hours N, 24 for each day"},
+      Pair{"minutes", "write --hours N, which may be a fraction"},
+      Pair{"all", "write --hours 0 for all that is dated before now"},
+      Pair{"force", "write --yes, which does not ask"},
+      Pair{"id", "write --session ID"},
+      Pair{"exclude", "write --keep ID"},
+      Pair{"what-if", "write --dry-run"},
+      Pair{"path", "write --app-dir DIR"}};
+  typed.remove_prefix(std::min(typed.find_first_not_of('-'), typed.size()));
+  const auto* const found = std::ranges::find(words, typed, &Pair::first);
+  return found == words.end() ? std::string_view() : found->second;
+}
 
 std::string dashed(std::string_view name) { return fmt::format("--{}", name); }
 
@@ -53,6 +82,7 @@ class CommandLine {
   }
 
   [[nodiscard]] std::optional<InformationText> information() const {
+    refuse_long_names_with_one_dash();
     if (app_.count("--help") > 0) return InformationText{help()};
     if (app_.count("--version") > 0) {
       return InformationText{"calib-cleanup " CALIB_CLEANUP_VERSION "\n"};
@@ -130,12 +160,37 @@ class CommandLine {
     }
   }
 
+  /// `-hours 24` and `-h24` begin with -h, and would print the help as if all were well.
+  void refuse_long_names_with_one_dash() const {
+    for (const std::string& argument : arguments_) {
+      if (argument == "--") return;
+      if (argument.size() < 3 || argument[0] != '-' || argument[1] == '-') continue;
+      for (const char letter : std::string_view(argument).substr(1)) {
+        const OptionSpec* const spec = option_of_letter(letter);
+        if (spec == nullptr) refuse_option(argument);
+        if (spec->takes != Takes::nothing) break;  // the rest is its value
+      }
+    }
+  }
+
+  static const OptionSpec* option_of_letter(char letter) {
+    const auto table = option_table();
+    const auto found = std::ranges::find(table, letter, &OptionSpec::letter);
+    return found == table.end() ? nullptr : &*found;
+  }
+
   // These name only what cannot hold a password, as a URL given without its option would.
 
   [[noreturn]] static void refuse_option(const std::string& argument) {
-    const std::string typed =
-        argument.starts_with("--") ? argument.substr(0, argument.find('=')) : argument.substr(0, 2);
+    const std::string typed = argument.substr(0, argument.find('='));
     if (!is_harmless(typed)) refuse_word(argument);
+    if (typed.starts_with("-h") && typed.find_first_not_of("0123456789.", 2) == std::string::npos) {
+      throw UsageError(fmt::format("{} is no option: did you mean --hours {}? -h is for help",
+                                   typed, typed.substr(2)));
+    }
+    if (const std::string_view meant = in_other_words(typed); !meant.empty()) {
+      throw UsageError(fmt::format("unknown option {}: {}", typed, meant));
+    }
     const OptionSpec* const similar = similar_option(typed, OptionSpec::Layers::command_line);
     throw UsageError(fmt::format("unknown option {}: {}", typed,
                                  similar == nullptr
@@ -144,6 +199,14 @@ class CommandLine {
   }
 
   [[noreturn]] static void refuse_word(const std::string& argument) {
+    if (!argument.empty() && argument.find_first_not_of("0123456789.") == std::string::npos) {
+      throw UsageError(
+          fmt::format("unexpected argument '{0}': did you mean --hours {0}?", argument));
+    }
+    if (is_uuid(ascii_lowered(argument))) {
+      throw UsageError(
+          fmt::format("unexpected argument '{0}': did you mean --session {0}?", argument));
+    }
     const std::string named = is_harmless(argument) ? fmt::format(" '{}'", argument) : "";
     throw UsageError(
         fmt::format("unexpected argument{}: put the option it belongs to before it", named));
@@ -201,6 +264,19 @@ void settle_verbosity(PartialOptions& draft) {
   if (draft.verbose > draft.quiet) draft.options.verbosity = Verbosity::verbose;
 }
 
+/// From the root, so that a message names it whatever the working directory is. Only `.` is taken
+/// out: `..` may lead somewhere else behind a link.
+std::filesystem::path from_root(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error);
+  if (error) return path;
+  std::filesystem::path result;
+  for (const auto& component : absolute) {
+    if (component != ".") result /= component;
+  }
+  return result;
+}
+
 }  // namespace
 
 std::variant<Options, InformationText, SessionIdsRequest> parse_options(
@@ -221,8 +297,10 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
   settle_verbosity(draft);
   Options& options = draft.options;
   if (options.color == When::automatic && from_environment.no_color) options.color = When::never;
+  options.app_dir = from_root(options.app_dir);
   options.uploads_named = !options.uploads.empty();
-  if (options.uploads.empty()) options.uploads = options.app_dir / "uploads";
+  options.uploads =
+      options.uploads.empty() ? options.app_dir / "uploads" : from_root(options.uploads);
   try {
     if (draft.database) {
       options.database =
@@ -232,6 +310,10 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
       }
     } else {
       options.database = find_app_database(from_environment.app, options.app_dir);
+    }
+    if (options.database.kind == DatabaseKind::sqlite) {
+      options.database.path = from_root(options.database.path);
+      options.database.display = options.database.path.string();
     }
   } catch (const DatabaseLocationError& error) {
     options.database_error = error.what();

@@ -161,6 +161,9 @@ constexpr std::array every_option{
                "Write Prometheus metrics of this pass to FILE, for\n"
                "node_exporter's textfile collector; not in a dry run",
                [](const Setting& setting, PartialOptions& draft) {
+                 if (setting.text == "-") {
+                   refuse(setting, "writes a file: name one, such as /var/lib/…/cleanup.prom");
+                 }
                  draft.options.metrics = setting.text;
                }},
     OptionSpec{

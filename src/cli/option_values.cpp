@@ -10,6 +10,7 @@
 #include <limits>
 #include <numeric>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/text.hpp"
@@ -23,6 +24,28 @@ bool read_all(std::string_view text, Number& value) {
   const char* const end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
   return error == std::errc{} && stopped == end;
+}
+
+/// How to write a number of hours that has a unit, as in `24h` or `7 days`; empty for other texts.
+std::string without_unit(std::string_view text) {
+  const auto end = std::min(text.find_first_not_of("0123456789."), text.size());
+  double value = 0;
+  if (!read_all(text.substr(0, end), value)) return {};
+  auto unit = text.substr(end);
+  unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
+  constexpr std::array<std::pair<std::string_view, double>, 9> hours_in{{{"h", 1},
+                                                                         {"hour", 1},
+                                                                         {"hours", 1},
+                                                                         {"d", 24},
+                                                                         {"day", 24},
+                                                                         {"days", 24},
+                                                                         {"w", 168},
+                                                                         {"week", 168},
+                                                                         {"weeks", 168}}};
+  for (const auto& [name, hours] : hours_in) {
+    if (unit == name) return fmt::format(" (in hours: {:g})", value * hours);
+  }
+  return {};
 }
 
 }  // namespace
@@ -49,7 +72,8 @@ bool yes_or_no(const Setting& setting) {
 double number(const Setting& setting, double maximum, std::string_view what) {
   double value = 0;
   if (!read_all(setting.text, value) || !std::isfinite(value) || value < 0 || value > maximum) {
-    refuse(setting, fmt::format("must be {}, not '{}'", what, setting.text));
+    refuse(setting,
+           fmt::format("must be {}, not '{}'{}", what, setting.text, without_unit(setting.text)));
   }
   return std::abs(value);  // -0 is 0
 }

@@ -357,10 +357,7 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
   plan.failures = std::move(failures_);
   if (rules_.again) wanted_.clear();
   for (const auto& id : wanted_) {
-    plan.failures.push_back({"session " + id,
-                             "there is no such session in " + rules_.database +
-                                 "; look for its id with --dry-run --hours 0",
-                             ErrorKind::session});
+    plan.failures.push_back({"session " + id, no_such_session(id), ErrorKind::session});
   }
   form_units(plan);
   if (!plan.sessions.empty() && !proven_) {
@@ -384,6 +381,26 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
                     count_text(undated_, "session is", "sessions are")));
   }
   return plan;
+}
+
+std::string Planner::no_such_session(const std::string& id) const {
+  const auto there_is_none = "there is no such session in " + rules_.database;
+  const auto* entry = entries_.find(id);
+  if (entry != nullptr && entry->kind == EntryKind::directory) {
+    return there_is_none +
+           ", only a directory of that name; --orphans-only removes what has no "
+           "session";
+  }
+  if (id.find_first_of(", ") != std::string::npos) {
+    return there_is_none + "; give one id at a time, each with a --session of its own";
+  }
+  if (!is_uuid(id) && is_uuid(ascii_lowered(id))) {
+    return there_is_none + "; an id is in lower case: " + ascii_lowered(id);
+  }
+  if (id.size() < 36 && id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos) {
+    return there_is_none + "; an id is given as a whole, all 36 characters of it";
+  }
+  return there_is_none + "; look for its id with --dry-run --hours 0";
 }
 
 std::span<const std::uint64_t> Planner::claims_of(std::size_t candidate) const {

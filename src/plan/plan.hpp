@@ -127,6 +127,8 @@ class Planner {
   void choose_orphan(const Entry& entry, Plan& plan);
   [[nodiscard]] bool is_in_the_way(const Entry& entry, Plan& plan) const;
   void note_left(Plan& plan) const;
+  /// What there is to say of one that was asked for by name.
+  [[nodiscard]] std::string no_such_session(const std::string& id) const;
   void leave_all_where_nothing_is_proven();
   [[nodiscard]] Failure left_for_lack_of_proof() const;
   [[nodiscard]] Failure left_unproven(const Few<std::string>& entries) const;

@@ -46,8 +46,8 @@ std::string checked(const std::filesystem::path& path) {
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) {
     throw PassError(Kind::unusable, path.string(),
-                    "there is no database; name it with --database, or the app's root folder with "
-                    "--app-dir");
+                    "there is no database; is this the app's root folder? Name that with "
+                    "--app-dir, or the database with --database");
   }
   if (error) {
     throw PassError(Kind::unusable, path.string(),

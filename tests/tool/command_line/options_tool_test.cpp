@@ -68,6 +68,52 @@ TEST_CASE("wrong usage is status 2, one line that names it, and opens nothing", 
   check_refused({"--metrics", "--dry-run"}, {}, {"--metrics"});
 }
 
+TEST_CASE("what people write who know other tools is answered with what to write",
+          "[tool][usage]") {
+  check_refused({"-hours", "24"}, {}, {"unknown option -hours", "did you mean --hours?"});
+  check_refused({"-dry-run"}, {}, {"unknown option -dry-run", "did you mean --dry-run?"});
+  check_refused({"-h24"}, {}, {"-h24", "--hours 24", "-h is for help"});
+  check_refused({"-nh24"}, {}, {"-nh24"});
+  check_refused({"--hours", "24h"}, {}, {"'24h'", "(in hours: 24)"});
+  check_refused({"--hours", "1d"}, {}, {"'1d'", "(in hours: 24)"});
+  check_refused({"--hours", "1.5 days"}, {}, {"(in hours: 36)"});
+  check_refused({"--older-than", "24"}, {}, {"--older-than", "write --hours N"});
+  check_refused({"--days", "7"}, {}, {"--days", "--hours N, 24 for each day"});
+  check_refused({"24"}, {}, {"'24'", "did you mean --hours 24?"});
+  const auto id = new_uuid();
+  check_refused({id}, {}, {id, "did you mean --session"});
+  check_refused({"--metrics", "-"}, {}, {"--metrics", "writes a file"});
+}
+
+TEST_CASE("letters of flags stand together, and the last one may have a value", "[tool][usage]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  CHECK(run_on(app, {"-nv"}).status == 0);
+  CHECK(run_on(app, {"-nj2"}).status == 0);
+  CHECK(run_tool({"-nh"}).out.starts_with("Deletes expired"));
+  CHECK(app.is_whole(old_one));
+  CHECK(run_on(app, {"-vj2"}).status == 0);
+  CHECK(app.is_gone(old_one));
+}
+
+TEST_CASE("a path is told as it is from the root", "[tool][usage]") {
+  App app;
+  app.add_session(48);
+  const auto moved = app.scratch("elsewhere");
+  fs::create_directory(moved);
+  const auto lost = run_tool({}, {.directory = moved});
+  CHECK(lost.status == 3);
+  CHECK(is_one_error(lost, {moved.string() + "/uploads", "--app-dir"}));
+  const auto there = run_tool({"--json", "--dry-run"}, {.directory = app.root()});
+  CHECK(there.json().at("database") == app.database().string());
+  CHECK(there.json().at("uploads") == app.uploads().string());
+  const auto named = run_tool({"--json", "--dry-run", "--app-dir", "..", "--uploads", "../uploads",
+                               "--database", "calibration.db"},
+                              {.directory = app.root() / "backend"});
+  CHECK(named.json().at("database") == app.database().string());
+  CHECK(named.json().at("uploads") == (app.root() / "backend/../uploads").string());
+}
+
 TEST_CASE("a variable that is not known is wrong usage: a mistyped one must not delete",
           "[tool][usage]") {
   check_refused({}, {{"CALIB_CLEANUP_DRYRUN", "1"}},

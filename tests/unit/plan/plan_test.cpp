@@ -263,3 +263,22 @@ TEST_CASE("sessions whose ids differ in case only are two sessions, which share 
     CHECK_THAT(failures_of(plan).front(), ContainsSubstring("session abc is left whole"));
   }
 }
+
+TEST_CASE("a session that is not there is told of with what may be wrong with its id", "[plan]") {
+  Situation situation;
+  situation.directories({"left-behind"}).sessions = {session(one_uuid)};
+  situation.rules.mode = Mode::named;
+  const auto said = [&](const std::string& id) {
+    situation.rules.sessions = {id};
+    const auto failures = failures_of(plan_of(situation));
+    REQUIRE(failures.size() == 1);
+    return failures.front();
+  };
+  using Catch::Matchers::ContainsSubstring;
+  CHECK_THAT(said("left-behind"), ContainsSubstring("only a directory of that name"));
+  CHECK_THAT(said("a,b"), ContainsSubstring("one id at a time"));
+  CHECK_THAT(said("0D1F6D0E-1111-4000-8000-00000000000A"),
+             ContainsSubstring("in lower case: 0d1f6d0e-1111-4000-8000-00000000000a"));
+  CHECK_THAT(said("0d1f6d0e"), ContainsSubstring("as a whole"));
+  CHECK_THAT(said("left"), ContainsSubstring("look for its id"));
+}
