@@ -122,10 +122,6 @@ Report watched_pass(const Options& options) {
   return run_pass(options, now, stop, progress);
 }
 
-std::uint64_t count_going(const Report& plan) {
-  return deleted_sessions(plan) + deleted_directories(plan) + plan.recovery.purged;
-}
-
 void write_diagnostics(const Report& report, const Options& options) {
   write_all(STDERR_FILENO, diagnostics(report, color_for(options.color, STDERR_FILENO),
                                        priorities_of(STDERR_FILENO)));
@@ -166,22 +162,24 @@ std::optional<int> ask(Options& options) {
   auto dry_options = options;
   dry_options.dry_run = DryRun::yes;
   const auto plan = watched_pass(dry_options);
-  const auto count = count_going(plan);
-  const bool goes = count > 0 || (!plan.orphaned_records.empty() && !plan.over_limit);
-  if (plan.outcome == Outcome::done && !goes && !plan.errors.empty()) {
+  const bool goes = !plan.items.empty() && !plan.over_limit;
+  // What an interrupted pass has moved aside is given back without a question.
+  if (plan.outcome == Outcome::done && !goes && !plan.errors.empty() &&
+      plan.recovery.restored == 0) {
     return finish(plan, dry_options);
   }
   // Nobody is asked about what comes due until the pass begins. Where the plan failed the pass
   // does, too, or it settles what a crash has left, and the next question has an answer.
-  options.confirmed = Options::Confirmed{count, plan.proof};
+  options.confirmed = Options::Confirmed{plan.items, plan.place};
   if (plan.outcome != Outcome::done || !goes) return std::nullopt;
   write_diagnostics(plan, options);
   // Nothing is begun, and no lock is held: a signal ends the process.
   const StopsAtOnce guard;
   if (stop.requested()) return 128 + stop.signal();
-  if (is_answer_yes(plan_summary(plan) +
-                    "Neither --hours nor --orphans-only nor --session says what goes, so this is "
-                    "the default.\nDelete it? [y/N] ")) {
+  if (is_answer_yes(fmt::format(
+          "{}Delete these {} and {} for good? [y/N] ", plan_summary(plan),
+          count_text(plan.sessions.size(), "session", "sessions"),
+          count_text(plan.orphans.size() + plan.recovery.purged, "directory", "directories")))) {
     return std::nullopt;
   }
   write_all(STDERR_FILENO, "Nothing was deleted.\n");

@@ -24,6 +24,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -56,17 +57,42 @@ _PARTIAL = 1
 _UNABLE = 3
 _BUSY = 4
 
-# One pass at a time in this process: a second one would only wait for the first.
-_PASS = threading.Lock()
-
-# A route may wait that many seconds, in the pool of threads that uploads use, too; and so many may
-# wait at once.
+# A route may wait that many seconds, in the pool of threads that uploads use, too.
 _ROUTE_WAIT = 2.0
-_WAITING = threading.BoundedSemaphore(8)
+# An hourly task has the time, but not for ever.
+_TASK_WAIT = 600.0
 
-# What the last pass of this process told as proof that the folder is the database's: where it has
-# deleted all sessions, none is left to prove it to the next one.
-_proof: str | None = None
+# So long after a pass what it has proven still serves the next one.
+_PROOF_SECONDS = 300.0
+
+
+class _Process:
+    """What the passes of this process share. A fork makes a new one."""
+
+    def __init__(self) -> None:
+        # One at a time: a second one would only wait for the first. An RLock would let a signal's
+        # handler in, in the middle of a pass.
+        self.turn = threading.Lock()
+        self.at_work: int | None = None  # the thread whose turn it is
+        # So many routes may wait at once.
+        self.waiting = threading.BoundedSemaphore(8)
+        # What the last pass told as proof that the folder is the database's, and until when that
+        # serves: where it has deleted all sessions, none is left to prove it to the next one.
+        self.proof: str | None = None
+        self.proven_until = 0.0
+
+
+_process = _Process()
+
+
+def _begin_anew() -> None:
+    """In a child: whoever was at work here is not in it."""
+    global _process
+    _process = _Process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class CleanupError(Exception):
@@ -186,8 +212,9 @@ def run_cleanup(hours_old: float = 24, wait: float = _ROUTE_WAIT) -> CleanupResu
     unless hours_old is a number, finite, 0 or more.
     """
     hours = _hours(hours_old)
-    with _turn(wait):
-        report = _clean_up(f"--hours={hours}", *_patience(wait))
+    patience = _patience(wait)
+    with _turn(wait, route=wait <= _ROUTE_WAIT):
+        report = _clean_up(f"--hours={hours}", *patience)
     sessions = report.print_sessions()
     directories = report.print_directories()
     message = report.message
@@ -212,10 +239,12 @@ def delete_session_now(session_id: str, wait: float = _ROUTE_WAIT) -> None:
     except UnicodeEncodeError:
         raise ValueError("a session id is a text without lone surrogates") from None
     if identifier.startswith(b"@"):  # the tool would take it for a file of ids
-        raise CleanupError(f"session {session_id!r}: there is no such session", _PARTIAL)
+        raise CleanupError(f"session {session_id!r}: there is no such session that can be named; "
+                           "an id that begins with @ is none of the app's", _PARTIAL)
+    patience = _patience(wait)
     with _turn(wait):
         # One argument: as a second one, an id could be taken for an option.
-        report = _clean_up(b"--session=" + identifier, *_patience(wait))
+        report = _clean_up(b"--session=" + identifier, *patience)
     if report.status == _PARTIAL:
         raise CleanupError(report.message, report.status)
     if report.dry_run:
@@ -229,34 +258,43 @@ delete_session = delete_session_now
 
 def _patience(wait: float) -> tuple[str, ...]:
     """How long the tool waits; what an administrator says holds."""
+    if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait <= 86400:
+        raise ValueError(f"wait must be a number of seconds, 0 to 86400, not {wait!r}")
     return () if "CALIB_CLEANUP_LOCK_WAIT" in os.environ else (f"--lock-wait={wait}",)
 
 
 @contextmanager
-def _turn(wait: float) -> Iterator[None]:
-    """Waits for it; raises CleanupError (busy) where it does not come, or too many wait."""
+def _turn(wait: float, route: bool = True) -> Iterator[None]:
+    """Waits for it; raises CleanupError (busy) where it does not come, or too many routes wait."""
+    process = _process
     busy = CleanupError("another clean-up of this process is at work; try again", _BUSY)
-    if not _WAITING.acquire(blocking=False):
+    if process.at_work == threading.get_ident():
+        raise busy  # a signal's handler, in the middle of a pass: that never ends while it waits
+    if route and not process.waiting.acquire(blocking=False):
         raise busy
     try:
-        if not _PASS.acquire(timeout=wait):
+        if not process.turn.acquire(timeout=wait):
             raise busy
+        process.at_work = threading.get_ident()
         try:
             yield
         finally:
-            _PASS.release()
+            process.at_work = None
+            process.turn.release()
     finally:
-        _WAITING.release()
+        if route:
+            process.waiting.release()
 
 
 def _clean_up_or_say_why(*options: str, proven: bool = False) -> _Report | None:
-    """In its turn, however long that takes; None where it could not run, which is said.
+    """In its turn; None where it could not run, which is said.
 
     proven: what the pass before has found holds for this one, too.
     """
     try:
-        with _PASS:
-            proof = (f"--proof={_proof}",) if proven and _proof else ()
+        with _turn(_TASK_WAIT, route=False):
+            fresh = time.monotonic() < _process.proven_until
+            proof = (f"--proof={_process.proof}",) if proven and _process.proof and fresh else ()
             return _clean_up(*options, *proof)
     except CleanupError as error:
         print(f"calib-cleanup: error: {error}", file=sys.stderr, flush=True)
@@ -339,8 +377,7 @@ def _environment() -> dict[str, str]:
 
 def _clean_up(*options: str | bytes) -> _Report:
     """Runs the tool; raises CleanupError unless it went through, complete or in part."""
-    global _proof
-    _proof = None
+    _process.proof = None
     executable = os.environ.get("CALIB_CLEANUP_BIN") or "calib-cleanup"
     try:
         app_dir = os.getcwd()
@@ -368,7 +405,8 @@ def _clean_up(*options: str | bytes) -> _Report:
     # Where the app ignores SIGCHLD, Python sees status 0 whatever happened.
     status = done.returncode or (report.status if report else 0)
     if report and status in (0, _PARTIAL):
-        _proof = report.proof
+        _process.proof = report.proof
+        _process.proven_until = time.monotonic() + _PROOF_SECONDS
         print(said, end="", file=sys.stderr, flush=True)
         return report
     if status < 0:

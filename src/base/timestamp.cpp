@@ -170,6 +170,14 @@ std::string format_human(Instant instant) {
   return format_seconds(fields_of(instant), ' ') + " UTC";
 }
 
+std::string format_minute(Instant instant) {
+  auto text = format_human(instant);
+  constexpr std::string_view zone = " UTC";
+  constexpr std::size_t seconds_size = 3;  // ":44"
+  text.erase(text.size() - zone.size() - seconds_size, seconds_size);
+  return text;
+}
+
 Instant hours_before(Instant now, double hours) {
   constexpr double microseconds_per_hour = 3.6e9;
   const double wanted = hours * microseconds_per_hour;

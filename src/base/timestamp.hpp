@@ -24,6 +24,9 @@ std::string format_iso(Instant instant);
 /// `2025-10-14 10:44:04 UTC`, for people.
 std::string format_human(Instant instant);
 
+/// The same to the minute: `2025-10-14 10:44 UTC`.
+std::string format_minute(Instant instant);
+
 /// now − `hours`; hours beyond the representable range give the earliest instant, before which
 /// nothing was created. `hours` is finite and not negative.
 Instant hours_before(Instant now, double hours);

@@ -34,9 +34,9 @@ const char* const footer =
     "3 could not run, 4 busy, 128+n stopped by signal n.\n"
     "\n"
     "Examples, in the app's root folder:\n"
-    "  calib-cleanup --dry-run             what a pass would delete, and an audit of the disk\n"
-    "  calib-cleanup --hours 24            delete what is older than a day\n"
-    "  calib-cleanup --session ID          delete one session now\n"
+    "  calib-cleanup --dry-run      what a pass would delete, and an audit\n"
+    "  calib-cleanup --hours 24     delete what is older than a day\n"
+    "  calib-cleanup --session ID   delete one session now\n"
     "\n"
     "The manual has all of it: man calib-cleanup";
 
@@ -167,10 +167,23 @@ class CommandLine {
       if (argument.size() < 3 || argument[0] != '-' || argument[1] == '-') continue;
       for (const char letter : std::string_view(argument).substr(1)) {
         const OptionSpec* const spec = option_of_letter(letter);
-        if (spec == nullptr) refuse_option(argument);
+        if (spec == nullptr) {
+          refuse_option(is_meant_long(argument) ? argument : std::string{'-', letter});
+        }
         if (spec->takes != Takes::nothing) break;  // the rest is its value
       }
     }
+  }
+
+  static bool is_meant_long(const std::string& argument) {
+    const auto name = argument.substr(0, argument.find('='));
+    return similar_option(name, OptionSpec::Layers::command_line) != nullptr ||
+           !in_other_words(name).empty() || is_help_with_number(name);
+  }
+
+  static bool is_help_with_number(std::string_view argument) {
+    return argument.size() > 2 && argument.starts_with("-h") &&
+           argument.find_first_not_of("0123456789.", 2) == std::string_view::npos;
   }
 
   static const OptionSpec* option_of_letter(char letter) {
@@ -184,7 +197,7 @@ class CommandLine {
   [[noreturn]] static void refuse_option(const std::string& argument) {
     const std::string typed = argument.substr(0, argument.find('='));
     if (!is_harmless(typed)) refuse_word(argument);
-    if (typed.starts_with("-h") && typed.find_first_not_of("0123456789.", 2) == std::string::npos) {
+    if (is_help_with_number(typed)) {
       throw UsageError(fmt::format("{} is no option: did you mean --hours {}? -h is for help",
                                    typed, typed.substr(2)));
     }
@@ -264,17 +277,11 @@ void settle_verbosity(PartialOptions& draft) {
   if (draft.verbose > draft.quiet) draft.options.verbosity = Verbosity::verbose;
 }
 
-/// From the root, so that a message names it whatever the working directory is. Only `.` is taken
-/// out: `..` may lead somewhere else behind a link.
-std::filesystem::path from_root(const std::filesystem::path& path) {
+/// By its name, so that a message says which one it is; `.` where it has none any more.
+std::filesystem::path working_directory() {
   std::error_code error;
-  const auto absolute = std::filesystem::absolute(path, error);
-  if (error) return path;
-  std::filesystem::path result;
-  for (const auto& component : absolute) {
-    if (component != ".") result /= component;
-  }
-  return result;
+  auto path = std::filesystem::current_path(error);
+  return error ? "." : path;
 }
 
 }  // namespace
@@ -297,10 +304,9 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
   settle_verbosity(draft);
   Options& options = draft.options;
   if (options.color == When::automatic && from_environment.no_color) options.color = When::never;
-  options.app_dir = from_root(options.app_dir);
+  if (options.app_dir == ".") options.app_dir = working_directory();
   options.uploads_named = !options.uploads.empty();
-  options.uploads =
-      options.uploads.empty() ? options.app_dir / "uploads" : from_root(options.uploads);
+  if (options.uploads.empty()) options.uploads = options.app_dir / "uploads";
   try {
     if (draft.database) {
       options.database =
@@ -310,10 +316,6 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
       }
     } else {
       options.database = find_app_database(from_environment.app, options.app_dir);
-    }
-    if (options.database.kind == DatabaseKind::sqlite) {
-      options.database.path = from_root(options.database.path);
-      options.database.display = options.database.path.string();
     }
   } catch (const DatabaseLocationError& error) {
     options.database_error = error.what();

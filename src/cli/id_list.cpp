@@ -18,6 +18,10 @@ namespace {
 // As long as the first of the groups of a UUID, which people copy.
 constexpr std::size_t part_of_uuid = 8;
 
+// What ids are made of; not what paths, lists, quotes and patterns have.
+constexpr std::string_view letters_of_ids =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+
 // More than a million UUIDs.
 constexpr std::size_t max_bytes = std::size_t{64} << 20;
 
@@ -83,10 +87,10 @@ std::vector<std::string> ids_to_keep(const Setting& setting) {
            fmt::format("{} holds no id: leave it out where none is to be kept", setting.text));
   }
   for (auto& id : ids) {
-    const bool is_several = id.find_first_of(" \t\r\n,;'\"`[]#") != std::string::npos;
+    const bool is_other = id.find_first_not_of(letters_of_ids) != std::string::npos;
     const bool is_part = id.size() >= part_of_uuid && !is_uuid(ascii_lowered(id)) &&
                          id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
-    if (is_several || is_part) {
+    if (is_other || is_part) {
       refuse(setting, fmt::format("'{}' is no whole id: give one at a time, without quotes, or one "
                                   "a line in a file (@FILE)",
                                   id));

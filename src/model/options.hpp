@@ -46,10 +46,10 @@ struct Options {
   bool uploads_named = false;  ///< by --uploads, wherever that was said: it is the right folder
   std::chrono::microseconds orphan_grace{0};
   std::optional<std::uint64_t> max_delete;
-  /// What somebody was shown and has said yes to. More than that does not go.
+  /// What somebody was shown and has said yes to. Nothing else goes.
   struct Confirmed {
-    std::uint64_t count = 0;  ///< sessions and directories
-    std::string proof;        ///< Report::proof of what was shown
+    std::vector<std::uint64_t> items;  ///< Report::items of what was shown
+    std::string place;                 ///< the same of Report::place
   };
   std::optional<Confirmed> confirmed;
   std::chrono::milliseconds lock_wait{30'000};

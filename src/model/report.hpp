@@ -106,6 +106,9 @@ struct Report {
   /// Stands for this database and this folder, where the one is proven to be the other's, so that
   /// a pass right after this one knows it, too; else empty.
   std::string proof;
+  /// What would go, each as a hash of what it is, in order; and which database and folder that is.
+  std::vector<std::uint64_t> items;
+  std::string place;
   std::string database;  ///< printable form, no password
   std::string uploads;
 
@@ -116,6 +119,11 @@ struct Report {
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows deleted
   Recovery recovery;
   Kept kept;
+  /// In a dry run: of what an interrupted pass has left; and of directories that are no session's
+  /// and stay, and how many these are.
+  Usage leftovers;
+  Usage unclaimed_kept;
+  std::uint64_t unclaimed_kept_count = 0;
   std::vector<KeptSession> kept_sessions;            ///< in a dry run
   std::optional<std::uint64_t> database_bytes;       ///< in a dry run; where it is told
   std::optional<std::uint64_t> database_free_bytes;  ///< what --vacuum can give back; the same

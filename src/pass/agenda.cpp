@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "base/hash.hpp"
 #include "base/text.hpp"
 #include "model/pass_error.hpp"
 #include "pass/purge.hpp"
@@ -20,9 +21,7 @@ namespace {
 /// Stands for folder and database; empty where nothing tells the database from others for good.
 std::string proof_of(const AppData& app) {
   const auto mark = app.store->mark();
-  if (mark.empty()) return {};
-  const auto folder = app.uploads.id();
-  return mark_of(fmt::format("{} {} {}", mark, folder.device, folder.inode));
+  return mark.empty() ? std::string() : mark_of(mark + app.uploads.identity());
 }
 
 /// What is still staged could not be given back: who owns it keeps its records, too.
@@ -62,6 +61,29 @@ std::uint64_t count_sessions(const Agenda& agenda) {
     if (unit.owners.front() < agenda.plan.sessions.size()) sessions += unit.owners.size();
   }
   return sessions;
+}
+
+/// What would go, as far as the survey can tell. Whoever a row holds back goes where that row goes,
+/// and is among them.
+std::vector<std::uint64_t> items_of(const Agenda& agenda) {
+  std::vector<std::uint64_t> items;
+  const auto add = [&](std::string_view kind, std::string_view name, std::uint64_t more) {
+    items.push_back(exact_hash(fmt::format("{} {} {}", kind, more, name)));
+  };
+  for (const auto& unit : agenda.units) {
+    for (const auto owner : unit.owners) {
+      if (owner < agenda.plan.sessions.size()) {
+        const auto& session = agenda.plan.sessions[owner];
+        add("session", session.id, session.fingerprint);
+      } else {
+        add("key", agenda.survey.leaked_keys[owner - agenda.plan.sessions.size()], 0);
+      }
+    }
+  }
+  for (const auto& orphan : agenda.unclaimed.orphans) add("orphan", orphan.name, 0);
+  for (const auto& leftover : agenda.unclaimed.leftovers) add("leftover", leftover, 0);
+  std::sort(items.begin(), items.end());
+  return items;
 }
 
 void delete_nothing(Agenda& agenda) {
@@ -114,7 +136,8 @@ Agenda AgendaMaker::read(const std::vector<std::string>& ids, Again again) {
     planner.claim(app_.uploads.entries_through((app_dir / images_dir).string(), monitor_.stop));
   }
   agenda.plan = planner.finish(times_.current(), ways);
-  if (agenda.plan.proven) agenda.proof = proof_of(app_);
+  // What was only told is not passed on: it holds for one pass.
+  if (agenda.plan.proven && !rules.proven) agenda.proof = proof_of(app_);
   return agenda;
 }
 
@@ -128,6 +151,11 @@ Agenda AgendaMaker::narrow(Agenda agenda) {
   for (auto& warning : agenda.plan.warnings) agenda.notes.warnings.push_back(std::move(warning));
   refuse_foreign(agenda, choice.foreign);
   enforce_limit(agenda);
+  if (options_.may_ask) {
+    agenda.items = items_of(agenda);
+    agenda.place = fmt::format("{} {}", app_.store->mark(), app_.uploads.identity());
+  }
+  enforce_confirmation(agenda);
   return agenda;
 }
 
@@ -152,7 +180,7 @@ void AgendaMaker::survey(Agenda& agenda) {
   for (const auto& refusal : agenda.survey.refused) {
     const bool held = refusal.reason == Refusal::Reason::held;
     // In a real pass the transaction asks again, and says so itself.
-    if (held && !is_dry) continue;
+    if (held && !foresees()) continue;
     refused.insert(refusal.owner);
     if (!held) continue;
     agenda.notes.errors.push_back(
@@ -235,22 +263,22 @@ void AgendaMaker::refuse_foreign(Agenda& agenda, const Few<std::string>& foreign
   delete_nothing(agenda);
 }
 
+void AgendaMaker::enforce_confirmation(Agenda& agenda) const {
+  const auto& confirmed = options_.confirmed;
+  if (!confirmed || agenda.refused) return;
+  const bool is_same =
+      agenda.place == confirmed->place && std::ranges::includes(confirmed->items, agenda.items);
+  if (is_same) return;
+  agenda.notes.errors.push_back({app_.uploads.path(),
+                                 "something else would go by now than what was shown, so nothing "
+                                 "is deleted; run it again",
+                                 ErrorKind::limit});
+  delete_nothing(agenda);
+}
+
 void AgendaMaker::enforce_limit(Agenda& agenda) const {
   const auto sessions = count_sessions(agenda);
   const auto directories = agenda.unclaimed.size();
-  const auto& confirmed = options_.confirmed;
-  if (confirmed &&
-      (sessions + directories > confirmed->count || agenda.proof != confirmed->proof)) {
-    agenda.notes.errors.push_back(
-        {app_.uploads.path(),
-         fmt::format("{} and {} would go by now, which is not what was shown: nothing is deleted; "
-                     "run it again",
-                     count_text(sessions, "session", "sessions"),
-                     count_text(directories, "directory", "directories")),
-         ErrorKind::limit});
-    delete_nothing(agenda);
-    return;
-  }
   if (!options_.max_delete || sessions + directories <= *options_.max_delete) return;
   const bool is_dry = options_.dry_run == DryRun::yes;
   agenda.notes.errors.push_back(

@@ -19,9 +19,11 @@ namespace calib {
 struct Agenda {
   std::vector<Entry> listing;  ///< of the folder, from before the database was read
   Plan plan;
-  std::string proof;            ///< see Report::proof
-  Unclaimed unclaimed;          ///< of the plan's leftovers and orphans, those that are to go
-  std::vector<DoomedKey> keys;  ///< of the plan's sessions, for the store
+  std::string proof;                 ///< see Report::proof
+  std::vector<std::uint64_t> items;  ///< see Report::items
+  std::string place;                 ///< see Report::place
+  Unclaimed unclaimed;               ///< of the plan's leftovers and orphans, those that are to go
+  std::vector<DoomedKey> keys;       ///< of the plan's sessions, for the store
   Survey survey;
   std::vector<Unit> units;
   bool is_named = false;  ///< by --session: who changes meanwhile is planned again, and not told of
@@ -62,6 +64,7 @@ class AgendaMaker {
   void tell_unplaced(Agenda& agenda, std::set<OwnerIndex> kept) const;
   void refuse_foreign(Agenda& agenda, const Few<std::string>& foreign) const;
   void enforce_limit(Agenda& agenda) const;
+  void enforce_confirmation(Agenda& agenda) const;
 
   const Options& options_;
   const PassTimes& times_;

@@ -38,6 +38,8 @@ struct Parts {
 
 /// What walking the directories of a folder came to.
 struct Measured {
+  Usage unclaimed;  ///< of directories that are nobody's; hidden ones left out
+  std::uint64_t unclaimed_count = 0;
   std::vector<Usage> usages;          ///< of each part but those of sessions that stay
   std::uint64_t exclusive_bytes = 0;  ///< as TreeResult has them
   std::uint64_t going_bytes = 0;      ///< the part of it that goes
@@ -47,6 +49,10 @@ struct Measured {
   std::uint64_t linked_bytes_staying = 0;
   Warnings warnings;
 };
+
+bool is_counted(const Entry& entry) {
+  return entry.kind == EntryKind::directory && !entry.name.starts_with('.');
+}
 
 Measured walk(const UploadDir& uploads, const std::vector<Entry>& listing, const Parts& parts,
               unsigned jobs, const Monitor& monitor) {
@@ -88,7 +94,12 @@ Measured walk(const UploadDir& uploads, const std::vector<Entry>& listing, const
     const auto part = parts.of_entry[entry];
     if (part < result.usages.size()) {
       result.usages[part] += tree.usage;
-    } else if (part != Parts::nobody) {
+    } else if (part == Parts::nobody) {
+      if (is_counted(*directories[i]) && directories[i]->name != "lost+found") {
+        result.unclaimed += tree.usage;
+        ++result.unclaimed_count;
+      }
+    } else {
       parts.kept[part - result.usages.size()].usage += tree.usage;
     }
     add(tree, fate);
@@ -98,10 +109,6 @@ Measured walk(const UploadDir& uploads, const std::vector<Entry>& listing, const
   result.linked_bytes_freed = links.freed_bytes();
   result.linked_bytes_staying = links.staying_bytes();
   return result;
-}
-
-bool is_counted(const Entry& entry) {
-  return entry.kind == EntryKind::directory && !entry.name.starts_with('.');
 }
 
 /// Which of the planned sessions are still to go.
@@ -230,6 +237,9 @@ Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Mo
   auto part = plan.sessions.size();
   result.orphans = std::move(agenda.unclaimed.orphans);
   for (auto& orphan : result.orphans) orphan.usage = measured.usages[part++];
+  result.leftovers = measured.usages[part];
+  result.unclaimed_kept = measured.unclaimed;
+  result.unclaimed_kept_count = measured.unclaimed_count;
   result.total_bytes = measured.exclusive_bytes + measured.linked_bytes;
   result.freed_bytes = measured.going_bytes + measured.linked_bytes_freed;
   result.kept.sessions = plan.sessions_seen - result.sessions.size();

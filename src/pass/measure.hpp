@@ -31,6 +31,9 @@ struct Preview {
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows
   Kept kept;
   std::vector<KeptSession> kept_sessions;
+  Usage leftovers;
+  Usage unclaimed_kept;  ///< directories that are no session's, and stay
+  std::uint64_t unclaimed_kept_count = 0;
   std::uint64_t freed_bytes = 0;
   std::uint64_t total_bytes = 0;  ///< of the whole folder
   Warnings warnings;              ///< of what cannot be measured

@@ -74,8 +74,8 @@ Failure older_than_database(const UploadDir& uploads, const std::string& databas
   return {
       uploads.path(),
       fmt::format("{} has no session at all, and is younger than {} here ({}), so they may be "
-                  "another database's uploads; if it is the right one, name it with --database "
-                  "on the command line",
+                  "another database's uploads, and stay; where it is the right one, and they are "
+                  "to go, name it with --database on the command line",
                   database, count_text(older.count(), "directory", "directories"), text_of(older)),
       ErrorKind::orphan};
 }

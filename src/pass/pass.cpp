@@ -118,6 +118,8 @@ class Pass {
     take_in(agenda);
     report_.tables = agenda.survey.tables;
     report_.proof = agenda.proof;
+    report_.items = std::move(agenda.items);
+    report_.place = agenda.place;
     report_.kept_by_name = agenda.plan.kept_by_name;
     sessions_seen_ = agenda.plan.sessions_seen;
     throw_if_requested(stop_);
@@ -167,6 +169,9 @@ class Pass {
     report_.freed_bytes = would.freed_bytes;
     report_.total_bytes = would.total_bytes;
     report_.kept_sessions = std::move(would.kept_sessions);
+    report_.leftovers = would.leftovers;
+    report_.unclaimed_kept = would.unclaimed_kept;
+    report_.unclaimed_kept_count = would.unclaimed_kept_count;
     report_.database_bytes = app_->store->size_bytes();
     report_.database_free_bytes = app_->store->free_bytes();
     report_.disk = app_->uploads.space();

@@ -49,8 +49,7 @@ Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& 
       in_use_(in_use.begin(), in_use.end()),
       wanted_(rules_.sessions.begin(), rules_.sessions.end()),
       keep_(rules_.keep.begin(), rules_.keep.end()),
-      unmet_(keep_),
-      proven_(rules_.proven) {
+      unmet_(keep_) {
   for (const auto& entry : listing) {
     if (entry.kind == EntryKind::link) links_.emplace(folded_hash(entry.name), entry.name);
     if (entry.kind == EntryKind::directory && !is_ascii(entry.name)) has_odd_names_ = true;
@@ -111,6 +110,7 @@ std::optional<Stays> Planner::why_not_due(const SessionRow& row,
   }
   const auto id = keep_.empty() ? std::string() : ascii_lowered(row.id);
   unmet_.erase(id);
+  const bool is_kept = keep_.contains(id);
   if (!created) {
     ++undated_;
     return Stays::undated;
@@ -119,8 +119,8 @@ std::optional<Stays> Planner::why_not_due(const SessionRow& row,
     future_.push_back(*created);
     return Stays::future;
   }
+  if (is_kept) return Stays::kept_by_name;
   if (*created >= rules_.cutoff) return Stays::young;
-  if (keep_.contains(id)) return Stays::kept_by_name;
   return std::nullopt;
 }
 
@@ -344,6 +344,8 @@ Failure Planner::left_for_lack_of_proof() const {
 }
 
 Plan Planner::finish(Instant read_until, const Ways& ways) {
+  // Where there are sessions, one of their directories has to prove it.
+  if (seen_ == 0 && rules_.proven) proven_ = true;
   // What was uploaded while the sessions were read is as young as can be, and nothing odd.
   undated_ += static_cast<std::uint64_t>(std::count_if(
       future_.begin(), future_.end(), [&](Instant created) { return created > read_until; }));
@@ -352,6 +354,7 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
   claim_along(ways);
   refuse_other_spellings(ways);
   refuse_twins();
+  refuse_partly_named();
   leave_all_where_nothing_is_proven();
   protect_shared_directories();
   plan.failures = std::move(failures_);
@@ -383,6 +386,26 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
   return plan;
 }
 
+/// A part of an id in --keep is meant for somebody: whoever it may be stays.
+void Planner::refuse_partly_named() {
+  if (rules_.mode != Mode::expired || unmet_.empty()) return;
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    const auto id = ascii_lowered(candidates_[i].id);
+    // No id is longer that a person would shorten.
+    for (std::size_t length = 1; length < std::min<std::size_t>(id.size(), 64); ++length) {
+      const auto part = id.substr(0, length);
+      if (!unmet_.contains(part)) continue;
+      refuse(i);
+      failures_.push_back({fmt::format("session {}", candidates_[i].id),
+                           fmt::format("--keep {} is only the beginning of its id; it is left "
+                                       "whole, write all of it",
+                                       part),
+                           ErrorKind::session});
+      break;
+    }
+  }
+}
+
 std::string Planner::no_such_session(const std::string& id) const {
   const auto there_is_none = "there is no such session in " + rules_.database;
   const auto* entry = entries_.find(id);
@@ -394,7 +417,7 @@ std::string Planner::no_such_session(const std::string& id) const {
   if (id.find_first_of(", ") != std::string::npos) {
     return there_is_none + "; give one id at a time, each with a --session of its own";
   }
-  if (!is_uuid(id) && is_uuid(ascii_lowered(id))) {
+  if (is_uuid(id) && id != ascii_lowered(id)) {
     return there_is_none + "; an id is in lower case: " + ascii_lowered(id);
   }
   if (id.size() < 36 && id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos) {

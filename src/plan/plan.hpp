@@ -38,7 +38,8 @@ struct Rules {
   std::string mark = {};       ///< in the names of what its passes stage; may be empty
   bool again = false;  ///< mode named: they were there, and who is gone by now is no failure
   std::vector<std::string> keep = {};  ///< mode expired: these ids, in lower case, stay
-  bool proven = false;                 ///< a pass right before this one has found the folder proven
+  bool proven = false;                 ///< a pass right before this one has found the folder
+                                       ///< proven, and may have deleted the last session
   bool audits = false;                 ///< to list what stays, too
 };
 
@@ -117,6 +118,7 @@ class Planner {
   void claim_along(const Ways& ways);
   void refuse_other_spellings(const Ways& ways);
   void refuse_twins();
+  void refuse_partly_named();
   [[nodiscard]] bool is_common_parent(std::uint64_t hash) const;
   void protect_shared_directories();
   void unite_sharers();

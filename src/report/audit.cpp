@@ -51,10 +51,15 @@ Audit audit_of(const Report& report) {
     add(session.created(), session.usage,
         session.why != Stays::kept_by_name && session.why != Stays::left_whole);
   }
-  std::uint64_t freed = audit.unclaimed_bytes;
+  std::uint64_t freed = audit.unclaimed_bytes + report.leftovers.allocated_bytes;
+  // By name no orphans go, but by age they would.
+  if (report.mode == Mode::named) freed += report.unclaimed_kept.allocated_bytes;
   for (std::size_t i = rows.size(); i-- > 0;) {
     freed += goes[i];
     rows[i].freed_bytes = freed;
+    // What it is exactly is known of this one.
+    const bool is_asked = report.mode == Mode::expired && !report.over_limit;
+    if (is_asked && rows[i].from_hours == report.hours) rows[i].freed_bytes = report.freed_bytes;
   }
   std::erase_if(rows, [](const AgeRow& row) { return row.sessions == 0; });
   audit.ages = std::move(rows);

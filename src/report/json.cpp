@@ -212,6 +212,9 @@ void write_audit(Document& document, const Report& report) {
   document.list("by_age", audit.ages, age_json);
   document.members(
       {{"undated", {{"sessions", audit.undated}, {"allocated_bytes", audit.undated_bytes}}},
+       {"unclaimed_kept",
+        {{"directories", report.unclaimed_kept_count},
+         {"allocated_bytes", report.unclaimed_kept.allocated_bytes}}},
        {"database_bytes", or_null(report.database_bytes)},
        {"database_free_bytes", or_null(report.database_free_bytes)},
        {"disk", disk_json(report.disk)}});

@@ -194,8 +194,9 @@ std::string rule_text(const Report& report) {
     case Mode::expired:
       break;
   }
-  return fmt::format("sessions older than {} {}, and what has no session", report.hours,
-                     report.hours == 1 ? "hour" : "hours");
+  const auto ago = fmt::format("{} {} ago", report.hours, report.hours == 1 ? "hour" : "hours");
+  if (!report.cutoff) return "created more than " + ago;
+  return fmt::format("created before {} ({})", format_minute(*report.cutoff), ago);
 }
 
 std::string what_stays(const Report& report) {
@@ -214,7 +215,7 @@ void row(std::string& out, std::string_view label, std::string_view value) {
 void circumstances(std::string& out, const Report& report) {
   if (report.dry_run == DryRun::no) row(out, "Stays:", what_stays(report));
   row(out, "Rule:", rule_text(report));
-  if (report.cutoff) row(out, "", "created before " + format_human(*report.cutoff));
+  if (report.mode == Mode::expired) row(out, "", "and what has no session");
   if (report.kept_by_name > 0) {
     row(out, "",
         fmt::format("but for {} to keep (--keep)",
@@ -258,12 +259,15 @@ std::string why_text(const KeptSession& session) {
 void kept_table(std::string& out, const Report& report, Color color) {
   if (report.kept_sessions.empty()) return;
   heading(out, "Sessions that would stay", color);
-  table_row(out, "session", "age", "why", "size");
+  const auto line = [&](std::string_view name, std::string_view age, std::string_view size,
+                        std::string_view why) {
+    left_aligned(out, name, name_columns);
+    out += fmt::format("  {:>8}  {:>10}  {}\n", age, size, why);
+  };
+  line("session", "age", "size", "why");
   for (const auto* session : largest_first(report.kept_sessions)) {
-    table_row(out, printable(session->id), age_of(session->created(), report), "",
-              size_text(session->usage.allocated_bytes));
-    out.back() = ' ';
-    out += fmt::format(" {}\n", why_text(*session));
+    line(printable(session->id), age_of(session->created(), report),
+         size_text(session->usage.allocated_bytes), why_text(*session));
   }
   out += '\n';
 }
@@ -341,8 +345,15 @@ void audit_table(std::string& out, const Report& report, Color color, Charset ch
                         std::string_view more) {
     out += fmt::format("{:<15}{:>8}  {:>10}{}\n", what, count, size_text(bytes), more);
   };
-  if (audit.undated > 0) line("no usable date", audit.undated, audit.undated_bytes, "  (kept)");
-  line("no session", report.orphans.size(), audit.unclaimed_bytes, "");
+  if (audit.undated > 0) line("no usable date", audit.undated, audit.undated_bytes, "");
+  const auto kept = report.unclaimed_kept_count;
+  line("no session", report.orphans.size() + kept,
+       audit.unclaimed_bytes + report.unclaimed_kept.allocated_bytes,
+       kept == 0 ? "" : fmt::format("  ({} of them would stay)", kept));
+  if (report.leftovers.allocated_bytes > 0) {
+    out += fmt::format("{:<25}{:>10}\n", "left by a stopped pass",
+                       size_text(report.leftovers.allocated_bytes));
+  }
   if (report.database_bytes) {
     const auto free =
         report.database_free_bytes

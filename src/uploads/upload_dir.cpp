@@ -124,10 +124,15 @@ Mounts UploadDir::read_mounts() const {
   }
 }
 
-FileId UploadDir::id() const {
-  Status status;
-  if (const auto error = stat_at(fd_.get(), status)) throw std::system_error(error, path_);
-  return status.id;
+std::string UploadDir::identity() const {
+  struct statx status = {};
+  if (::statx(fd_.get(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &status) != 0) {
+    throw std::system_error(errno_code(errno), path_);
+  }
+  const bool knows_birth = (status.stx_mask & STATX_BTIME) != 0;
+  return fmt::format("{}:{} {} {}.{} {}", status.stx_dev_major, status.stx_dev_minor,
+                     status.stx_ino, knows_birth ? status.stx_btime.tv_sec : 0,
+                     knows_birth ? status.stx_btime.tv_nsec : 0, mount_);
 }
 
 bool UploadDir::is_in_place() const {

@@ -42,8 +42,9 @@ class UploadDir {
   /// The path as it was given, for messages.
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  /// Which folder it is, whatever its path. Throws std::system_error.
-  [[nodiscard]] FileId id() const;
+  /// Tells this folder from every other one, whatever its path, also from one that has its inode
+  /// number later. Throws std::system_error.
+  [[nodiscard]] std::string identity() const;
 
   /// Whether the path as it was given still leads here, through whatever links.
   [[nodiscard]] bool is_in_place() const;

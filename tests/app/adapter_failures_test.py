@@ -1,8 +1,10 @@
 """The adapter where the tool cannot work, and in surroundings that are not its own."""
 
 import contextlib
+import math
 import os
 import signal
+import sqlite3
 import time
 import unittest
 from collections.abc import Callable
@@ -124,6 +126,55 @@ class Failures(AdapterTest):
             # It itself waits for the lock as long as the tool does.
             self.assertEqual(hourly.result(DEADLINE), 1)
         self.assertIn(self.young, self.app.session_ids())
+
+    def test_waits_that_are_none(self) -> None:
+        wrong: list[object] = [-1, math.inf, math.nan, 1e10, None, "2", True]
+        for seconds in wrong:
+            with self.subTest(wait=seconds), self.assertRaises(ValueError):
+                run_cleanup(wait=seconds)  # type: ignore[arg-type]
+
+    def test_a_child_does_not_wait_for_a_pass_of_its_parent(self) -> None:
+        tool = self.enterContext(AnnouncedTool(self.app))
+        self.set(CALIB_CLEANUP_BIN=tool.path)
+        with ThreadPoolExecutor() as threads:
+            with self.app.write_lock():
+                hourly = threads.submit(cleanup_old_sessions)
+                tool.started()
+                child = os.fork()
+                if child == 0:
+                    # Its tool is busy, but its turn comes at once.
+                    os.environ["CALIB_CLEANUP_LOCK_WAIT"] = "0"
+                    try:
+                        run_cleanup(wait=0)
+                    except CleanupError as error:
+                        os._exit(8 if "of this process" in str(error) else 7)
+                    os._exit(9)
+                tool.started()
+                status = os.waitpid(child, 0)[1]
+            self.assertEqual(os.waitstatus_to_exitcode(status), 7)
+            self.assertEqual(hourly.result(DEADLINE), 1)
+
+    def test_a_handler_does_not_wait_for_the_pass_that_it_interrupts(self) -> None:
+        tool = self.enterContext(AnnouncedTool(self.app))
+        self.set(CALIB_CLEANUP_BIN=tool.path)
+        said: list[int] = []
+        before = signal.signal(signal.SIGUSR1, lambda *_: said.append(cleanup_orphaned_files()))
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        lock = sqlite3.connect(self.app.database, isolation_level=None, check_same_thread=False)
+        lock.execute("BEGIN IMMEDIATE")
+
+        def interrupt() -> None:
+            tool.started()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            wait_until(lambda: bool(said))
+            lock.close()
+
+        with ThreadPoolExecutor() as threads:
+            interrupting = threads.submit(interrupt)
+            self.assertEqual(cleanup_old_sessions(), 1)
+            interrupting.result(DEADLINE)
+        self.assertEqual(said, [0])
+        self.assertIn("another clean-up of this process is at work", self.err.getvalue())
 
     def test_a_crowd_does_not_wait(self) -> None:
         tool = self.enterContext(AnnouncedTool(self.app))

@@ -67,13 +67,20 @@ class WhatGoes(AdapterTest):
     def test_the_proof_of_a_pass_serves_the_next_one_alone(self) -> None:
         delete_session_now(self.young)
         self.assertEqual((cleanup_old_sessions(), cleanup_orphaned_files()), (1, 1))
+        # It does not renew itself.
         later = self.app.add_orphan()
-        self.assertEqual(cleanup_orphaned_files(), 1)
-        # Between them a pass has found nothing proven.
-        later = self.app.add_orphan()
-        self.assertEqual((cleanup_old_sessions(), cleanup_orphaned_files()), (0, 0))
+        self.assertEqual(cleanup_orphaned_files(), 0)
         self.assertIn(later, self.err.getvalue())
         self.assertEqual(self.app.directories(), {later})
+
+    def test_a_proof_does_not_outlive_its_folder(self) -> None:
+        delete_session_now(self.young)
+        self.assertEqual(cleanup_old_sessions(), 1)
+        self.app.uploads.rename(self.app.root / "moved")
+        self.app.uploads.mkdir()
+        other = self.app.add_orphan()
+        self.assertEqual(cleanup_orphaned_files(), 0)
+        self.assertEqual(self.app.directories(), {other})
 
     def test_what_a_log_cannot_take_is_written_out(self) -> None:
         (self.app.uploads / "\u65e5\n").mkdir()

@@ -203,7 +203,8 @@ class SameFile(AppTest):
         done = subprocess.run([os.environ["CALIB_CLEANUP_BIN"], "--dry-run", "--json"],
                               cwd=self.app.root, env=ENVIRONMENT, capture_output=True, text=True,
                               timeout=DEADLINE)
-        self.assertEqual(json.loads(done.stdout)["database"], os.path.join(".", found[10:]))
+        self.assertEqual(json.loads(done.stdout)["database"],
+                         os.path.join(self.app.root, found[10:]))
 
     def put(self, folder: Path, name: str) -> None:
         """A .env in the folder that names a database."""

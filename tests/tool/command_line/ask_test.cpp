@@ -13,7 +13,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-const std::string prompt = "Delete it? [y/N] ";
+const std::string prompt = " for good? [y/N] ";
 
 struct AskedApp : App {
   AskedApp() : old_one(add_session(48)), young(add_session(1)) { add_directory("left-behind"); }
@@ -40,7 +40,7 @@ TEST_CASE("at a terminal, where nothing says what goes, a person is shown it and
   const auto shown = tool.read_until(prompt);
   CHECK_THAT(shown, ContainsSubstring("Would delete 1 old session"));
   CHECK_THAT(shown, ContainsSubstring("Would delete 1 directory"));
-  CHECK_THAT(shown, ContainsSubstring("older than 24 hours"));
+  CHECK_THAT(shown, ContainsSubstring("(24 hours ago)"));
   CHECK_THAT(shown, ContainsSubstring(app.uploads().string()));
   CHECK(changes_since(before, app) == none);
   // Nobody waits for the answer but the tool.
@@ -67,17 +67,53 @@ TEST_CASE("at a terminal, where nothing says what goes, a person is shown it and
   }
 }
 
-TEST_CASE("what comes after the answer is planned anew", "[tool][ask]") {
+TEST_CASE("after the answer it is planned anew", "[tool][ask]") {
+  AskedApp app;
+  const OnTerminal tool(app.on({}), {}, Input::terminal);
+  tool.read_until(prompt);
+  app.execute("UPDATE sessions SET created_at = (SELECT created_at FROM sessions WHERE id = '" +
+              app.young + "') WHERE id = '" + app.old_one + "'");
+  tool.type("y\n");
+  tool.read_rest();
+  CHECK(tool.status() == 0);
+  CHECK(app.is_whole(app.old_one));
+  CHECK_FALSE(app.entries().contains("left-behind"));
+}
+
+TEST_CASE("as much as was shown, but something else, does not go", "[tool][ask]") {
   AskedApp app;
   const OnTerminal tool(app.on({}), {}, Input::terminal);
   tool.read_until(prompt);
   const auto later = app.add_session(48);
-  app.execute("UPDATE sessions SET created_at = datetime('now') WHERE id = '" + app.old_one + "'");
+  CHECK(run_on(app, {"--session", app.old_one}).status == 0);
+  tool.type("y\n");
+  CHECK_THAT(tool.read_rest(), ContainsSubstring("something else would go"));
+  CHECK(tool.status() == 1);
+  CHECK(app.is_whole(later));
+  CHECK(app.entries().contains("left-behind"));
+}
+
+TEST_CASE("nor do records that have leaked meanwhile", "[tool][ask]") {
+  AskedApp app;
+  const OnTerminal tool(app.on({}), {}, Input::terminal);
+  tool.read_until(prompt);
+  app.add_image_rows(new_uuid(), 5);
   tool.type("y\n");
   tool.read_rest();
-  CHECK(tool.status() == 0);
-  CHECK(app.is_gone(later));
+  CHECK(tool.status() == 1);
   CHECK(app.is_whole(app.old_one));
+}
+
+TEST_CASE("what an interrupted pass has aside is given back without a question", "[tool][ask]") {
+  AskedApp app;
+  fs::rename(app.uploads() / app.young, app.staged(app.young));
+  app.execute("UPDATE sessions SET images_dir = '/elsewhere' WHERE id = '" + app.old_one + "'");
+  fs::remove_all(app.uploads() / "left-behind");
+  fs::remove_all(app.uploads() / app.old_one);
+  const OnTerminal tool(app.on({}), {}, Input::terminal);
+  CHECK(tool.read_rest().find(prompt) == std::string::npos);
+  CHECK(tool.status() == 1);  // the old one is left whole
+  CHECK(app.is_whole(app.young));
 }
 
 TEST_CASE("more than was shown does not go", "[tool][ask]") {
@@ -86,7 +122,8 @@ TEST_CASE("more than was shown does not go", "[tool][ask]") {
   tool.read_until(prompt);
   const auto later = app.add_session(48);
   tool.type("y\n");
-  CHECK_THAT(tool.read_rest(), ContainsSubstring("which is not what was shown"));
+  CHECK_THAT(tool.read_rest(),
+             ContainsSubstring("something else would go by now than what was shown"));
   CHECK(tool.status() == 1);
   CHECK(app.is_whole(later));
   CHECK(app.is_whole(app.old_one));

@@ -165,7 +165,12 @@ TEST_CASE("hostile names on a terminal leave nothing but the tool's own colours"
   };
   CHECK(ran.out != plain(ran.out));
   CHECK(is_plain(plain(ran.out)));
-  CHECK(plain(ran.out) == run_on(app, {"--dry-run", "--color", "never"}).out);
+  // But for how full the disk is, which changes at any time.
+  const auto without_disk = [](const std::string& text) {
+    return text.substr(0, text.find("\nDisk  "));
+  };
+  const auto never = run_on(app, {"--dry-run", "--color", "never"}).out;
+  CHECK(without_disk(plain(ran.out)) == without_disk(never));
 }
 
 TEST_CASE("a date that is no text anybody can read does not break the document", "[tool][names]") {

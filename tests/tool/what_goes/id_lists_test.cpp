@@ -147,14 +147,30 @@ TEST_CASE("who is to be kept and is not there is told of", "[tool][keep]") {
   CHECK(app.is_whole(other));
 }
 
+TEST_CASE("whose id begins with what is to be kept stays, and is told of", "[tool][keep]") {
+  App app;
+  const auto meant = app.add_session(48);
+  const auto other = app.add_session(48);
+  REQUIRE(meant.substr(0, 6) != other.substr(0, 6));
+  const auto ran = run_on(app, {"--keep", meant.substr(0, 6)});
+  CHECK(ran.status == 1);
+  CHECK_THAT(ran.err, ContainsSubstring("session " + meant + ": --keep " + meant.substr(0, 6) +
+                                        " is only the beginning of its id"));
+  CHECK(app.is_whole(meant));
+  CHECK(app.is_gone(other));
+}
+
 TEST_CASE("what is no whole id protects nobody, and is wrong usage", "[tool][keep]") {
   App app;
   const auto first = app.add_session(48);
   const auto second = app.add_session(48);
   const auto before = app.fingerprint();
   const std::vector<std::string> values{
-      first + "," + second, first + " " + second,      "'" + first + "'", first.substr(0, 8),
-      first.substr(0, 35),  first + " # the good one", "[" + first};
+      first + "," + second,  first + " " + second,     "'" + first + "'",
+      first.substr(0, 8),    first.substr(0, 35),      first + " # the good one",
+      "[" + first,           "uploads/" + first,       first + "/",
+      "{" + first + "}",     first.substr(0, 6) + "*", "urn:uuid:" + first,
+      "\xe2\x80\x9c" + first};
   for (const auto& value : values) {
     for (const bool in_file : {false, true}) {
       CAPTURE(value, in_file);

@@ -284,6 +284,16 @@ TEST_CASE("what a pass has proven holds for the next one, which is told so", "[t
   CHECK(app.entries() == std::set<std::string>{"left-behind"});
   CHECK(other.entries() == std::set<std::string>{"left-behind"});
 
-  CHECK(run_on(app, {"--orphans-only", "--proof", proof}).status == 0);
+  // Where there is a session, its directory has to prove it.
+  const auto young = app.add_session(1);
+  fs::remove_all(app.uploads() / young);
+  CHECK(run_on(app, {"--orphans-only", "--proof", proof}).status == 1);
+  CHECK(app.entries() == std::set<std::string>{"left-behind"});
+  app.execute("DELETE FROM calibration_images");
+  app.execute("DELETE FROM sessions");
+
+  const auto second = run_on(app, {"--orphans-only", "--json", "--proof", proof});
+  CHECK(second.status == 0);
+  CHECK(second.json().at("proof").is_null());  // it does not renew itself
   CHECK(app.entries().empty());
 }

@@ -52,8 +52,8 @@ TEST_CASE("options: defaults") {
   CHECK(options.hours == 24);
   CHECK(options.sessions.empty());
   CHECK(options.dry_run == DryRun::no);
-  CHECK(options.app_dir.native() == ".");
-  CHECK(options.uploads.native() == "./uploads");
+  CHECK(options.app_dir == std::filesystem::current_path());
+  CHECK(options.uploads == std::filesystem::current_path() / "uploads");
   CHECK(options.orphan_grace == 0us);
   CHECK_FALSE(options.max_delete.has_value());
   CHECK(options.lock_wait == 30s);

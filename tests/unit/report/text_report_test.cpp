@@ -98,8 +98,8 @@ TEST_CASE("every text says what stays, under which rule, and where") {
       "Uploads folder:         /srv/app/uploads\n"
       "Database:               /srv/app/backend/calibration.db\n";
   const std::string by_age =
-      "Rule:                   sessions older than 24 hours, and what has no session\n"
-      "                        created before 2025-10-13 12:00:00 UTC\n";
+      "Rule:                   created before 2025-10-13 12:00 UTC (24 hours ago)\n"
+      "                        and what has no session\n";
   CHECK(circumstances(report) ==
         "Stays:                  7 sessions, 8 directories, 100.0 MiB\n" + by_age + places);
   CHECK(circumstances(dry(report)) == by_age + places);
@@ -120,7 +120,7 @@ TEST_CASE("the rule of a pass") {
     return text.substr(0, text.find('\n'));
   };
   report.hours = 1;
-  CHECK(rule() == "Rule:                   sessions older than 1 hour, and what has no session");
+  CHECK(rule() == "Rule:                   created more than 1 hour ago");
   report.mode = Mode::orphans_only;
   CHECK(rule() == "Rule:                   what has no session (--orphans-only)");
   report.mode = Mode::named;
@@ -165,6 +165,10 @@ TEST_CASE("a dry run ends with what each --hours would free") {
                           line("2025-10-13 12:00:00", 8, Stays::young),  // 24 hours old
                           line("2025-07-06 12:00:00", 4, Stays::kept_by_name),
                           line("2025-10-12 10:00:00", 1, Stays::left_whole)};
+  report.unclaimed_kept.allocated_bytes = 1U << 20U;
+  report.unclaimed_kept_count = 2;
+  report.leftovers.allocated_bytes = 4096;
+  report.freed_bytes = 3U << 20U;
   report.database_bytes = 10U << 20U;
   report.database_free_bytes = 512;
   report.disk = DiskSpace{1000ULL << 20U, 600ULL << 20U, 200ULL << 20U};
@@ -176,8 +180,9 @@ TEST_CASE("a dry run ends with what each --hours would free") {
         "--------------------------------- --hours 24 ---------------------------------\n"
         "1 to 7 d              2     2.0 MiB  ###                          24     3.0 MiB\n"
         "over 90 d             1     4.0 MiB  #####                      2160     2.0 MiB\n"
-        "no usable date        1         0 B  (kept)\n"
-        "no session            1     2.0 MiB\n"
+        "no usable date        1         0 B\n"
+        "no session            3     3.0 MiB  (2 of them would stay)\n"
+        "left by a stopped pass      4.0 KiB\n"
         "Database                   10.0 MiB, 512 B of it free (--vacuum)\n"
         "Disk                     1000.0 MiB, 75 % used, 200.0 MiB free\n");
 
@@ -215,8 +220,7 @@ TEST_CASE("a verbose dry run lists what stays, and why") {
   report.kept_sessions[0].created_at = "2025-10-14 09:00:00";
   const auto text = text_report(report, Verbosity::verbose, Color::no);
   const auto row = [](const std::string& age, const std::string& why) {
-    return small_id + "  " + std::string(8 - age.size(), ' ') + age + "                2.0 KiB  " +
-           why + "\n";
+    return small_id + "  " + std::string(8 - age.size(), ' ') + age + "     2.0 KiB  " + why + "\n";
   };
   CHECK_THAT(text, Catch::Matchers::ContainsSubstring(
                        row("-", "left whole, see the errors") + row("-", "not asked for") +
