@@ -201,7 +201,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 }
 
 nlohmann::json without_times(nlohmann::json document) {
-  for (const auto* key : {"duration_seconds", "cutoff", "disk", "database_bytes"}) document.erase(key);
+  for (const auto* key : {"duration_seconds", "cutoff", "disk", "database_bytes"})
+    document.erase(key);
   for (const auto* list : {"sessions", "kept_sessions"}) {
     if (!document.contains(list)) continue;
     for (auto& session : document.at(list)) session.erase("age_seconds");
