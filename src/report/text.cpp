@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <string_view>
 #include <vector>
@@ -296,9 +297,10 @@ std::string ages_text(const AgeRow& row) {
 std::string bar(std::uint64_t part, std::uint64_t whole, Charset charset) {
   const double columns =
       whole == 0 ? 0 : full_bar * static_cast<double>(part) / static_cast<double>(whole);
-  if (charset == Charset::ascii) return std::string(static_cast<std::size_t>(columns + 0.5), '#');
+  if (charset == Charset::ascii)
+    return std::string(static_cast<std::size_t>(std::lround(columns)), '#');
   constexpr std::array<std::string_view, 8> eighths{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-  const auto count = static_cast<std::size_t>(columns * 8 + 0.5);
+  const auto count = static_cast<std::size_t>(std::lround(columns * 8));
   std::string text;
   for (std::size_t i = 0; i < count / 8; ++i) text += "█";
   return text.append(eighths.at(count % 8));
