@@ -56,4 +56,5 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
   ${package_files}/postinst ${package_files}/prerm ${package_files}/postrm
   ${package_files}/conffiles)
 set(CPACK_PRE_BUILD_SCRIPTS ${package_files}/debianize.cmake)
+set(CPACK_PROJECT_CONFIG_FILE ${package_files}/generator.cmake)
 include(CPack)

@@ -23,6 +23,20 @@ for missing in dpkg-shlibdeps file; do
   check "and makes none" test -z "$(find "$without" -name '*.deb')"
 done
 
+# A tarball for where there is no apt: it is unpacked into any prefix, and works there.
+cpack -G TGZ --config "$1/CPackConfig.cmake" -B "$scratch/tarball" >"$scratch/log" ||
+  { cat "$scratch/log"; exit 1; }
+mkdir "$scratch/prefix"
+tar -xzf "$scratch"/tarball/*.tar.gz -C "$scratch/prefix" --strip-components=1
+check "a tarball's executable runs from its prefix" grep -q '^calib-cleanup ' \
+  <<<"$("$scratch/prefix/bin/calib-cleanup" --version)"
+for file in share/man/man8/calib-cleanup.8 share/calib-cleanup/cleanup.py \
+  share/bash-completion/completions/calib-cleanup lib/systemd/system/calib-cleanup.timer; do
+  check "a tarball has $file" test -f "$scratch/prefix/$file"
+done
+check "a tarball has nothing outside its prefix" test -z "$(tar -tzf "$scratch"/tarball/*.tar.gz |
+  grep -vE '^[^/]+/(bin|lib|share)/' | grep -vE '^[^/]+/$')"
+
 lintian --allow-root --fail-on error,warning --no-tag-display-limit "$deb" >"$scratch/lintian" 2>&1 ||
   { cat "$scratch/lintian"; check "lintian has no error and no warning" false; }
 
