@@ -31,6 +31,10 @@ void take_off(std::vector<Item>& items, const std::vector<char>& tried) {
   });
 }
 
+bool any(const std::vector<char>& tried) {
+  return std::find(tried.begin(), tried.end(), 1) != tried.end();
+}
+
 }  // namespace
 
 void Orphans::drop_claimed(StoreTransaction& transaction) {
@@ -87,7 +91,7 @@ RemovedUnclaimed Orphans::remove_leftovers() {
   Tried tried;
   const auto purged = remove(
       {leftovers.begin(), leftovers.begin() + count}, [](std::size_t) { return true; }, tried);
-  RemovedUnclaimed removed{0, {}, purged.freed_bytes, purged.failures, purged.ended};
+  RemovedUnclaimed removed{0, {}, purged.freed_bytes, purged.failures, any(tried), purged.ended};
   for (const auto& usage : purged.gone) {
     if (usage) ++removed.leftovers;
   }
@@ -113,7 +117,7 @@ RemovedUnclaimed Orphans::remove_orphans() {
   };
   Tried tried;
   const auto purged = remove(entries, may_go, tried);
-  RemovedUnclaimed removed{0, {}, purged.freed_bytes, purged.failures, purged.ended};
+  RemovedUnclaimed removed{0, {}, purged.freed_bytes, purged.failures, any(tried), purged.ended};
   removed.failures.add(failures);
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!purged.gone[i]) continue;

@@ -26,6 +26,7 @@ struct RemovedUnclaimed {
   std::vector<OrphanLine> orphans;
   std::uint64_t freed_bytes = 0;  ///< as Purged has it
   Failures failures;
+  bool tried = false;        ///< something may be gone, whole or in part
   std::exception_ptr ended;  ///< why the pass cannot go on; null where it can
 };
 

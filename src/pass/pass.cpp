@@ -208,7 +208,7 @@ class Pass {
   }
 
   void take_in(RemovedUnclaimed removed) {
-    changed_ = true;
+    changed_ = changed_ || removed.tried;
     report_.recovery.purged += removed.leftovers;
     std::move(removed.orphans.begin(), removed.orphans.end(), std::back_inserter(report_.orphans));
     report_.freed_bytes += removed.freed_bytes;

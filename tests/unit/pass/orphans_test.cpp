@@ -83,6 +83,7 @@ TEST_CASE("between two lots of orphans it is asked again who claims them", "[pas
   orphans.begin(std::move(agenda.unclaimed));
 
   const auto first = orphans.next();
+  CHECK(first.tried);
   REQUIRE(orphans.any_left());
   fixture.database.add({last});
   const auto rest = remove_all(orphans);
@@ -107,4 +108,24 @@ TEST_CASE("an orphan that has changed since the plan is under the grace again", 
   CHECK(removed.orphans.size() == (has_grace ? 0 : 1));
   CHECK(removed.failures.empty());
   CHECK(fixture.stands(uuid(2)) == has_grace);
+}
+
+TEST_CASE("where all that is left is claimed by now, nothing is tried", "[pass][orphans]") {
+  PassFixture fixture;
+  fixture.add_young(uuid(1));
+  constexpr unsigned count = 65;  // one is left for the second look
+  for (unsigned i = 0; i < count; ++i) fixture.make_directory(uuid(100 + i), 1);
+  OpenedPass pass(fixture);
+  auto agenda = pass.agenda();
+  NewClaims claims(agenda.plan.sessions, pass.app.uploads, fixture.stop);
+  Orphans orphans(fixture.options, pass.app, claims, pass.purger, fixture.monitor());
+  orphans.begin(std::move(agenda.unclaimed));
+  static_cast<void>(orphans.next());
+  std::vector<std::string> all;
+  for (unsigned i = 0; i < count; ++i) all.push_back(uuid(100 + i));
+  fixture.database.add(all);
+  const auto rest = orphans.next();
+  CHECK_FALSE(rest.tried);
+  CHECK(rest.orphans.empty());
+  CHECK_FALSE(orphans.any_left());
 }
