@@ -190,6 +190,8 @@ std::optional<int> ask(Options& options) {
 int run(Options options) {
   const bool is_asked = options.may_ask && options.dry_run == DryRun::no &&
                         ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+  // Nobody else needs to know what each thing is that would go.
+  options.may_ask = is_asked;
   if (is_asked) {
     if (const auto status = ask(options)) return *status;
   }

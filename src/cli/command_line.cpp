@@ -216,7 +216,7 @@ class CommandLine {
       throw UsageError(
           fmt::format("unexpected argument '{0}': did you mean --hours {0}?", argument));
     }
-    if (is_uuid(ascii_lowered(argument))) {
+    if (is_uuid(argument)) {
       throw UsageError(
           fmt::format("unexpected argument '{0}': did you mean --session {0}?", argument));
     }

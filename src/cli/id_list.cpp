@@ -88,8 +88,7 @@ std::vector<std::string> ids_to_keep(const Setting& setting) {
   }
   for (auto& id : ids) {
     const bool is_other = id.find_first_not_of(letters_of_ids) != std::string::npos;
-    const bool is_part = id.size() >= part_of_uuid && !is_uuid(ascii_lowered(id)) &&
-                         id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
+    const bool is_part = id.size() >= part_of_uuid && !is_uuid(id) && has_only_letters_of_uuids(id);
     if (is_other || is_part) {
       refuse(setting, fmt::format("'{}' is no whole id: give one at a time, without quotes, or one "
                                   "a line in a file (@FILE)",

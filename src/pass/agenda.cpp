@@ -18,10 +18,12 @@
 namespace calib {
 namespace {
 
-/// Stands for folder and database; empty where nothing tells the database from others for good.
+/// Which database and which folder it is.
+std::string place_of(const AppData& app) { return app.store->mark() + app.uploads.identity(); }
+
+/// Stands for both; empty where nothing tells the database from others for good.
 std::string proof_of(const AppData& app) {
-  const auto mark = app.store->mark();
-  return mark.empty() ? std::string() : mark_of(mark + app.uploads.identity());
+  return app.store->mark().empty() ? std::string() : mark_of(place_of(app));
 }
 
 /// What is still staged could not be given back: who owns it keeps its records, too.
@@ -63,8 +65,8 @@ std::uint64_t count_sessions(const Agenda& agenda) {
   return sessions;
 }
 
-/// What would go, as far as the survey can tell. Whoever a row holds back goes where that row goes,
-/// and is among them.
+/// What would go, as far as the survey can tell: where somebody is asked, whoever a row holds back
+/// is no longer among the units.
 std::vector<std::uint64_t> items_of(const Agenda& agenda) {
   std::vector<std::uint64_t> items;
   const auto add = [&](std::string_view kind, std::string_view name, std::uint64_t more) {
@@ -153,7 +155,7 @@ Agenda AgendaMaker::narrow(Agenda agenda) {
   enforce_limit(agenda);
   if (options_.may_ask) {
     agenda.items = items_of(agenda);
-    agenda.place = fmt::format("{} {}", app_.store->mark(), app_.uploads.identity());
+    agenda.place = place_of(app_);
   }
   enforce_confirmation(agenda);
   return agenda;

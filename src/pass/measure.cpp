@@ -122,9 +122,9 @@ std::vector<bool> going_of(const Agenda& agenda) {
   return going;
 }
 
-Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
-               std::span<KeptSession> kept) {
-  const EntriesByName entries(listing);
+/// `entries` are those of `listing`.
+Parts parts_of(const std::vector<Entry>& listing, const EntriesByName& entries,
+               const Agenda& agenda, std::span<KeptSession> kept) {
   Parts parts;
   parts.of_entry.assign(listing.size(), Parts::nobody);
   parts.kept = kept;
@@ -167,9 +167,8 @@ Parts parts_of(const std::vector<Entry>& listing, const Agenda& agenda,
 }
 
 /// The directories that stand in the folder after a pass.
-std::uint64_t count_staying(const std::vector<Entry>& listing, const Agenda& agenda,
-                            const Parts& parts) {
-  const EntriesByName entries(listing);
+std::uint64_t count_staying(const std::vector<Entry>& listing, const EntriesByName& entries,
+                            const Agenda& agenda, const Parts& parts) {
   const auto does_go = [&](const Entry* entry) {
     return !agenda.over_limit && parts.does_go(static_cast<std::size_t>(entry - listing.data()));
   };
@@ -216,8 +215,12 @@ Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Mo
   const auto measured = [&] {
     // A million entries and as many lines of the report are too much at once.
     const auto listing = std::move(agenda.listing);
-    const auto parts = parts_of(listing, agenda, kept);
-    result.kept.directories = count_staying(listing, agenda, parts);
+    Parts parts;
+    {
+      const EntriesByName entries(listing);
+      parts = parts_of(listing, entries, agenda, kept);
+      result.kept.directories = count_staying(listing, entries, agenda, parts);
+    }
     return walk(uploads, listing, parts, jobs, monitor);
   }();
   throw_if_requested(monitor.stop);

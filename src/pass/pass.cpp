@@ -176,7 +176,7 @@ class Pass {
     report_.database_free_bytes = app_->store->free_bytes();
     report_.disk = app_->uploads.space();
     report_.warnings.add(would.warnings);
-    if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = app_->store->free_bytes();
+    if (options_.vacuum == Vacuum::yes) report_.vacuumed_bytes = report_.database_free_bytes;
   }
 
   void carry_out(Agenda agenda, AgendaMaker& maker) {

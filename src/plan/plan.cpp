@@ -29,6 +29,12 @@ Failure stands_twice(std::string_view id) {
       ErrorKind::session};
 }
 
+/// Only age is what --keep keeps from.
+std::set<std::string, std::less<>> kept_by_age(const Rules& rules) {
+  if (rules.mode != Mode::expired) return {};
+  return {rules.keep.begin(), rules.keep.end()};
+}
+
 }  // namespace
 
 KeptSession kept_of(const DoomedSession& session) {
@@ -48,7 +54,7 @@ Planner::Planner(Rules rules, FolderSpellings folder, const std::vector<Entry>& 
       mounts_(mounts.begin(), mounts.end()),
       in_use_(in_use.begin(), in_use.end()),
       wanted_(rules_.sessions.begin(), rules_.sessions.end()),
-      keep_(rules_.keep.begin(), rules_.keep.end()),
+      keep_(kept_by_age(rules_)),
       unmet_(keep_) {
   for (const auto& entry : listing) {
     if (entry.kind == EntryKind::link) links_.emplace(folded_hash(entry.name), entry.name);
@@ -373,8 +379,8 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
   plan.kept = std::move(kept_);
   plan.sessions_seen = seen_;
   plan.proven = proven_;
-  if (rules_.mode == Mode::expired) plan.kept_by_name = keep_.size() - unmet_.size();
-  for (const auto& id : rules_.mode == Mode::expired ? unmet_ : decltype(unmet_)()) {
+  plan.kept_by_name = keep_.size() - unmet_.size();
+  for (const auto& id : unmet_) {
     plan.warnings.push_back(fmt::format(
         "--keep {}: there is no such session in {}; an id counts as a whole", id, rules_.database));
   }
@@ -388,7 +394,7 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
 
 /// A part of an id in --keep is meant for somebody: whoever it may be stays.
 void Planner::refuse_partly_named() {
-  if (rules_.mode != Mode::expired || unmet_.empty()) return;
+  if (unmet_.empty()) return;
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     const auto id = ascii_lowered(candidates_[i].id);
     // No id is longer that a person would shorten.
@@ -420,7 +426,7 @@ std::string Planner::no_such_session(const std::string& id) const {
   if (is_uuid(id) && id != ascii_lowered(id)) {
     return there_is_none + "; an id is in lower case: " + ascii_lowered(id);
   }
-  if (id.size() < 36 && id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos) {
+  if (id.size() < 36 && has_only_letters_of_uuids(id)) {
     return there_is_none + "; an id is given as a whole, all 36 characters of it";
   }
   return there_is_none + "; look for its id with --dry-run --hours 0";

@@ -22,6 +22,11 @@ bool is_uuid(std::string_view text) {
   });
 }
 
+bool has_only_letters_of_uuids(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_hexadecimal(c) || c == '-'; });
+}
+
 std::optional<std::pair<std::string_view, std::string_view>> stereo_halves(std::string_view key) {
   if (key.size() != stereo_prefix.size() + 2 * uuid_length + 1 || !key.starts_with(stereo_prefix)) {
     return std::nullopt;
