@@ -11,6 +11,20 @@ using namespace calib::test;
 
 namespace {
 
+/// The step over an agenda, which it has not begun with.
+class Step {
+ public:
+  Step(PassFixture& fixture, OpenedPass& pass, const Agenda& agenda)
+      : claims_(agenda.plan.sessions, pass.app.uploads, fixture.stop),
+        orphans(fixture.options, pass.app, claims_, pass.purger, fixture.monitor()) {}
+
+ private:
+  NewClaims claims_;
+
+ public:
+  Orphans orphans;
+};
+
 /// The step over the whole list.
 RemovedUnclaimed remove_all(Orphans& orphans) {
   RemovedUnclaimed all;
@@ -35,11 +49,10 @@ TEST_CASE("orphans and leftovers go, and are told of", "[pass][orphans]") {
   REQUIRE_FALSE(pass.app.uploads.stage(uuid(3)));
   auto agenda = pass.agenda();
   REQUIRE(agenda.unclaimed.size() == 2);
-  NewClaims claims(agenda.plan.sessions, pass.app.uploads, fixture.stop);
-  Orphans orphans(fixture.options, pass.app, claims, pass.purger, fixture.monitor());
+  Step step(fixture, pass, agenda);
 
-  orphans.begin(std::move(agenda.unclaimed));
-  const auto removed = remove_all(orphans);
+  step.orphans.begin(std::move(agenda.unclaimed));
+  const auto removed = remove_all(step.orphans);
   CHECK(removed.leftovers == 1);
   REQUIRE(removed.orphans.size() == 1);
   CHECK(removed.orphans[0].name == uuid(2));
@@ -60,11 +73,10 @@ TEST_CASE("what somebody claims by the time it would go stays", "[pass][orphans]
   REQUIRE_FALSE(pass.app.uploads.stage(uuid(3)));
   auto agenda = pass.agenda();
   fixture.database.add({uuid(2), uuid(3)});
-  NewClaims claims(agenda.plan.sessions, pass.app.uploads, fixture.stop);
-  Orphans orphans(fixture.options, pass.app, claims, pass.purger, fixture.monitor());
+  Step step(fixture, pass, agenda);
 
-  orphans.begin(std::move(agenda.unclaimed));
-  CHECK_FALSE(orphans.any_left());
+  step.orphans.begin(std::move(agenda.unclaimed));
+  CHECK_FALSE(step.orphans.any_left());
   CHECK(fixture.stands(uuid(2)));
   CHECK(fixture.stands(pass.app.uploads.staged_entry_of(uuid(3))));
 }
@@ -78,15 +90,14 @@ TEST_CASE("between two lots of orphans it is asked again who claims them", "[pas
   auto agenda = pass.agenda();
   REQUIRE(agenda.unclaimed.orphans.size() == count);
   const auto last = agenda.unclaimed.orphans.back().name;
-  NewClaims claims(agenda.plan.sessions, pass.app.uploads, fixture.stop);
-  Orphans orphans(fixture.options, pass.app, claims, pass.purger, fixture.monitor());
-  orphans.begin(std::move(agenda.unclaimed));
+  Step step(fixture, pass, agenda);
+  step.orphans.begin(std::move(agenda.unclaimed));
 
-  const auto first = orphans.next();
+  const auto first = step.orphans.next();
   CHECK(first.tried);
-  REQUIRE(orphans.any_left());
+  REQUIRE(step.orphans.any_left());
   fixture.database.add({last});
-  const auto rest = remove_all(orphans);
+  const auto rest = remove_all(step.orphans);
   CHECK(first.orphans.size() + rest.orphans.size() == count - 1);
   CHECK(fixture.stands(last));
 }
@@ -99,11 +110,10 @@ TEST_CASE("an orphan that has changed since the plan is under the grace again", 
   auto agenda = pass.agenda();
   fixture.options.orphan_grace = std::chrono::minutes(GENERATE(0, 5));
   fixture.make_directory(uuid(2) + "/new");
-  NewClaims claims(agenda.plan.sessions, pass.app.uploads, fixture.stop);
-  Orphans orphans(fixture.options, pass.app, claims, pass.purger, fixture.monitor());
+  Step step(fixture, pass, agenda);
 
-  orphans.begin(std::move(agenda.unclaimed));
-  const auto removed = remove_all(orphans);
+  step.orphans.begin(std::move(agenda.unclaimed));
+  const auto removed = remove_all(step.orphans);
   const bool has_grace = fixture.options.orphan_grace.count() > 0;
   CHECK(removed.orphans.size() == (has_grace ? 0 : 1));
   CHECK(removed.failures.empty());
@@ -117,15 +127,14 @@ TEST_CASE("where all that is left is claimed by now, nothing is tried", "[pass][
   for (unsigned i = 0; i < count; ++i) fixture.make_directory(uuid(100 + i), 1);
   OpenedPass pass(fixture);
   auto agenda = pass.agenda();
-  NewClaims claims(agenda.plan.sessions, pass.app.uploads, fixture.stop);
-  Orphans orphans(fixture.options, pass.app, claims, pass.purger, fixture.monitor());
-  orphans.begin(std::move(agenda.unclaimed));
-  static_cast<void>(orphans.next());
+  Step step(fixture, pass, agenda);
+  step.orphans.begin(std::move(agenda.unclaimed));
+  static_cast<void>(step.orphans.next());
   std::vector<std::string> all;
   for (unsigned i = 0; i < count; ++i) all.push_back(uuid(100 + i));
   fixture.database.add(all);
-  const auto rest = orphans.next();
+  const auto rest = step.orphans.next();
   CHECK_FALSE(rest.tried);
   CHECK(rest.orphans.empty());
-  CHECK_FALSE(orphans.any_left());
+  CHECK_FALSE(step.orphans.any_left());
 }
