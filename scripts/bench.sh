@@ -9,7 +9,7 @@ usage() {
 Usage: scripts/bench.sh [OPTION]...
 
   --quick         small data, few pairs: done within two minutes, the build aside
-  --only ROWS     only these rows, separated by commas: pass jobs dry-run cold records waits
+  --only ROWS     only these rows, separated by commas: pass jobs dry-run cold records waits deeper
                   databases nothing memory linear app-style; databases
                   takes a PostgreSQL server that is installed (postgresql)
   --fs NAMES      only these file systems: root ext4 discard xfs btrfs tmpfs overlay; root is the
@@ -31,7 +31,7 @@ wrong_usage() {
   exit 2
 }
 
-all_rows=pass,jobs,dry-run,cold,records,waits,databases,nothing,memory,linear,app-style
+all_rows=pass,jobs,dry-run,cold,records,waits,deeper,databases,nothing,memory,linear,app-style
 all_systems=root,ext4,discard,xfs,btrfs,tmpfs,overlay
 rows=$all_rows
 systems=$all_systems

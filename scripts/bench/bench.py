@@ -28,6 +28,7 @@ ROWS = {
     "cold": (files.cold_dry_run, 1),
     "records": (records.records, 2),
     "waits": (records.waits, 2),
+    "deeper": (records.deeper, 2),
     "databases": (servers.databases, 2),
     "nothing": (records.nothing, 1),
     "memory": (records.memory, 1),

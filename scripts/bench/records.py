@@ -21,6 +21,7 @@ KEEP_JOURNAL = "PRAGMA journal_mode=PERSIST;"  # not with a write-ahead log
 
 IMAGES = 50  # rows a session
 LONGEST_WAIT = 0.3  # seconds
+EXPIRED = f"SELECT id FROM sessions WHERE created_at < '{data.timestamp(24)}'"
 
 
 class Template:
@@ -62,10 +63,9 @@ def tables():
 
 def one_transaction(wal):
     """What the sqlite3 shell is given: all in one transaction, set-wise."""
-    expired = f"SELECT id FROM sessions WHERE created_at < '{data.timestamp(24)}'"
     return (PRAGMAS + ("" if wal else KEEP_JOURNAL) + "BEGIN IMMEDIATE;" +
-            "".join(f"DELETE FROM {name} WHERE session_id IN ({expired});" for name in tables()) +
-            f"DELETE FROM sessions WHERE id IN ({expired}); COMMIT;")
+            "".join(f"DELETE FROM {name} WHERE session_id IN ({EXPIRED});" for name in tables()) +
+            f"DELETE FROM sessions WHERE id IN ({EXPIRED}); COMMIT;")
 
 
 def logged(bench, path, template, command):
@@ -139,6 +139,19 @@ def with_users(bench, path, template):
     return said
 
 
+def add_waits(bench, place, path, template, work, until):
+    """Two rows of the table. The template is gone afterwards."""
+    results = bench.interleave({"tool": lambda: with_users(bench, path, template)}, (5, 1),
+                               f"{work}, with users", until)["tool"]
+    template.path.unlink()
+    for position, kind in enumerate(("writer", "reader")):
+        runs = [run[position] for run in results]
+        bench.table.add(f"{work}: longest wait of a {kind}, s", place,
+                        [longest for longest, _, _ in runs], LONGEST_WAIT,
+                        f"refused {sum(refused for _, refused, _ in runs)} of "
+                        f"{sum(visits for _, _, visits in runs)}")
+
+
 def waits(bench, until):
     """The longest that a writer and a reader wait beside a pass."""
     sessions = bench.size(100_000, 4_000)
@@ -150,17 +163,43 @@ def waits(bench, until):
                 work = (f"records, {len(expired)}{how} of {sessions} x {IMAGES}, "
                         f"{'WAL' if wal else 'journal'}")
                 template = Template(path, sessions, IMAGES, expired, wal)
-                results = bench.interleave({"tool": lambda: with_users(bench, path, template)},
-                                           (5, 1), f"{work}, with users", until)["tool"]
-                template.path.unlink()
-                for position, kind in enumerate(("writer", "reader")):
-                    runs = [run[position] for run in results]
-                    bench.table.add(f"{work}: longest wait of a {kind}, s", name,
-                                    [longest for longest, _, _ in runs], LONGEST_WAIT,
-                                    f"refused {sum(refused for _, refused, _ in runs)} of "
-                                    f"{sum(visits for _, _, visits in runs)}")
+                add_waits(bench, name, path, template, work, until)
 
     bench.each_place("records: waits", at, bench.one_of("root"), until)
+
+
+def add_corners(template, rows, action):
+    """A table without an index that hangs on the images, evenly. Where its key holds, the images of
+    expired sessions have none."""
+    database = sqlite3.connect(template.path)
+    database.execute("CREATE TABLE corners (x INTEGER, image_id INTEGER REFERENCES "
+                     f"calibration_images (id) ON DELETE {action})")
+    images = "SELECT id FROM calibration_images"
+    if action == "RESTRICT":
+        images += f" WHERE session_id NOT IN ({EXPIRED})"
+    count, = database.execute(f"SELECT count(*) FROM ({images})").fetchone()
+    database.execute("WITH RECURSIVE x (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM x WHERE "
+                     f"x < {rows // count}) INSERT INTO corners SELECT x, id FROM ({images}), x "
+                     "ORDER BY id, x")
+    database.commit()
+    database.close()
+
+
+def deeper(bench, until):
+    """The longest that a writer and a reader wait where the images have many rows below them."""
+    sessions, expired = 2000, data.scattered(2000, 0.05)
+
+    def at(name, path, until):
+        for rows in (bench.size(3_000_000, 200_000), bench.size(7_000_000, 400_000)):
+            for action in ("CASCADE", "SET NULL", "RESTRICT"):
+                for wal in (False, True):
+                    work = (f"{len(expired)} of {sessions} x {IMAGES}, {rows} rows below by "
+                            f"{action}, {'WAL' if wal else 'journal'}")
+                    template = Template(path, sessions, IMAGES, expired, wal)
+                    add_corners(template, rows, action)
+                    add_waits(bench, name, path, template, work, until)
+
+    bench.each_place("deeper", at, bench.one_of("root"), until)
 
 
 def nothing(bench, until):
