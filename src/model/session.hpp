@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -70,6 +71,10 @@ class RecordCounts {
   }
   void clear(OwnerIndex owner) {
     for (std::size_t table = 0; table < tables_; ++table) at(owner, table) = 0;
+  }
+  /// Of all owners and tables.
+  [[nodiscard]] std::uint64_t sum() const {
+    return std::accumulate(rows_.begin(), rows_.end(), std::uint64_t{0});
   }
   void add_owners(std::size_t count) { rows_.resize(rows_.size() + count * tables_); }
 

@@ -18,6 +18,8 @@ constexpr milliseconds max_fill{90};
 // of what one unit takes.
 constexpr double clearly_more = 2;
 constexpr double few_units = 16;
+// Nobody waits for so many; a session of the app has 20 to 60.
+constexpr std::uint64_t rows_at_first = 2000;
 // Another writer may poll every 100 ms: without a gap two of three writes of Python's driver were
 // refused, with 30 ms none.
 constexpr milliseconds min_gap{30};
@@ -39,6 +41,12 @@ double beside_fixed_cost(double taken, double held, double each, double each_com
 }
 
 }  // namespace
+
+std::size_t LockBudget::first_portion_of(std::size_t units, std::uint64_t rows) {
+  const auto fitting =
+      static_cast<std::uint64_t>(units) * rows_at_first / std::max<std::uint64_t>(rows, 1);
+  return static_cast<std::size_t>(std::clamp<std::uint64_t>(fitting, 1, most_at_first));
+}
 
 std::size_t LockBudget::next_portion(std::size_t taken, Duration spent, std::size_t portion) const {
   if (portion == 0) return first_portion_;

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace calib {
 
@@ -12,8 +13,14 @@ class LockBudget {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
+  static constexpr std::size_t most_at_first = 16;
+
   /// `first_portion`: what the first transaction begins with.
-  explicit LockBudget(std::size_t first_portion = 16) : first_portion_(first_portion) {}
+  explicit LockBudget(std::size_t first_portion = most_at_first) : first_portion_(first_portion) {}
+
+  /// What that may be for `units` that have `rows` rows in all: nobody knows yet how long one
+  /// takes.
+  [[nodiscard]] static std::size_t first_portion_of(std::size_t units, std::uint64_t rows);
 
   /// How many units a transaction takes in before the next look at the time. `taken` units are in
   /// it already, which took `spent`; the last portion was of `portion` units (0: there was none).

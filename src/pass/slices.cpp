@@ -35,7 +35,9 @@ Slices::Slices(const Agenda& agenda, AppData& app, NewClaims& claims, Purger& pu
       max_owners_(largest_slice),
       counts_(agenda.plan.sessions.size() + agenda.survey.leaked_keys.size(),
               agenda.survey.tables.size()),
-      budget_(app.store->is_slow() ? LockBudget(1) : LockBudget()),
+      budget_(app.store->is_slow()
+                  ? 1
+                  : LockBudget::first_portion_of(agenda.units.size(), agenda.survey.counts.sum())),
       busy_since_(never) {
   monitor_.progress.begin("deleting sessions", agenda.plan.sessions.size());
 }

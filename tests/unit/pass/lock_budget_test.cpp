@@ -144,6 +144,15 @@ TEST_CASE("a transaction takes in at least one unit, however long that takes", "
   CHECK(budget.next_portion(64, from_ms(10'000), 64) == 0);
 }
 
+TEST_CASE("the first portion has as few units as they have many rows", "[lock_budget]") {
+  CHECK(LockBudget::first_portion_of(2000, 2000 * 50) == 16);
+  CHECK(LockBudget::first_portion_of(2000, 0) == 16);
+  CHECK(LockBudget::first_portion_of(0, 0) == 1);
+  CHECK(LockBudget::first_portion_of(100, 100 * 500) == 4);
+  CHECK(LockBudget::first_portion_of(100, 100 * 1'000'000ULL) == 1);
+  CHECK(LockBudget(3).next_portion(0, Duration{}, 0) == 3);
+}
+
 TEST_CASE("no portion is more than twice the last one", "[lock_budget]") {
   CHECK(LockBudget().next_portion(64, Duration{}, 64) == 128);
   CHECK(LockBudget().next_portion(640, from_ms(1), 64) == 128);
