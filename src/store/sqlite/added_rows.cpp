@@ -3,24 +3,38 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "store/sqlite/closure.hpp"
 
 namespace calib::sqlite {
+namespace {
+
+/// Visits those of `runs`, which are sorted by owner, that belong to `owners`.
+void for_each_of(const std::vector<Run>& runs, std::span<const OwnerIndex> owners,
+                 const std::function<void(const Run&)>& visit) {
+  const auto by_owner = [](const Run& run, OwnerIndex owner) { return run.owner < owner; };
+  for (const auto owner : owners) {
+    auto run = std::lower_bound(runs.begin(), runs.end(), owner, by_owner);
+    for (; run != runs.end() && run->owner == owner; ++run) visit(*run);
+  }
+}
+
+}  // namespace
 
 AddedRows::AddedRows(Connection& connection, Knowledge& knowledge)
     : connection_(connection),
       knowledge_(knowledge),
       added_(knowledge.direct.size()),
-      known_up_to_(knowledge.direct.size()) {}
+      known_up_to_(knowledge.schema.tables.size()) {}
 
 void AddedRows::look_for_anchors() {
   // Once: from here on only this transaction changes anything, and its own deletions add no rows.
   if (std::exchange(anchors_looked_for_, true)) return;
-  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
-    auto& direct = knowledge_.direct[i];
-    known_up_to_[i] = direct.anchors.highest(connection_);
+  for (std::size_t table = 0; table < known_up_to_.size(); ++table) {
+    auto& anchors = knowledge_.anchors[table];
+    if (anchors) known_up_to_[table] = anchors->highest(connection_);
   }
 }
 
@@ -41,7 +55,8 @@ void AddedRows::find() {
     if (!table.has_rowid) continue;
     added_[i].assign(direct.keys.size(), {});
     // A look at one row, where there would be a join for each key.
-    if (has_rows_above(table, known_up_to_[i])) find_in(direct, known_up_to_[i], added_[i]);
+    const auto known_up_to = known_up_to_[direct.table];
+    if (has_rows_above(table, known_up_to)) find_in(direct, known_up_to, added_[i]);
   }
 }
 
@@ -74,31 +89,36 @@ void AddedRows::find_in(const DirectTable& direct, std::optional<std::int64_t> k
   }
 }
 
+void AddedRows::for_each_range(std::size_t table, std::span<const OwnerIndex> owners,
+                               const RangeVisitor& visit) {
+  for_each_of(knowledge_.deeper[table], owners,
+              [&](const Run& run) { visit(run.first, run.last); });
+  const auto known_up_to = known_up_to_[table];
+  if (known_up_to == std::numeric_limits<std::int64_t>::max()) return;
+  visit(known_up_to ? *known_up_to + 1 : std::numeric_limits<std::int64_t>::min(),
+        std::numeric_limits<std::int64_t>::max());
+}
+
 void AddedRows::for_each_run(std::size_t direct, std::size_t position,
                              std::span<const OwnerIndex> owners,
                              const std::function<void(const Run&)>& visit) const {
-  const auto by_owner = [](const Run& run, OwnerIndex owner) { return run.owner < owner; };
-  const std::vector<Run>* const scanned = &knowledge_.direct[direct].runs[position];
-  for (const auto* runs : {scanned, &added_[direct][position]}) {
-    for (const auto owner : owners) {
-      auto run = std::lower_bound(runs->begin(), runs->end(), owner, by_owner);
-      for (; run != runs->end() && run->owner == owner; ++run) visit(*run);
-    }
-  }
+  for_each_of(knowledge_.direct[direct].runs[position], owners, visit);
+  for_each_of(added_[direct][position], owners, visit);
 }
 
 void AddedRows::look_ahead() {
   // Never higher than before: rows of the sessions to come may have been added above.
-  next_anchors_.assign(knowledge_.direct.size(), std::nullopt);
-  for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
-    if (!known_up_to_[i]) continue;
-    next_anchors_[i] = knowledge_.direct[i].anchors.look_up_to(*known_up_to_[i], connection_);
+  next_anchors_.assign(known_up_to_.size(), std::nullopt);
+  for (std::size_t table = 0; table < known_up_to_.size(); ++table) {
+    if (!known_up_to_[table]) continue;
+    next_anchors_[table] = knowledge_.anchors[table]->look_up_to(*known_up_to_[table], connection_);
   }
 }
 
 void AddedRows::committed() {
-  for (std::size_t i = 0; i < next_anchors_.size(); ++i) {
-    knowledge_.direct[i].anchors.moved(std::move(next_anchors_[i]));
+  for (std::size_t table = 0; table < next_anchors_.size(); ++table) {
+    auto& anchors = knowledge_.anchors[table];
+    if (anchors) anchors->moved(std::move(next_anchors_[table]));
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "store/sqlite/connection.hpp"
 #include "store/sqlite/knowledge.hpp"
+#include "store/sqlite/pieces.hpp"
 #include "store/sqlite/scan.hpp"
 
 namespace calib::sqlite {
@@ -20,6 +21,10 @@ class AddedRows {
 
   /// Finds those of the owners that are in the owner table now. May be called again for others.
   void find();
+
+  /// Visits ranges with all rows of `table` that may go, hold or be set with these owners (sorted).
+  void for_each_range(std::size_t table, std::span<const OwnerIndex> owners,
+                      const RangeVisitor& visit);
 
   /// Visits the runs of these owners (sorted) in a direct table by one of its keys: what the scan
   /// found, and what was added.
@@ -41,7 +46,7 @@ class AddedRows {
   Connection& connection_;
   Knowledge& knowledge_;
   std::vector<std::vector<std::vector<Run>>> added_;  ///< for each direct table, for each key
-  /// For each direct table: the scan knows all rows up to here; nothing: it may know none.
+  /// For each table: the survey knows all rows up to here; nothing: it may know none.
   std::vector<std::optional<std::int64_t>> known_up_to_;
   bool anchors_looked_for_ = false;
   std::vector<std::optional<Anchor>> next_anchors_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -10,12 +11,13 @@
 namespace calib::sqlite {
 namespace {
 
-// Where the newest rows go while a pass runs, at most so many more have to be looked at again.
-constexpr std::uint64_t rows_between_anchors = 4096;
+// So many times further below than the one before each is taken.
+constexpr std::int64_t farther = 4;
 
 // Beyond this one there is no rowid: SQLite gives out any that is free, below others, too
 // (https://www.sqlite.org/autoinc.html).
 constexpr auto last_rowid = std::numeric_limits<std::int64_t>::max();
+constexpr auto first_rowid = std::numeric_limits<std::int64_t>::min();
 
 }  // namespace
 
@@ -23,35 +25,20 @@ Anchors::Anchors(const Table& table, std::span<const std::string> columns) : tab
   for (const auto& column : columns) columns_ += ", " + quoted_name(column);
 }
 
-void Anchors::start() {
+void Anchors::take(Connection& connection) {
   anchors_.clear();
-  last_ = {};
-  rows_ = 0;
-  gapless_ = table_->has_rowid;
-}
-
-void Anchors::row(std::int64_t rowid, std::span<const std::string_view> values) {
-  last_.rowid = rowid;
-  last_.values.resize(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) last_.values[i].assign(values[i]);
-  if (++rows_ % rows_between_anchors == 0) drop_anchor();
-}
-
-void Anchors::between_reads(Connection& connection) {
-  // Where the last row is gone, others may have come in below what is read from here on.
-  drop_anchor();
-  gapless_ = gapless_ && highest(connection) == last_.rowid;
-}
-
-void Anchors::finish() {
-  drop_anchor();
-  if (rows_ > 0 && last_.rowid == last_rowid) anchors_.clear();
-}
-
-void Anchors::drop_anchor() {
-  if (!gapless_ || rows_ == 0) return;
-  if (!anchors_.empty() && anchors_.back().rowid == last_.rowid) return;
-  anchors_.push_back(last_);
+  if (!table_->has_rowid) return;
+  SQLite::Statement look(connection.database(), select_up_to());
+  // Where the newest rows go while a pass runs, as many below them have to be looked at again as
+  // there are up to the next one.
+  std::int64_t distance = 1;
+  for (auto anchor = look_up_to(last_rowid, look); anchor; distance *= farther) {
+    anchors_.push_back(std::move(*anchor));
+    const auto rowid = anchors_.back().rowid;
+    if (distance > last_rowid / farther || rowid < first_rowid + distance) break;
+    anchor = look_up_to(rowid - distance, look);
+  }
+  std::reverse(anchors_.begin(), anchors_.end());
 }
 
 std::optional<std::int64_t> Anchors::highest(Connection& connection) {
@@ -76,10 +63,17 @@ std::optional<std::int64_t> Anchors::highest(Connection& connection) {
 
 std::optional<Anchor> Anchors::look_up_to(std::int64_t rowid, Connection& connection) const {
   if (!table_->has_rowid) return std::nullopt;
-  SQLite::Statement last(
-      connection.database(),
-      fmt::format("SELECT {0}{1} FROM {2} WHERE {0} <= ?1 ORDER BY {0} DESC LIMIT 1",
-                  quoted_name(table_->identity.front()), columns_, main_table(*table_)));
+  SQLite::Statement look(connection.database(), select_up_to());
+  return look_up_to(rowid, look);
+}
+
+std::string Anchors::select_up_to() const {
+  return fmt::format("SELECT {0}{1} FROM {2} WHERE {0} <= ?1 ORDER BY {0} DESC LIMIT 1",
+                     quoted_name(table_->identity.front()), columns_, main_table(*table_));
+}
+
+std::optional<Anchor> Anchors::look_up_to(std::int64_t rowid, SQLite::Statement& last) {
+  last.reset();
   last.bind(1, rowid);
   if (!last.executeStep()) return std::nullopt;
   Anchor anchor{last.getColumn(0).getInt64(), {}};

@@ -1,4 +1,4 @@
-// How a table that was read is told from what was added to it since.
+// How the rows of a table that is read are told from what was added to it since.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace calib::sqlite {
 
-/// A row that was read, with all rows below it, and what it said. While it stands, rows added since
-/// have higher rowids; where it is gone, rowids may have been used again.
+/// A row, and what it said. While it stands, rows added since have higher rowids, for SQLite takes
+/// the one after the highest; where it is gone, rowids may have been used again.
 struct Anchor {
   std::int64_t rowid = 0;
   std::vector<std::string> values;
@@ -24,19 +24,15 @@ struct Anchor {
 /// stand. None where the table has no rowids, or rows may stand anywhere.
 class Anchors {
  public:
-  Anchors() = default;
   /// `columns` tell one row from another that took its rowid. The table must outlive this.
   Anchors(const Table& table, std::span<const std::string> columns);
 
-  /// The table is read anew: start(), every row in the order of its rowids, between_reads() before
-  /// a read transaction other than the first, finish().
-  void start();
-  void row(std::int64_t rowid, std::span<const std::string_view> values);
-  void between_reads(Connection& connection);
-  void finish();
+  /// Takes them of the rows that stand now. Whoever reads the table after that knows, of the rows
+  /// up to one that still stands, all that there are.
+  void take(Connection& connection);
 
-  /// The highest rowid up to which every row was read, or was told by moved(). Anchors that do not
-  /// stand any more are dropped. Nothing where none is left.
+  /// The highest rowid of a row that was taken, or told by moved(), and still stands. Those above
+  /// it are dropped. Nothing where none is left.
   std::optional<std::int64_t> highest(Connection& connection);
 
   /// The highest row up to `rowid`, for moved().
@@ -46,14 +42,12 @@ class Anchors {
   void moved(std::optional<Anchor> top);
 
  private:
-  void drop_anchor();
+  [[nodiscard]] std::string select_up_to() const;
+  static std::optional<Anchor> look_up_to(std::int64_t rowid, SQLite::Statement& look);
 
-  const Table* table_ = nullptr;
+  const Table* table_;
   std::string columns_;
   std::vector<Anchor> anchors_;
-  Anchor last_;
-  std::uint64_t rows_ = 0;
-  bool gapless_ = false;  ///< whether every row up to the last one was read
 };
 
 }  // namespace calib::sqlite

@@ -110,7 +110,14 @@ void Closure::make_tables() {
   }
 }
 
-void Closure::start(std::span<const Owner> owners) {
+Closure::Ranges Closure::all_rows() {
+  return [this](std::size_t table, const RangeVisitor& visit) {
+    visit_ranges(connection_, schema_.tables[table], visit);
+  };
+}
+
+void Closure::start(std::span<const Owner> owners, Ranges ranges) {
+  ranges_ = std::move(ranges);
   run(fmt::format("DELETE FROM {}", owner_table));
   for (const auto& table : going_) {
     if (!table.empty()) run("DELETE FROM " + table);
@@ -151,48 +158,97 @@ void Closure::spread() {
     for (const auto& key : schema_.keys) {
       if (key.role != Role::hangs || !parents.contains(key.parent) || !covers(key.child)) continue;
       if (is_seeded(key)) continue;
-      std::int64_t rows = 0;
-      for (const auto& sql : spread_statements(key)) rows += run(sql);
+      auto rows = add_leaked_and_stereo(key);
+      in_ranges(key, insert_children(key),
+                [&](SQLite::Statement& insert) { rows += insert.exec(); });
       if (rows > 0) grown.insert(key.child);
     }
   }
 }
 
-std::string Closure::parent_join(const ForeignKey& key) const {
+std::string Closure::children(const ForeignKey& key, const std::string& join) const {
   // The parent's column stands on the left: its collation decides, as in a foreign key.
   std::vector<std::string> references;
   for (std::size_t i = 0; i < key.from.size(); ++i) {
     references.push_back(
         fmt::format("p.{} = c.{}", quoted_name(key.to[i]), quoted_name(key.from[i])));
   }
-  const auto& parent = schema_.tables[key.parent];
-  if (key.parent == schema_.sessions) {
-    return fmt::format("JOIN {} p ON {} JOIN {} g ON g.key = p.{} AND g.is_session",
-                       main_table(parent), join_and(references), owner_table,
-                       quoted_name(key.to.front()));
-  }
-  std::vector<std::string> rows;
-  for (std::size_t i = 0; i < parent.identity.size(); ++i) {
-    rows.push_back(fmt::format("g.c{} = p.{}", i, quoted_name(parent.identity[i])));
-  }
-  return fmt::format("JOIN {} p ON {} JOIN {} g ON {}", main_table(parent), join_and(references),
-                     going_[key.parent], join_and(rows));
+  const auto& child = schema_.tables[key.child];
+  const auto going = *going_row(key.parent, "g", "p");
+  // From the few rows of a range up, of which SQLite does not know that they are few.
+  return fmt::format(
+      "{} c CROSS JOIN {} p ON {} CROSS JOIN {} g ON {}{} WHERE {}", main_table(child),
+      main_table(schema_.tables[key.parent]), join_and(references), going.from, going.same, join,
+      child.has_rowid ? fmt::format("c.{} BETWEEN ?1 AND ?2", quoted_name(child.identity.front()))
+                      : "1");
 }
 
-std::vector<std::string> Closure::spread_statements(const ForeignKey& key) const {
-  const auto& child = schema_.tables[key.child];
-  const auto insert =
-      fmt::format("INSERT OR IGNORE INTO {} SELECT {}, g.owner FROM {} c ", going_[key.child],
-                  columns(child.identity, "c"), main_table(child));
-  std::vector<std::string> statements{insert + parent_join(key)};
-  if (key.is_session_id) {
-    const auto column = "c." + quoted_name(key.from.front());
-    statements.push_back(
-        fmt::format("{}JOIN {} g ON g.key = {} AND NOT g.is_session", insert, owner_table, column));
-    statements.push_back(fmt::format("{}JOIN {} g ON g.is_session AND {}", insert, owner_table,
-                                     stereo_condition(column, "g.key")));
+void Closure::in_ranges(const ForeignKey& key, const std::string& sql,
+                        const std::function<void(SQLite::Statement&)>& run) {
+  SQLite::Statement statement(connection_.database(), sql);
+  if (!schema_.tables[key.child].has_rowid) {
+    run(statement);
+    return;
   }
-  return statements;
+  ranges_(key.child, [&](std::int64_t first, std::int64_t last) {
+    statement.bind(1, first);
+    statement.bind(2, last);
+    run(statement);
+    statement.reset();
+  });
+}
+
+std::string Closure::insert_children(const ForeignKey& key) const {
+  return fmt::format("INSERT OR IGNORE INTO {} SELECT {}, g.owner FROM {}", going_[key.child],
+                     columns(schema_.tables[key.child].identity, "c"), children(key));
+}
+
+/// Of a table that cannot be seeded.
+std::int64_t Closure::add_leaked_and_stereo(const ForeignKey& key) {
+  if (!key.is_session_id) return 0;
+  const auto& child = schema_.tables[key.child];
+  const auto column = "c." + quoted_name(key.from.front());
+  const auto insert =
+      fmt::format("INSERT OR IGNORE INTO {} SELECT {}, g.owner FROM {} c JOIN {} g ON ",
+                  going_[key.child], columns(child.identity, "c"), main_table(child), owner_table);
+  return run(fmt::format("{}g.key = {} AND NOT g.is_session", insert, column)) +
+         run(fmt::format("{}g.is_session AND {}", insert, stereo_condition(column, "g.key")));
+}
+
+std::vector<std::vector<Run>> Closure::rows_concerned() {
+  std::vector<std::vector<Run>> concerned(schema_.tables.size());
+  const auto add = [](std::vector<Run>& runs, SQLite::Statement& rows) {
+    while (rows.executeStep()) {
+      const auto row = rows.getColumn(0).getInt64();
+      const auto owner = static_cast<OwnerIndex>(rows.getColumn(1).getInt64());
+      // Rows of one owner often stand in a row.
+      if (!runs.empty() && runs.back().owner == owner && runs.back().last + 1 == row) {
+        runs.back().last = row;
+      } else {
+        runs.push_back({row, row, owner});
+      }
+    }
+  };
+  for (std::size_t table = 0; table < going_.size(); ++table) {
+    if (!covers(table) || !schema_.tables[table].has_rowid) continue;
+    SQLite::Statement rows(connection_.database(),
+                           fmt::format("SELECT c0, owner FROM {} ORDER BY c0", going_[table]));
+    add(concerned[table], rows);
+  }
+  for (const auto& key : schema_.keys) {
+    const auto& child = schema_.tables[key.child];
+    if (key.role == Role::hangs || key.role == Role::unclear || !child.has_rowid) continue;
+    in_ranges(key,
+              fmt::format("SELECT c.{}, g.owner FROM {}", quoted_name(child.identity.front()),
+                          children(key)),
+              [&](SQLite::Statement& rows) { add(concerned[key.child], rows); });
+  }
+  for (auto& runs : concerned) {
+    std::stable_sort(runs.begin(), runs.end(),
+                     [](const Run& a, const Run& b) { return a.owner < b.owner; });
+    runs.shrink_to_fit();
+  }
+  return concerned;
 }
 
 void Closure::withdraw(std::span<const OwnerIndex> owners) {
@@ -242,9 +298,11 @@ void Closure::set_references(const ForeignKey& key) {
   }
   std::vector<std::string> ids;
   for (const auto& name : child.identity) ids.push_back(quoted_name(name));
-  run(fmt::format("UPDATE {} SET {} WHERE ({}) IN (SELECT {} FROM {} c {})", main_table(child),
-                  fmt::join(assignments, ", "), fmt::join(ids, ", "), columns(child.identity, "c"),
-                  main_table(child), parent_join(key)));
+  in_ranges(key,
+            fmt::format("UPDATE {} SET {} WHERE ({}) IN (SELECT {} FROM {})", main_table(child),
+                        fmt::join(assignments, ", "), fmt::join(ids, ", "),
+                        columns(child.identity, "c"), children(key)),
+            [](SQLite::Statement& update) { update.exec(); });
 }
 
 void Closure::execute() {
@@ -279,17 +337,17 @@ std::optional<Closure::GoingRow> Closure::going_row(std::size_t table, const std
 }
 
 bool Closure::any_held() {
-  return std::any_of(schema_.keys.begin(), schema_.keys.end(), [&](const ForeignKey& key) {
-    if (key.role != Role::holds) return false;
+  bool any = false;
+  for (const auto& key : schema_.keys) {
+    if (key.role != Role::holds) continue;
     const auto going = going_row(key.child, "r", "c");
-    const auto stays = going ? fmt::format(" WHERE NOT EXISTS (SELECT 1 FROM {} r WHERE {})",
+    const auto stays = going ? fmt::format(" AND NOT EXISTS (SELECT 1 FROM {} r WHERE {})",
                                            going->from, going->same)
                              : "";
-    SQLite::Statement row(connection_.database(), fmt::format("SELECT 1 FROM {} c {}{} LIMIT 1",
-                                                              main_table(schema_.tables[key.child]),
-                                                              parent_join(key), stays));
-    return row.executeStep();
-  });
+    in_ranges(key, fmt::format("SELECT 1 FROM {}{} LIMIT 1", children(key), stays),
+              [&](SQLite::Statement& row) { any = any || row.executeStep(); });
+  }
+  return any;
 }
 
 std::vector<Hold> Closure::holds() {
@@ -304,28 +362,29 @@ std::vector<Hold> Closure::holds() {
     }
     std::string owner = "NULL";
     std::string join;
+    std::string others;
     if (const auto going = going_row(key.child, "r", "c")) {
       owner = "r.owner";
-      join = fmt::format(
-          " LEFT JOIN {0} r ON {1} WHERE NOT EXISTS (SELECT 1 FROM {0} o WHERE {2} AND o.owner = "
-          "g.owner)",
-          going->from, going->same, going_row(key.child, "o", "c")->same);
+      join = fmt::format(" LEFT JOIN {} r ON {}", going->from, going->same);
+      others = fmt::format(" AND NOT EXISTS (SELECT 1 FROM {} o WHERE {} AND o.owner = g.owner)",
+                           going->from, going_row(key.child, "o", "c")->same);
     }
-    SQLite::Statement rows(
-        connection_.database(),
-        fmt::format("SELECT g.owner, {}, {} FROM {} c {}{}", owner, fmt::join(name, " || ',' || "),
-                    main_table(child), parent_join(key), join));
     const auto by = fmt::format("{}.{}", child.name, fmt::join(key.from, ", "));
-    while (rows.executeStep()) {
-      Hold hold;
-      hold.held = static_cast<OwnerIndex>(rows.getColumn(0).getInt64());
-      hold.by = by;
-      hold.row = fmt::format("{} {}", key.child, text_of(rows, 2));
-      if (!rows.isColumnNull(1)) {
-        hold.goes_with = static_cast<OwnerIndex>(rows.getColumn(1).getInt64());
-      }
-      result.push_back(std::move(hold));
-    }
+    in_ranges(key,
+              fmt::format("SELECT g.owner, {}, {} FROM {}{}", owner, fmt::join(name, " || ',' || "),
+                          children(key, join), others),
+              [&](SQLite::Statement& rows) {
+                while (rows.executeStep()) {
+                  Hold hold;
+                  hold.held = static_cast<OwnerIndex>(rows.getColumn(0).getInt64());
+                  hold.by = by;
+                  hold.row = fmt::format("{} {}", key.child, text_of(rows, 2));
+                  if (!rows.isColumnNull(1)) {
+                    hold.goes_with = static_cast<OwnerIndex>(rows.getColumn(1).getInt64());
+                  }
+                  result.push_back(std::move(hold));
+                }
+              });
   }
   return result;
 }

@@ -12,6 +12,7 @@
 
 #include "store/cascade.hpp"
 #include "store/sqlite/connection.hpp"
+#include "store/sqlite/pieces.hpp"
 #include "store/sqlite/scan.hpp"
 #include "store/sqlite/schema.hpp"
 
@@ -32,16 +33,30 @@ class Closure {
     bool is_session = false;
   };
 
+  /// Visits the ranges of rows of `table` (an index in Schema::tables, with rowids) that are looked
+  /// at: no row in any other one may go, hold or be set.
+  using Ranges = std::function<void(std::size_t table, const RangeVisitor& visit)>;
+
   /// Forgets everything and starts with these owners. After make_tables().
-  void start(std::span<const Owner> owners);
+  void start(std::span<const Owner> owners, Ranges ranges);
+
+  /// All rows there are, read as visit_ranges() does.
+  [[nodiscard]] Ranges all_rows();
+
+  /// From here on these are looked at.
+  void look_at(Ranges ranges) { ranges_ = std::move(ranges); }
 
   /// SQL that adds the rows ?1 to ?2 (rowids) of a direct table that still refer to ?3 by the key
   /// at `position`, as going with owner ?4. Between start() and spread().
   [[nodiscard]] std::string seed_statement(const DirectTable& direct, std::size_t position) const;
 
-  /// Finds every row that goes with the owners, beyond the seeded ones. Tables without rowids,
-  /// which cannot be seeded, are read whole.
+  /// Finds every row that goes with the owners, beyond the seeded ones. Tables without rowids are
+  /// read whole.
   void spread();
+
+  /// After spread(), for each table with rowids: where all that go stand, and those that refer to
+  /// what goes or hold it, by owner.
+  std::vector<std::vector<Run>> rows_concerned();
 
   /// Whether a row that stays refers to an owner.
   bool any_held();
@@ -74,16 +89,23 @@ class Closure {
     std::string same;
   };
   [[nodiscard]] bool is_seeded(const ForeignKey& key) const;
-  std::vector<std::string> spread_statements(const ForeignKey& key) const;
+  [[nodiscard]] std::string insert_children(const ForeignKey& key) const;
+  std::int64_t add_leaked_and_stereo(const ForeignKey& key);
   void set_references(const ForeignKey& key);
+  /// Calls `run` with `sql`, which has children(), for each range of the child's rows.
+  void in_ranges(const ForeignKey& key, const std::string& sql,
+                 const std::function<void(SQLite::Statement&)>& run);
   [[nodiscard]] std::optional<GoingRow> going_row(std::size_t table, const std::string& row,
                                                   const std::string& alias) const;
-  [[nodiscard]] std::string parent_join(const ForeignKey& key) const;
+  /// `<child> c` with what it refers to by this key and goes (`g`), `join`, and a condition,
+  /// that more can be added to. `join` may name `c` and `g`.
+  [[nodiscard]] std::string children(const ForeignKey& key, const std::string& join = {}) const;
   std::int64_t run(const std::string& sql);
 
   Connection& connection_;
   const Schema& schema_;
   std::vector<std::string> going_;  ///< for each table: its temporary table; empty: not covered
+  Ranges ranges_;
   bool created_ = false;
 };
 

@@ -32,6 +32,12 @@ struct Knowledge {
   std::span<const DoomedKey> doomed;
   std::span<const std::string> leaked_keys;  ///< of the survey
   std::vector<DirectTable> direct;
+  /// For each table: its rows that hang on owners, hold them or refer to what goes with them, by
+  /// owner; where it has rowids, and DirectTable::runs do not tell all about it.
+  std::vector<std::vector<Run>> deeper;
+  /// For each table: what was added to it since it was read is above. Nothing where it has no
+  /// rowids.
+  std::vector<std::optional<Anchors>> anchors;
   std::vector<std::size_t> counted_tables;  ///< index in Schema::tables for each column of counts
 
   [[nodiscard]] std::string_view key_of(OwnerIndex owner) const {

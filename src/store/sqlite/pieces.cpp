@@ -4,7 +4,10 @@
 #include <fmt/ranges.h>
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <variant>
 
 #include "store/sqlite/row_function.hpp"
@@ -15,6 +18,9 @@ namespace {
 // The contract promises 200 ms at most; half of it leaves room for a slow disk.
 constexpr std::chrono::milliseconds max_read{100};
 constexpr unsigned rows_between_looks = 256;
+// In a range; how many there are in the next one, the time that the last one took says.
+constexpr std::int64_t first_rows = 2048;
+constexpr std::int64_t min_rows = 64;
 
 struct Blob {
   std::string bytes;
@@ -197,6 +203,32 @@ void read_in_pieces(Connection& connection, const Table& table, const std::strin
     return clock.is_over();
   };
   read_pieces(connection, table, clock, select, ends, before_next_piece);
+}
+
+void visit_ranges(Connection& connection, const Table& table, const RangeVisitor& visit) {
+  // By rows, for between two rowids there may be anything or nothing.
+  SQLite::Statement end(
+      connection.database(),
+      fmt::format("SELECT max({0}) FROM (SELECT {0} FROM {1} NOT INDEXED WHERE {0} >= ?1 ORDER BY "
+                  "{0} LIMIT ?2)",
+                  quoted_name(table.identity.front()), main_table(table)));
+  auto first = std::numeric_limits<std::int64_t>::min();
+  for (auto rows = first_rows;;) {
+    const auto began = std::chrono::steady_clock::now();
+    end.bind(1, first);
+    end.bind(2, rows);
+    end.executeStep();
+    if (end.isColumnNull(0)) return;
+    const auto last = end.getColumn(0).getInt64();
+    end.reset();
+    visit(first, last);
+    if (last == std::numeric_limits<std::int64_t>::max()) return;
+    first = last + 1;
+    const auto took = std::chrono::steady_clock::now() - began;
+    if (took < max_read / 4) rows *= 2;
+    if (took > max_read / 2) rows = std::max(rows / 2, min_rows);
+    allow_suspension();
+  }
 }
 
 void visit_in_pieces(Connection& connection, const Table& table,

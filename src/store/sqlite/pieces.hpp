@@ -32,6 +32,12 @@ void visit_in_pieces(Connection& connection, const Table& table,
                      const std::vector<std::string>& columns, const TextVisitor& visit,
                      const std::function<void()>& before_next_piece);
 
+/// Visits ranges of rowids that have all rows of `table`, ascending, each of so many rows that what
+/// `visit` does with them in one read transaction is over as soon as a piece would be. For tables
+/// with rowids.
+using RangeVisitor = std::function<void(std::int64_t first, std::int64_t last)>;
+void visit_ranges(Connection& connection, const Table& table, const RangeVisitor& visit);
+
 /// The text of a column; a number's text, for it compares equal to it where the parent's column is
 /// text; empty for NULL and BLOB. Valid until the statement moves on.
 std::string_view text_of(SQLite::Statement& row, int column);

@@ -34,14 +34,12 @@ class TableScan {
 
   void run() {
     direct_.runs.assign(direct_.keys.size(), {});
-    direct_.anchors.start();
     visit_in_pieces(
         connection_, table_, references_of(schema_, direct_),
         [this](std::int64_t rowid, std::span<const std::string_view> texts) {
           visit(rowid, texts);
         },
-        [this] { direct_.anchors.between_reads(connection_); });
-    direct_.anchors.finish();
+        [] {});
     for (auto& runs : direct_.runs) {
       std::stable_sort(runs.begin(), runs.end(),
                        [](const Run& a, const Run& b) { return a.owner < b.owner; });
@@ -65,7 +63,6 @@ class TableScan {
       last_owner_[i] = match.second ? std::nullopt : owner;
       if (!counted) counted = owner;
     }
-    if (table_.has_rowid) direct_.anchors.row(rowid, texts);
     if (counted && direct_.plain) ++counts_.at(*counted, column_);
   }
 
@@ -133,7 +130,6 @@ std::vector<DirectTable> direct_tables(const Schema& schema) {
     direct.table = table;
     direct.keys = direct_keys(schema.keys, table, schema.sessions);
     if (direct.keys.empty()) continue;
-    direct.anchors = Anchors(schema.tables[table], references_of(schema, direct));
     direct.plain = schema.tables[table].has_rowid && depends_on_nothing_else(schema.keys, table);
     result.push_back(std::move(direct));
   }

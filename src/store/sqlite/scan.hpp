@@ -12,13 +12,12 @@
 #include <vector>
 
 #include "store/session_keys.hpp"
-#include "store/sqlite/anchors.hpp"
 #include "store/sqlite/connection.hpp"
 #include "store/sqlite/schema.hpp"
 
 namespace calib::sqlite {
 
-/// Rows first..last of one table that referred to one owner, with no other row between them.
+/// Rows first..last of one table that belong to one owner.
 struct Run {
   std::int64_t first = 0;
   std::int64_t last = 0;
@@ -35,7 +34,6 @@ struct DirectTable {
   std::vector<std::size_t> keys;       ///< those keys (indexes in Schema::keys)
   bool plain = false;                  ///< nothing else depends on its rows: runs are all it takes
   std::vector<std::vector<Run>> runs;  ///< for each of `keys`, by owner; where it has rowids
-  Anchors anchors;                     ///< up to where the runs know all rows
 };
 
 std::vector<DirectTable> direct_tables(const Schema& schema);
@@ -73,7 +71,7 @@ class LeakedKeys {
   std::set<OwnerIndex, ByKey> sorted_{ByKey{&keys_}};
 };
 
-/// Reads all of `direct.table`. Fills its runs and anchors, adds the rows of plain tables (the
+/// Reads all of `direct.table`. Fills its runs, adds the rows of plain tables (the
 /// others are Closure's to count) to `counts` at `column`, and the leaked keys it meets to `leaked`
 /// (nothing: they are not wanted).
 void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,

@@ -143,6 +143,7 @@ class SqliteStore : public SessionStore {
         survey.tables.push_back(knowledge_.schema.tables[table].name);
       }
       survey.counts = RecordCounts(doomed.size(), survey.tables.size());
+      take_anchors();
       LeakedKeys found(doomed.size());
       for (auto& direct : knowledge_.direct) {
         require_same_schema(connection_, knowledge_);
@@ -328,6 +329,21 @@ class SqliteStore : public SessionStore {
     });
   }
 
+  /// Before any of these tables is read.
+  void take_anchors() {
+    const auto& schema = knowledge_.schema;
+    knowledge_.anchors.assign(schema.tables.size(), std::nullopt);
+    knowledge_.deeper.assign(schema.tables.size(), {});
+    for (std::size_t table = 0; table < schema.tables.size(); ++table) {
+      std::vector<std::string> columns;
+      for (const auto& key : schema.keys) {
+        if (key.child == table) columns.insert(columns.end(), key.from.begin(), key.from.end());
+      }
+      if (columns.empty() || !schema.tables[table].has_rowid) continue;
+      knowledge_.anchors[table].emplace(schema.tables[table], columns).take(connection_);
+    }
+  }
+
   /// Rows of the tables that runs do not tell all about, and who may not go for their sake.
   void add_deeper_rows(Survey& survey) {
     std::vector<Closure::Owner> owners(knowledge_.doomed.size() + knowledge_.leaked_keys.size());
@@ -335,14 +351,13 @@ class SqliteStore : public SessionStore {
       const auto owner = static_cast<OwnerIndex>(i);
       owners[i] = {owner, knowledge_.key_of(owner), knowledge_.is_session(owner)};
     }
-    const bool simple = std::all_of(knowledge_.schema.keys.begin(), knowledge_.schema.keys.end(),
-                                    [&](const ForeignKey& key) {
-                                      return key.role != Role::holds && key.role != Role::unclear &&
-                                             !closure_->covers(key.child);
-                                    });
+    const bool simple = std::all_of(
+        knowledge_.schema.keys.begin(), knowledge_.schema.keys.end(), [&](const ForeignKey& key) {
+          return key.role == Role::hangs && !closure_->covers(key.child);
+        });
     if (simple || owners.empty()) return;
     closure_->make_tables();
-    closure_->start(owners);
+    closure_->start(owners, closure_->all_rows());
     for (const auto& direct : knowledge_.direct) {
       if (direct.plain || !knowledge_.schema.tables[direct.table].has_rowid) continue;
       for (std::size_t position = 0; position < direct.keys.size(); ++position) {
@@ -351,6 +366,10 @@ class SqliteStore : public SessionStore {
       }
     }
     closure_->spread();
+    knowledge_.deeper = closure_->rows_concerned();
+    closure_->look_at([this](std::size_t table, const RangeVisitor& visit) {
+      for (const auto& run : knowledge_.deeper[table]) visit(run.first, run.last);
+    });
     const auto held = take_held_out(*closure_);
     survey.refused.insert(survey.refused.end(), held.begin(), held.end());
     closure_->count(survey.counts, [&](std::size_t table) { return knowledge_.column_of(table); });
