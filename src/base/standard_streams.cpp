@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 namespace calib {
 
@@ -15,6 +16,11 @@ void keep_standard_descriptors() {
       throw std::system_error(errno, std::generic_category(), "/dev/null");
     }
   }
+}
+
+bool is_screen(int descriptor) {
+  const char* const kind = std::getenv("TERM");
+  return ::isatty(descriptor) == 1 && (kind == nullptr || std::string_view(kind) != "dumb");
 }
 
 std::error_code write_all(int descriptor, std::string_view text) {

@@ -88,6 +88,32 @@ TEST_CASE("a stdout that is full does not hide why the pass could not run", "[to
   CHECK_THAT(text, ContainsSubstring(app.database_shown() + ": "));
 }
 
+TEST_CASE("who closes the pipe has seen enough of a dry run, and is told nothing",
+          "[tool][streams]") {
+  const DueApp app;
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  ::close(ends[0]);
+  const Descriptor broken(ends[1]);
+  const Descriptor err(app.scratch("err"), O_WRONLY | O_CREAT);
+  const auto words = GENERATE(Words{"--dry-run"}, Words{"-n", "--json"}, Words{"--help"});
+  CHECK(Spawned(app.on(words), broken.number(), err.number()).status() == 128 + SIGPIPE);
+  CHECK(content(app.scratch("err")).empty());
+}
+
+TEST_CASE("a dumb terminal gets no line that is drawn anew, and no colors",
+          "[tool][streams][progress]") {
+  const DueApp app;
+  const Descriptor folder(app.uploads(), O_RDONLY | O_DIRECTORY);
+  REQUIRE(::flock(folder.number(), LOCK_EX | LOCK_NB) == 0);
+  // Longer than the line takes to come.
+  const OnTerminal terminal(app.on({"--hours", "24", "--lock-wait", "2"}), {"TERM=dumb"});
+  const auto text = terminal.read_rest();
+  CHECK(terminal.status() == 4);
+  CHECK_THAT(text, Catch::Matchers::StartsWith("calib-cleanup: error: "));
+  CHECK_FALSE(has_escapes(text));
+}
+
 TEST_CASE("help that cannot be printed is an error", "[tool][streams]") {
   const DueApp app;
   const Descriptor full("/dev/full", O_WRONLY);
