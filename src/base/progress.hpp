@@ -5,9 +5,22 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "base/dir_io.hpp"
 
 namespace calib {
+
+/// Somebody is waited for.
+struct Wait {
+  std::string what;  ///< "waiting for another pass"
+  std::chrono::steady_clock::time_point since;
+  std::chrono::milliseconds limit{0};
+  std::vector<FileId> files;  ///< who is waited for has one of these locked
+  std::string holder;         ///< who that is, where it is known already
+};
 
 /// Counters that the pass moves and the line shows. The pass never prints. All members may be used
 /// from any thread.
@@ -18,11 +31,15 @@ class Progress {
   void begin(std::string what, std::uint64_t total);
   void advance(std::uint64_t steps = 1) { done_.fetch_add(steps, std::memory_order_relaxed); }
 
+  /// To be said again every few milliseconds: a wait of which nothing more is heard is over.
+  void waits(Wait wait);
+
   struct View {
     std::string what;
     std::uint64_t done = 0;
     std::uint64_t total = 0;
     std::chrono::steady_clock::time_point began;
+    std::optional<Wait> wait = {};
   };
   [[nodiscard]] View view() const;
 
@@ -31,6 +48,8 @@ class Progress {
   std::string what_;
   std::uint64_t total_ = 0;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::optional<Wait> wait_;
+  std::chrono::steady_clock::time_point wait_told_;
   std::atomic<std::uint64_t> done_{0};
 };
 

@@ -40,7 +40,9 @@ class PassError : public std::runtime_error {
 /// Throws (stopped) where a stop was asked for.
 void throw_if_requested(const StopFlag& stop);
 
-/// The error (busy) of a lock that was waited for for so long.
-PassError still_locked(const std::string& path, std::chrono::steady_clock::duration waited);
+/// The error (busy) of a lock that was waited for for so long; `holder` is who has it, where that
+/// is told.
+PassError still_locked(const std::string& path, std::chrono::steady_clock::duration waited,
+                       const std::string& holder = {});
 
 }  // namespace calib

@@ -105,7 +105,7 @@ class Pass {
     if (options_.database_error) {
       throw PassError(PassError::Kind::unusable, *options_.database_error);
     }
-    app_.emplace(AppData{open_uploads(options_.uploads)});
+    app_.emplace(AppData{open_uploads(options_)});
     if (!is_dry()) lock();
     open_database();
     AgendaMaker maker(options_, times_, *app_, monitor_);
@@ -132,13 +132,13 @@ class Pass {
 
   void lock() {
     progress_.begin("waiting for another pass", 0);
-    lock_folder(app_->uploads, options_.lock_wait, stop_);
+    lock_folder(app_->uploads, options_.lock_wait, stop_, progress_);
   }
 
   void open_database() {
     times_.look_at(options_.database);
     app_->store = open_store(options_.database, is_dry() ? Access::read_only : Access::read_write,
-                             options_.lock_wait, stop_);
+                             options_.lock_wait, stop_, &progress_);
     report_.warnings = app_->store->remarks();
     app_->uploads.set_mark(app_->store->mark());
   }

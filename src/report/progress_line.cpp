@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/lock_holder.hpp"
+#include "base/standard_streams.hpp"
 #include "base/text.hpp"
 #include "base/timestamp.hpp"
 
@@ -80,10 +82,21 @@ bool write_to_terminal(std::string_view text) {
   return true;
 }
 
+/// `waiting for another pass: 3 of 30 s, for calib-cleanup (process 812)`.
+std::string wait_text(const Wait& wait, std::chrono::steady_clock::time_point now) {
+  const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - wait.since).count();
+  const std::chrono::duration<double> limit = wait.limit;
+  auto text = fmt::format("{}: {} of {:g} s", wait.what, waited, limit.count());
+  const auto holder = wait.holder.empty() ? lock_holder(wait.files) : wait.holder;
+  if (!holder.empty()) text += ", for " + holder;
+  return printable(text);
+}
+
 }  // namespace
 
 std::string progress_line(const Progress::View& view, std::chrono::steady_clock::time_point now,
                           unsigned columns) {
+  if (view.wait) return cut(wait_text(*view.wait, now), columns);
   std::string line = printable(view.what);
   if (view.total == 0) {
     if (view.done != 0) line += ": " + grouped(view.done);
@@ -118,8 +131,7 @@ std::string progress_line(const Progress::View& view, std::chrono::steady_clock:
 }
 
 ProgressLine::ProgressLine(const Progress& progress, When when) : progress_(progress) {
-  const bool shown =
-      when == When::always || (when == When::automatic && ::isatty(STDERR_FILENO) == 1);
+  const bool shown = when == When::always || (when == When::automatic && is_screen(STDERR_FILENO));
   if (shown) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 

@@ -18,7 +18,7 @@ std::string progress_line(const Progress::View& view, std::chrono::steady_clock:
 
 /// Draws the line on stderr from a thread of its own while it lives: the first time after 1 s, then
 /// every 200 ms, as wide as the terminal is at that moment; wipes it when it goes. With
-/// When::never, or When::automatic where stderr is no terminal, it does nothing.
+/// When::never, or When::automatic where stderr is no screen (is_screen()), it does nothing.
 class ProgressLine {
  public:
   ProgressLine(const Progress& progress, When when);

@@ -3,13 +3,14 @@
 namespace calib {
 
 std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Access access,
-                                         std::chrono::milliseconds wait, const StopFlag& stop) {
+                                         std::chrono::milliseconds wait, const StopFlag& stop,
+                                         Progress* progress) {
   switch (location.kind) {
     case DatabaseKind::sqlite:
-      return open_sqlite_store(location, access, wait, stop);
+      return open_sqlite_store(location, access, wait, stop, progress);
     case DatabaseKind::postgresql:
 #ifdef CALIB_CLEANUP_POSTGRESQL
-      return open_postgresql_store(location, access, wait, stop);
+      return open_postgresql_store(location, access, wait, stop, progress);
 #else
       break;
 #endif

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/progress.hpp"
 #include "base/stop.hpp"
 #include "model/database.hpp"
 #include "model/pass_error.hpp"
@@ -146,16 +147,18 @@ class SessionStore {
 enum class Access { read_only, read_write };
 
 /// Opens the database and makes sure that it is this app's. Never creates one. Throws PassError:
-/// unusable, or busy where it stays locked for longer than `wait`.
+/// unusable, or busy where it stays locked for longer than `wait`. `progress`, where there is one,
+/// is told of who is waited for; it must outlive the store.
 std::unique_ptr<SessionStore> open_store(const DatabaseLocation& location, Access access,
-                                         std::chrono::milliseconds wait, const StopFlag& stop);
+                                         std::chrono::milliseconds wait, const StopFlag& stop,
+                                         Progress* progress = nullptr);
 
 /// The makers that open_store chooses from.
 std::unique_ptr<SessionStore> open_sqlite_store(const DatabaseLocation& location, Access access,
                                                 std::chrono::milliseconds wait,
-                                                const StopFlag& stop);
+                                                const StopFlag& stop, Progress* progress);
 std::unique_ptr<SessionStore> open_postgresql_store(const DatabaseLocation& location, Access access,
                                                     std::chrono::milliseconds wait,
-                                                    const StopFlag& stop);
+                                                    const StopFlag& stop, Progress* progress);
 
 }  // namespace calib

@@ -7,7 +7,10 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <vector>
 
+#include "base/links.hpp"
+#include "base/lock_holder.hpp"
 #include "model/pass_error.hpp"
 
 namespace calib {
@@ -17,43 +20,52 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds lock_poll{50};
 
-// As many as the kernel follows on one way (path_resolution(7)).
-constexpr int max_links = 40;
+constexpr const char* name_it = "name it with --uploads, or the app's root folder with --app-dir";
 
-/// Where the first link on the way leads, with the rest of the way; nothing where there is no link.
-std::optional<std::filesystem::path> after_first_link(const std::filesystem::path& path) {
-  std::filesystem::path way;
-  for (auto part = path.begin(); part != path.end(); ++part) {
-    std::error_code error;
-    const auto target = std::filesystem::read_symlink(way / *part, error);
-    if (error) {
-      way /= *part;
-      continue;
-    }
-    way /= target;  // which takes its place where it is absolute
-    for (++part; part != path.end(); ++part) way /= *part;
-    return way;
-  }
-  return std::nullopt;
+bool is_there(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
 }
 
-/// Where the links on the way to `path` lead in the end.
-std::filesystem::path behind_links(std::filesystem::path path) {
-  for (int links = 0; links < max_links; ++links) {
-    const auto next = after_first_link(path);
-    if (!next) break;
-    path = *next;
+/// What a relative path would have been in the app's folder, where that is there.
+std::optional<std::filesystem::path> meant(const Options& options) {
+  std::error_code error;
+  const auto here = std::filesystem::current_path(error);
+  if (error || !options.uploads_named) return std::nullopt;
+  auto path = options.app_dir / options.uploads.lexically_relative(here);
+  return path != options.uploads && is_there(path) ? std::optional(path) : std::nullopt;
+}
+
+/// What to do where there is no folder, and no link that leads to one.
+std::string remedy_for_none(const Options& options) {
+  if (options.app_dir.is_relative()) {
+    return "the working directory has been removed; go to the app's root folder (cd), or name that "
+           "with --app-dir";
   }
-  return path.lexically_normal();
+  if (const auto other = meant(options)) {
+    return fmt::format("a relative path starts at the working directory; did you mean {}?",
+                       other->string());
+  }
+  if (!is_there(options.app_dir)) {
+    return fmt::format("there is no {} at all; name the app's root folder with --app-dir",
+                       options.app_dir.string());
+  }
+  if (!options.uploads_named && !is_there(options.app_dir / "backend")) {
+    return fmt::format(
+        "{} is no app's root folder, for there is no backend in it either; name that "
+        "with --app-dir",
+        options.app_dir.string());
+  }
+  return name_it;
 }
 
 /// What to do where the folder cannot be opened.
-std::string remedy_for(const std::filesystem::path& path, const std::error_code& error) {
-  std::string name_it = "name it with --uploads, or the app's root folder with --app-dir";
+std::string remedy_for(const Options& options, const std::error_code& error) {
+  const auto& path = options.uploads;
   switch (error.value()) {
     case ENOENT: {
       const auto end = behind_links(path);
-      if (end == path.lexically_normal()) return name_it;
+      if (end == path.lexically_normal()) return remedy_for_none(options);
       return fmt::format("it leads to {}, which is not there; mount or make that, or {}",
                          end.string(), name_it);
     }
@@ -111,13 +123,14 @@ const char* remedy_for_locking(const std::error_code& error) {
 
 }  // namespace
 
-UploadDir open_uploads(const std::filesystem::path& path) {
+UploadDir open_uploads(const Options& options) {
+  const auto& path = options.uploads;
   try {
     return UploadDir(path);
   } catch (const std::system_error& error) {
     throw PassError(PassError::Kind::unusable, path.string(),
                     fmt::format("the uploads folder cannot be opened: {}; {}",
-                                error.code().message(), remedy_for(path, error.code())));
+                                error.code().message(), remedy_for(options, error.code())));
   }
 }
 
@@ -129,7 +142,8 @@ void require_writable(const UploadDir& uploads) {
                               error.message(), remedy_for_writing(error)));
 }
 
-void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop) {
+void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopFlag& stop,
+                 Progress& progress) {
   require_writable(uploads);
   const auto try_lock = [&] {
     try {
@@ -140,16 +154,20 @@ void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopF
                                   error.code().message(), remedy_for_locking(error.code())));
     }
   };
-  auto deadline = Clock::now() + wait;
+  auto since = Clock::now();
+  const std::vector<FileId> folder{uploads.id()};
   SuspensionWatch watch;
   while (!try_lock()) {
     throw_if_requested(stop);
-    if (watch.was_suspended()) deadline = Clock::now() + wait;
-    if (Clock::now() >= deadline) {
+    if (watch.was_suspended()) since = Clock::now();
+    if (Clock::now() - since >= wait) {
+      const auto holder = lock_holder(folder);
       throw PassError(PassError::Kind::busy, uploads.path(),
-                      "another pass is at work in this folder; try again when it is done, or wait "
-                      "longer with --lock-wait");
+                      fmt::format("another pass is at work in this folder{}; try again when it is "
+                                  "done, or wait longer with --lock-wait",
+                                  holder.empty() ? "" : ": " + holder));
     }
+    progress.waits({"waiting for another pass", since, wait, folder, {}});
     std::this_thread::sleep_for(lock_poll);
   }
 }

@@ -112,6 +112,7 @@ UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
   const auto error = path_.find('\0') == std::string::npos ? open_folder(path_.c_str(), fd_, status)
                                                            : errno_code(EINVAL);
   if (error) throw std::system_error(error, path_);
+  id_ = status.id;
   mount_ = status.mount;
   mounts_ = read_mounts();
 }

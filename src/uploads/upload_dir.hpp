@@ -46,6 +46,9 @@ class UploadDir {
   /// number later. Throws std::system_error.
   [[nodiscard]] std::string identity() const;
 
+  /// Which file it is, as long as it is open.
+  [[nodiscard]] FileId id() const { return id_; }
+
   /// Whether the path as it was given still leads here, through whatever links.
   [[nodiscard]] bool is_in_place() const;
 
@@ -146,6 +149,7 @@ class UploadDir {
   std::string path_;
   std::string mark_;
   Fd fd_;
+  FileId id_;
   std::uint64_t mount_ = 0;
   Mounts mounts_;  ///< as it was opened
 };

@@ -103,8 +103,8 @@ bool is_the_servers(std::string_view state) {
 }  // namespace
 
 Connection::Connection(const DatabaseLocation& location, Access access, milliseconds wait,
-                       const StopFlag& stop)
-    : path_(location.display), access_(access), wait_(wait), stop_(stop) {
+                       const StopFlag& stop, Progress* progress)
+    : path_(location.display), access_(access), wait_(wait), stop_(stop), progress_(progress) {
   try {
     parameters_ = read_url(location.url);
     static_cast<void>(library());

@@ -47,7 +47,7 @@ class Connection {
  public:
   /// Connects. Throws PassError: unusable, or stopped.
   Connection(const DatabaseLocation& location, Access access, std::chrono::milliseconds wait,
-             const StopFlag& stop);
+             const StopFlag& stop, Progress* progress = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -118,6 +118,8 @@ class Connection {
   /// Whether the URL says in which schemas to look.
   [[nodiscard]] bool url_sets_search_path() const { return sets_search_path(parameters_); }
   [[nodiscard]] const std::string& path() const { return path_; }
+  /// Whom to tell of waiting; null where nobody wants to know.
+  [[nodiscard]] Progress* progress() const { return progress_; }
   [[nodiscard]] std::chrono::milliseconds wait() const { return wait_; }
 
   [[nodiscard]] PassError failure(PassError::Kind kind, const std::string& text) const {
@@ -178,6 +180,7 @@ class Connection {
   Access access_;
   std::chrono::milliseconds wait_;
   const StopFlag& stop_;
+  Progress* progress_;
   PGconn* connection_ = nullptr;
   bool is_first_ = true;  ///< no connection has been made yet
   PassError::Kind timed_out_ = PassError::Kind::busy;

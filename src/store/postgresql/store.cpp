@@ -25,6 +25,7 @@
 #include "store/postgresql/closure.hpp"
 #include "store/postgresql/connection.hpp"
 #include "store/postgresql/guard.hpp"
+#include "store/postgresql/holder.hpp"
 #include "store/postgresql/knowledge.hpp"
 #include "store/postgresql/references.hpp"
 #include "store/postgresql/schema.hpp"
@@ -45,8 +46,8 @@ constexpr milliseconds lock_poll{50};
 class PostgresqlStore : public SessionStore {
  public:
   PostgresqlStore(const DatabaseLocation& location, Access access, milliseconds wait,
-                  const StopFlag& stop)
-      : connection_(location, access, wait, stop) {
+                  const StopFlag& stop, Progress* progress)
+      : connection_(location, access, wait, stop, progress) {
     connection_.reading([&] {
       try {
         auto schema = read_schema(connection_);
@@ -246,6 +247,8 @@ class PostgresqlStore : public SessionStore {
     const std::vector<std::string> key{
         std::to_string(lock_class),
         std::to_string(static_cast<std::int32_t>(static_cast<std::uint32_t>(number)))};
+    const auto holder = [&] { return holder_of_lock(connection_, key); };
+    ToldWait told(connection_, "waiting for another pass", connection_.wait(), holder);
     while (
         connection_
             .query(
@@ -253,13 +256,16 @@ class PostgresqlStore : public SessionStore {
                 key)
             .text(0, 0) != "t") {
       if (Clock::now() >= deadline) {
-        throw connection_.failure(
-            Kind::busy,
-            commit_waits_for_a_standby(key)
-                ? "a pass's COMMIT waits for a standby (synchronous_standby_names); try "
-                  "again when that is back"
-                : held);
+        std::string text =
+            "a pass's COMMIT waits for a standby (synchronous_standby_names); try again when that "
+            "is back";
+        if (!commit_waits_for_a_standby(key)) {
+          const auto who = holder();
+          text = who.empty() ? held : fmt::format("{} (it is held by {})", held, who);
+        }
+        throw connection_.failure(Kind::busy, text);
       }
+      told.goes_on();
       connection_.pause(lock_poll);
     }
   }
@@ -327,8 +333,8 @@ namespace calib {
 
 std::unique_ptr<SessionStore> open_postgresql_store(const DatabaseLocation& location, Access access,
                                                     std::chrono::milliseconds wait,
-                                                    const StopFlag& stop) {
-  return std::make_unique<postgresql::PostgresqlStore>(location, access, wait, stop);
+                                                    const StopFlag& stop, Progress* progress) {
+  return std::make_unique<postgresql::PostgresqlStore>(location, access, wait, stop, progress);
 }
 
 }  // namespace calib

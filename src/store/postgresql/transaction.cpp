@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "store/postgresql/deletion.hpp"
+#include "store/postgresql/holder.hpp"
 #include "store/postgresql/references.hpp"
 
 namespace calib::postgresql {
@@ -80,9 +81,12 @@ bool Transaction::tables_are_free() {
 /// before anything is moved. Between the tries nobody waits for the pass.
 void Transaction::wait_for_tables(milliseconds wait) {
   const auto began = Clock::now();
+  const auto holder = [&] { return holder_of_tables(connection_, knowledge_); };
+  ToldWait told(connection_, "waiting for the database", wait, holder);
   while (!tables_are_free()) {
     const auto waited = Clock::now() - began;
-    if (waited >= wait) throw still_locked(connection_.path(), waited);
+    if (waited >= wait) throw still_locked(connection_.path(), waited, holder());
+    told.goes_on();
     connection_.pause(between_tries);
   }
 }

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/fd.hpp"
+#include "base/lock_holder.hpp"
 
 namespace calib::sqlite {
 namespace {
@@ -25,6 +26,8 @@ using Kind = PassError::Kind;
 constexpr int steps_between_looks = 20'000;
 
 constexpr std::chrono::milliseconds poll_interval{5};
+// What a progress line is told of a wait is read five times a second.
+constexpr int polls_between_words = 20;
 
 constexpr const char* replaced =
     "the database was replaced or moved away while the pass ran (its path leads to another file "
@@ -163,10 +166,10 @@ void sync(const std::string& path) {
 }  // namespace
 
 Connection::Connection(const std::filesystem::path& path, Access access,
-                       std::chrono::milliseconds wait, const StopFlag& stop)
+                       std::chrono::milliseconds wait, const StopFlag& stop, Progress* progress)
     : path_(checked(path)),
       access_(access),
-      policy_{.wait = wait, .stop = &stop},
+      policy_{.wait = wait, .stop = &stop, .progress = progress},
       database_(open_file(path_, access)) {
   translated([this] { set_up(); });
 }
@@ -191,6 +194,7 @@ void Connection::set_up() {
     database_.exec(pragma);
   }
   file_ = file_at(sqlite3_db_filename(handle, "main"));
+  if (file_) policy_.files.push_back(*file_);
   require_in_place();
   // A log without content goes at the end, whoever made it.
   struct stat log {};
@@ -200,6 +204,10 @@ void Connection::set_up() {
   }
   // From here on the file is read: it may be locked, hot, or no database at all.
   is_wal_ = database_.execAndGet("PRAGMA main.journal_mode").getString() == "wal";
+  // The locks of a write-ahead log are there.
+  const auto shared_memory =
+      file_at((std::string(sqlite3_db_filename(handle, "main")) + "-shm").c_str());
+  if (is_wal_ && shared_memory) policy_.files.push_back(*shared_memory);
   if (access_ == Access::read_write) {
     if (sqlite3_db_readonly(handle, "main") == 1) {
       if (is_on_read_only_mount()) throw PassError(Kind::unusable, path_, read_only_mount);
@@ -241,6 +249,10 @@ int Connection::on_busy(void* policy, int count) {
   if (count == 0) waiting.since = now;
   waiting.waited = now - waiting.since;
   if (waiting.stop->requested() || waiting.waited >= waiting.wait) return 0;
+  if (waiting.progress != nullptr && count % polls_between_words == polls_between_words - 1) {
+    waiting.progress->waits(
+        {"waiting for the database", waiting.since, waiting.wait, waiting.files, {}});
+  }
   std::this_thread::sleep_for(
       std::min<std::chrono::nanoseconds>(poll_interval, waiting.since + waiting.wait - now));
   return 1;
@@ -315,7 +327,7 @@ PassError Connection::store_error(const SQLite::Exception& error) const {
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return still_locked(path_, policy_.waited);
+      return still_locked(path_, policy_.waited, lock_holder(policy_.files));
     case SQLITE_FULL:
       return no_room(path_, why);
     case SQLITE_TOOBIG:

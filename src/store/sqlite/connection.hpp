@@ -22,7 +22,7 @@ class Connection {
   /// Opens an existing regular file; never creates one, and never lets anything but SQLite open
   /// it: closing another descriptor on the file would drop SQLite's locks. Throws PassError.
   Connection(const std::filesystem::path& path, Access access, std::chrono::milliseconds wait,
-             const StopFlag& stop);
+             const StopFlag& stop, Progress* progress = nullptr);
   ~Connection() = default;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -91,6 +91,8 @@ class Connection {
     std::chrono::steady_clock::time_point since = {};
     std::chrono::steady_clock::duration waited{};  ///< in vain
     const StopFlag* stop = nullptr;
+    Progress* progress = nullptr;
+    std::vector<FileId> files = {};  ///< whoever is waited for has one of these locked
   };
   static int on_busy(void* policy, int count);
   static int on_progress(void* stop);

@@ -70,8 +70,8 @@ constexpr std::chrono::milliseconds max_vacuum_wait{1000};
 class SqliteStore : public SessionStore {
  public:
   SqliteStore(const std::filesystem::path& path, Access access, std::chrono::milliseconds wait,
-              const StopFlag& stop)
-      : path_(path), wait_(wait), stop_(stop), connection_(path, access, wait, stop) {
+              const StopFlag& stop, Progress* progress)
+      : path_(path), wait_(wait), stop_(stop), connection_(path, access, wait, stop, progress) {
     connection_.translated([&] {
       SQLite::Database& database = connection_.database();
       // One read transaction: the version is that of the schema.
@@ -392,9 +392,9 @@ namespace calib {
 
 std::unique_ptr<SessionStore> open_sqlite_store(const DatabaseLocation& location, Access access,
                                                 std::chrono::milliseconds wait,
-                                                const StopFlag& stop) {
+                                                const StopFlag& stop, Progress* progress) {
   sqlite::require_own_log(location.path, stop);
-  return std::make_unique<sqlite::SqliteStore>(location.path, access, wait, stop);
+  return std::make_unique<sqlite::SqliteStore>(location.path, access, wait, stop, progress);
 }
 
 }  // namespace calib

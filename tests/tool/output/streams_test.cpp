@@ -185,11 +185,14 @@ TEST_CASE("the progress line follows the terminal's width, and is gone at the en
   const OnTerminal terminal(app.on({"--color=never"}));
   // Each draw wipes what is after the line, and leaves the cursor before it: a line that a narrower
   // terminal has broken goes as a whole.
-  terminal.read_until("\rwaiting for another pass\x1b[J\r\rwaiting for another pass");
+  const auto line = terminal.read_until("\x1b[J\r\rwaiting for another pass");
   terminal.resize(12);
   terminal.read_until("\rwaiting for\x1b[J\r");
   terminal.resize(200);
-  terminal.read_until("\rwaiting for another pass\x1b[J\r");
+  terminal.read_until("\rwaiting for another pass: ");
+  // For how long of how long, and for whom: this process has the lock.
+  CHECK_THAT(line, ContainsSubstring(" of 30 s, for "));
+  CHECK_THAT(line, ContainsSubstring(fmt::format("(process {})", ::getpid())));
   REQUIRE(::flock(folder.number(), LOCK_UN) == 0);
   const auto rest = terminal.read_all();
   CHECK_THAT(rest, ContainsSubstring("\r\x1b[JCleanup completed: Deleted 1 old session\r\n"));

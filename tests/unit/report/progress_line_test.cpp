@@ -28,6 +28,26 @@ TEST_CASE("a phase without counts is just its phrase") {
   CHECK(line("waiting for another pass", 0, 0, 5s) == "waiting for another pass");
 }
 
+TEST_CASE("a wait says for what, for how long of how long, and for whom") {
+  Progress::View view{"deleting sessions", 3, 10, began};
+  view.wait = calib::Wait{"waiting for the database", began, 30s, {}, "python3 (process 812)"};
+  CHECK(calib::progress_line(view, began + 4'500ms, 79) ==
+        "waiting for the database: 4 of 30 s, for python3 (process 812)");
+  view.wait->holder.clear();
+  view.wait->limit = 500ms;
+  CHECK(calib::progress_line(view, began, 79) == "waiting for the database: 0 of 0.5 s");
+  CHECK(calib::progress_line(view, began, 7) == "waiting");
+}
+
+TEST_CASE("a wait of which nothing more is heard is over") {
+  Progress progress;
+  progress.begin("deleting", 2);
+  progress.waits({"waiting", std::chrono::steady_clock::now(), 1s, {}, {}});
+  CHECK(progress.view().wait);
+  progress.begin("vacuuming", 0);
+  CHECK_FALSE(progress.view().wait);
+}
+
 TEST_CASE("a phase without a total shows how much it has done") {
   CHECK(line("listing", 7, 0, 5s) == "listing: 7");
   CHECK(line("listing", 999, 0, 5s) == "listing: 999");
