@@ -277,11 +277,31 @@ void settle_verbosity(PartialOptions& draft) {
   if (draft.verbose > draft.quiet) draft.options.verbosity = Verbosity::verbose;
 }
 
-/// By its name, so that a message says which one it is; `.` where it has none any more.
-std::filesystem::path working_directory() {
+/// From the root on, so that a message says which one it is, wherever it is read; as it is where
+/// the working directory has no name any more.
+std::filesystem::path from_the_root(const std::filesystem::path& path) {
   std::error_code error;
-  auto path = std::filesystem::current_path(error);
-  return error ? "." : path;
+  auto result = std::filesystem::current_path(error);
+  if (path.is_absolute() || error) return path;
+  // There is no link in it, so `..` leads to what stands before; behind a link it may not.
+  bool begins = true;
+  for (const auto& part : path) {
+    if (part == "." || part.empty()) continue;
+    begins = begins && part == "..";
+    result = begins ? result.parent_path() : result / part;
+  }
+  return result;
+}
+
+/// Better before the pass than after it.
+void require_folder_of(const std::filesystem::path& metrics) {
+  std::error_code error;
+  if (std::filesystem::status(metrics.parent_path(), error).type() !=
+      std::filesystem::file_type::not_found) {
+    return;
+  }
+  throw UsageError(fmt::format("--metrics {}: there is no folder {}; make it, or name another file",
+                               metrics.string(), metrics.parent_path().string()));
 }
 
 }  // namespace
@@ -304,13 +324,28 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
   settle_verbosity(draft);
   Options& options = draft.options;
   if (options.color == When::automatic && from_environment.no_color) options.color = When::never;
-  if (options.app_dir == ".") options.app_dir = working_directory();
+  options.app_dir = from_the_root(options.app_dir);
   options.uploads_named = !options.uploads.empty();
-  if (options.uploads.empty()) options.uploads = options.app_dir / "uploads";
+  options.uploads =
+      options.uploads_named ? from_the_root(options.uploads) : options.app_dir / "uploads";
+  if (options.metrics) {
+    options.metrics = from_the_root(*options.metrics);
+    if (options.dry_run == DryRun::no) require_folder_of(*options.metrics);
+  }
   try {
     if (draft.database) {
       options.database =
           parse_database_option(draft.database->text, options.app_dir, draft.database->source);
+      if (options.database.kind == DatabaseKind::sqlite) {
+        const auto typed =
+            std::exchange(options.database.path, from_the_root(options.database.path));
+        std::error_code error;
+        const auto in_app = options.app_dir / typed;
+        if (typed.is_relative() && std::filesystem::exists(in_app, error)) {
+          options.database.maybe_meant = in_app;
+        }
+        options.database.display = options.database.path.string();
+      }
       if (draft.database->layer == Layer::command_line) {
         options.database.named = Named::on_command_line;
       }

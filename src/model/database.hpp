@@ -22,6 +22,9 @@ struct DatabaseLocation {
   std::string url;             ///< postgresql: the whole URL, password and all; never print it
   std::string display;         ///< what may be printed: the path, or the URL without its password
   Named named = Named::no;
+  std::string said_by;  ///< what names it, for a message; empty: nothing does
+  std::filesystem::path
+      maybe_meant;  ///< where it is not there, this may be; empty: nothing like it
 };
 
 }  // namespace calib

@@ -78,10 +78,17 @@ struct Recovery {
   std::uint64_t purged = 0;    ///< staged directories of sessions that are gone
 };
 
+/// Nothing where nobody has counted.
 struct Kept {
-  std::uint64_t sessions = 0;
-  std::uint64_t directories = 0;  ///< those that are not hidden
+  std::optional<std::uint64_t> sessions;
+  std::optional<std::uint64_t> directories;  ///< those that are not hidden
   /// Bytes in the uploads folder that stay, all files counted; where they were measured.
+  std::optional<std::uint64_t> allocated_bytes;
+};
+
+/// So many of them, and what they occupy where there was the time to measure that.
+struct Directories {
+  std::uint64_t count = 0;
   std::optional<std::uint64_t> allocated_bytes;
 };
 
@@ -117,6 +124,8 @@ struct Report {
   std::vector<SessionLine> sessions;                      ///< deleted, or would be
   std::vector<OrphanLine> orphans;                        ///< removed, or would be
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows deleted
+  /// Rows of stereo pairs that went with one of their two sessions, while the other one stays.
+  std::uint64_t halved_pairs = 0;
   Recovery recovery;
   Kept kept;
   /// In a dry run: of what an interrupted pass has left; and of directories that are no session's
@@ -124,10 +133,15 @@ struct Report {
   Usage leftovers;
   Usage unclaimed_kept;
   std::uint64_t unclaimed_kept_count = 0;
+  /// Directories that are aside at the end: the next pass settles them. In a dry run: now.
+  std::optional<Directories> staged;
+  /// Directories without a session that stay for now, for they changed within --orphan-grace.
+  std::optional<Directories> spared;
+  std::chrono::microseconds orphan_grace{0};
   std::vector<KeptSession> kept_sessions;            ///< in a dry run
   std::optional<std::uint64_t> database_bytes;       ///< in a dry run; where it is told
-  std::optional<std::uint64_t> database_free_bytes;  ///< what --vacuum can give back; the same
-  std::optional<DiskSpace> disk;                     ///< the same
+  std::optional<std::uint64_t> database_free_bytes;  ///< what --vacuum can give back; where told
+  std::optional<DiskSpace> disk;                     ///< in a dry run; where it is told
   std::uint64_t freed_bytes = 0;                     ///< allocated, hard links settled
   std::optional<std::uint64_t> total_bytes;          ///< the whole uploads folder, where measured
   std::optional<std::uint64_t> vacuumed_bytes;       ///< given back by --vacuum (dry run: would be)

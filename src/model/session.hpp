@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -127,9 +128,11 @@ struct Unplaced {
 struct Survey {
   std::vector<std::string> tables;       ///< those that hold rows of sessions, without `sessions`
   std::vector<std::string> leaked_keys;  ///< distinct; owner index = number of doomed + position
-  RecordCounts counts;                   ///< a row that hangs on two owners counts for the first
-  std::vector<Refusal> refused;          ///< owners that may not go
-  std::vector<Unplaced> unplaced;        ///< those with rows to tell of
+  /// Rows of stereo pairs that go with an owner, though the other session of the pair stays.
+  std::map<OwnerIndex, std::uint64_t> halved_pairs;
+  RecordCounts counts;             ///< a row that hangs on two owners counts for the first
+  std::vector<Refusal> refused;    ///< owners that may not go
+  std::vector<Unplaced> unplaced;  ///< those with rows to tell of
 };
 
 }  // namespace calib

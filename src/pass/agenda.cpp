@@ -146,6 +146,7 @@ Agenda AgendaMaker::read(const std::vector<std::string>& ids, Again again) {
 Agenda AgendaMaker::narrow(Agenda agenda) {
   auto choice = choose_orphans(agenda.plan, options_, times_, app_.uploads, monitor_.stop);
   agenda.unclaimed = std::move(choice.unclaimed);
+  agenda.spared = std::move(choice.spared);
   agenda.notes.add(choice.notes);
   if (foresees()) drop_unremovable(agenda);
   survey(agenda);

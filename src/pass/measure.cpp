@@ -3,13 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <span>
+#include <stop_token>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,7 +29,7 @@ namespace {
 constexpr unsigned first_readers = 2;
 
 /// Whose the entries of a listing are: of the planned sessions, of the orphans, of all leftovers
-/// together, and of the sessions that stay, in that order.
+/// together, of all orphans together that are spared, and of the sessions that stay, in that order.
 struct Parts {
   static constexpr auto nobody = std::numeric_limits<std::uint32_t>::max();
   std::vector<std::uint32_t> of_entry;
@@ -40,7 +45,8 @@ struct Parts {
 struct Measured {
   Usage unclaimed;  ///< of directories that are nobody's; hidden ones left out
   std::uint64_t unclaimed_count = 0;
-  std::vector<Usage> usages;          ///< of each part but those of sessions that stay
+  std::vector<Usage> usages;  ///< of each part but those of sessions that stay
+  Directories staged{0, 0};
   std::uint64_t exclusive_bytes = 0;  ///< as TreeResult has them
   std::uint64_t going_bytes = 0;      ///< the part of it that goes
   // The same of inodes with several names.
@@ -102,6 +108,10 @@ Measured walk(const UploadDir& uploads, const std::vector<Entry>& listing, const
     } else {
       parts.kept[part - result.usages.size()].usage += tree.usage;
     }
+    if (parse_staged(directories[i]->name)) {
+      ++result.staged.count;
+      *result.staged.allocated_bytes += tree.usage.allocated_bytes;
+    }
     add(tree, fate);
     return tree.usage.files + 1;
   });
@@ -159,6 +169,8 @@ Parts parts_of(const std::vector<Entry>& listing, const EntriesByName& entries,
   }
   for (const auto& leftover : agenda.unclaimed.leftovers) mark(leftover);
   end_part(true);
+  for (const auto& orphan : agenda.spared) mark(orphan);
+  end_part(false);
   for (const auto& session : kept) {
     mark_session(session.directory);
     ++next;
@@ -202,6 +214,46 @@ FolderUsage measure_folder(const UploadDir& uploads, const std::vector<Entry>& l
   return {measured.exclusive_bytes + measured.linked_bytes, measured.warnings};
 }
 
+std::vector<std::string> staged_in(const std::vector<Entry>& listing) {
+  std::vector<std::string> staged;
+  for (const auto& entry : listing) {
+    if (entry.kind == EntryKind::directory && parse_staged(entry.name))
+      staged.push_back(entry.name);
+  }
+  return staged;
+}
+
+Directories measure_within(std::chrono::milliseconds time, const UploadDir& uploads,
+                           const std::vector<std::string>& names) {
+  Directories result{names.size(), std::nullopt};
+  if (names.empty()) {
+    result.allocated_bytes = 0;
+    return result;
+  }
+  StopFlag over;
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::jthread clock;
+  try {
+    clock = std::jthread([&](const std::stop_token& stop) {
+      std::unique_lock lock(mutex);
+      // Nothing ever notifies: it ends with the time, or when the sum is there.
+      wake.wait_for(lock, stop, time, [] { return false; });
+      over.request(SIGALRM);
+    });
+  } catch (const std::system_error&) {
+    return result;  // the system gives no thread: who would end it in time?
+  }
+  HardLinks links;
+  std::uint64_t bytes = 0;
+  for (const auto& name : names) {
+    if (over.requested()) break;
+    bytes += uploads.measure(name, Fate::stays, links, over).exclusive_bytes;
+  }
+  if (!over.requested()) result.allocated_bytes = bytes + links.allocated_bytes();
+  return result;
+}
+
 Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Monitor& monitor) {
   const auto& plan = agenda.plan;
   const auto& survey = agenda.survey;
@@ -228,6 +280,9 @@ Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Mo
   result.sessions.reserve(agenda.units.size());
   for (const auto& unit : agenda.units) {
     for (const auto owner : unit.owners) {
+      if (const auto pairs = survey.halved_pairs.find(owner); pairs != survey.halved_pairs.end()) {
+        result.halved_pairs += pairs->second;
+      }
       if (owner >= plan.sessions.size()) {
         add_leaked(survey.tables, survey.counts, owner, result.orphaned_records);
         continue;
@@ -240,9 +295,12 @@ Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Mo
   auto part = plan.sessions.size();
   result.orphans = std::move(agenda.unclaimed.orphans);
   for (auto& orphan : result.orphans) orphan.usage = measured.usages[part++];
-  result.leftovers = measured.usages[part];
+  result.leftovers = measured.usages[part++];
+  result.spared = {agenda.spared.size(), measured.usages[part].allocated_bytes};
+  result.staged = measured.staged;
   result.unclaimed_kept = measured.unclaimed;
-  result.unclaimed_kept_count = measured.unclaimed_count;
+  result.unclaimed_kept += measured.usages[part];
+  result.unclaimed_kept_count = measured.unclaimed_count + agenda.spared.size();
   result.total_bytes = measured.exclusive_bytes + measured.linked_bytes;
   result.freed_bytes = measured.going_bytes + measured.linked_bytes_freed;
   result.kept.sessions = plan.sessions_seen - result.sessions.size();

@@ -1,8 +1,10 @@
 // Walks directories to say what they occupy: for a dry run, and for what stays after a pass.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,16 +26,27 @@ struct FolderUsage {
 FolderUsage measure_folder(const UploadDir& uploads, const std::vector<Entry>& listing,
                            unsigned jobs, const Monitor& monitor);
 
+/// The directories in `listing` that are aside.
+std::vector<std::string> staged_in(const std::vector<Entry>& listing);
+
+/// Of these alone, where it takes no longer than `time`: what is told in passing keeps nobody
+/// waiting.
+Directories measure_within(std::chrono::milliseconds time, const UploadDir& uploads,
+                           const std::vector<std::string>& names);
+
 /// What a pass would do.
 struct Preview {
   std::vector<SessionLine> sessions;
   std::vector<OrphanLine> orphans;
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows
+  std::uint64_t halved_pairs = 0;                         ///< see Report
   Kept kept;
   std::vector<KeptSession> kept_sessions;
   Usage leftovers;
   Usage unclaimed_kept;  ///< directories that are no session's, and stay
   std::uint64_t unclaimed_kept_count = 0;
+  Directories staged;
+  Directories spared;
   std::uint64_t freed_bytes = 0;
   std::uint64_t total_bytes = 0;  ///< of the whole folder
   Warnings warnings;              ///< of what cannot be measured

@@ -1,8 +1,10 @@
 #include "pass/pass.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 #include <functional>
 #include <iterator>
@@ -39,6 +41,9 @@ constexpr int max_tries = 5;
 // How often sessions that were asked for by name are planned, where others change them.
 constexpr int max_plans = 5;
 
+// A signal stops a pass within a second, and nobody waits for a number either.
+constexpr std::chrono::milliseconds time_to_measure{250};
+
 enum class Repeat { allowed, refused };
 
 class Pass {
@@ -54,6 +59,7 @@ class Pass {
     report_.hours = options.hours;
     report_.cutoff = times_.cutoff;
     report_.asked_for = options.sessions.size();
+    report_.orphan_grace = options.orphan_grace;
     report_.started = now;
     report_.database = options.database.display;
     report_.uploads = options.uploads.string();
@@ -78,7 +84,7 @@ class Pass {
     if (stop_.requested()) end_with(PassError::Kind::stopped, "", "");
     if (!is_dry()) {
       if (purger_) report_.freed_bytes += purger_->freed_with_last_link();
-      report_.kept.sessions = count_sessions();
+      report_.kept.sessions = look_at_the_end();
     }
     report_.duration =
         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - times_.began);
@@ -122,6 +128,7 @@ class Pass {
     report_.place = agenda.place;
     report_.kept_by_name = agenda.plan.kept_by_name;
     sessions_seen_ = agenda.plan.sessions_seen;
+    if (!is_dry()) report_.spared = {agenda.spared.size(), std::nullopt};
     throw_if_requested(stop_);
     if (is_dry()) {
       show(std::move(agenda));
@@ -152,8 +159,28 @@ class Pass {
     throw_if_requested(stop_);
   }
 
+  /// As far as it can be known by looking: a dry run asks for no right that it does not need
+  /// itself.
+  void warn_of_missing_rights() {
+    const auto warn = [&](const std::string& path, const std::error_code& error) {
+      report_.warnings.push_back(
+          fmt::format("{}: this user may look, but a pass could not delete here: {}; run that as "
+                      "the app's user",
+                      path, error.message()));
+    };
+    if (const auto error = app_->uploads.check_writable()) warn(app_->uploads.path(), error);
+    const auto& database = options_.database;
+    if (database.kind != DatabaseKind::sqlite) return;
+    for (const auto& path : {database.path, database.path.parent_path()}) {
+      if (::access(path.c_str(), W_OK) == 0) continue;
+      warn(path.string(), {errno, std::generic_category()});
+      return;
+    }
+  }
+
   /// A dry run ends here.
   void show(Agenda agenda) {
+    warn_of_missing_rights();
     report_.recovery = {agenda.plan.restores.size(), agenda.unclaimed.leftovers.size()};
     if (agenda.over_limit) {
       report_.over_limit = options_.max_delete;
@@ -165,6 +192,7 @@ class Pass {
     report_.sessions = std::move(would.sessions);
     report_.orphans = std::move(would.orphans);
     report_.orphaned_records = std::move(would.orphaned_records);
+    report_.halved_pairs = would.halved_pairs;
     report_.kept = would.kept;
     report_.freed_bytes = would.freed_bytes;
     report_.total_bytes = would.total_bytes;
@@ -172,6 +200,8 @@ class Pass {
     report_.leftovers = would.leftovers;
     report_.unclaimed_kept = would.unclaimed_kept;
     report_.unclaimed_kept_count = would.unclaimed_kept_count;
+    report_.staged = would.staged;
+    report_.spared = would.spared;
     report_.database_bytes = app_->store->size_bytes();
     report_.database_free_bytes = app_->store->free_bytes();
     report_.disk = app_->uploads.space();
@@ -197,6 +227,7 @@ class Pass {
       see_gone(left);
     }
     if (options_.vacuum == Vacuum::yes && !agenda.refused) vacuum();
+    report_.spared = measure_within(time_to_measure, app_->uploads, agenda.spared);
     finish(std::move(agenda.listing));
   }
 
@@ -224,6 +255,7 @@ class Pass {
     for (const auto& [table, rows] : deleted.orphaned_records) {
       report_.orphaned_records[table] += rows;
     }
+    report_.halved_pairs += deleted.halved_pairs;
     report_.freed_bytes += deleted.freed_bytes;
     report_.warnings.add(deleted.notes.warnings);
     report_.errors.add(deleted.notes.errors);
@@ -325,11 +357,20 @@ class Pass {
     }
   }
 
+  void count(const std::vector<Entry>& listing) {
+    report_.kept.directories = count_directories(listing);
+    const auto staged = staged_in(listing);
+    // What another pass has aside just now is not for this one to measure.
+    const bool has_run = report_.outcome != Outcome::failed && report_.outcome != Outcome::busy;
+    report_.staged = has_run ? measure_within(time_to_measure, app_->uploads, staged)
+                             : Directories{staged.size(), std::nullopt};
+  }
+
   /// What stays, for those who ask for it: counting is cheap, measuring walks all of it.
   void finish(std::vector<Entry> listing) {
     finished_ = true;
     if (changed_ || listing.empty()) listing = app_->uploads.list();
-    report_.kept.directories = count_directories(listing);
+    count(listing);
     if (options_.format != Format::json && !options_.metrics) return;
     progress_.begin("measuring what stays", listing.size());
     const auto measured = measure_folder(app_->uploads, listing, jobs_, monitor_);
@@ -338,13 +379,16 @@ class Pass {
     report_.total_bytes = measured.allocated_bytes;
   }
 
-  /// Those that are there at the end, with what came while the pass ran. Where the database cannot
-  /// be asked any more: what is left of those that were read.
-  std::uint64_t count_sessions() {
+  /// The sessions that are there at the end, with what came while the pass ran, and the pages that
+  /// are free by now. Where the database cannot be asked any more: what is left of those that were
+  /// read.
+  std::optional<std::uint64_t> look_at_the_end() {
+    if (!sessions_seen_) return std::nullopt;
     const auto left =
-        sessions_seen_ - std::min<std::uint64_t>(sessions_seen_, report_.sessions.size());
+        *sessions_seen_ - std::min<std::uint64_t>(*sessions_seen_, report_.sessions.size());
     if (!app_ || !app_->store || !finished_ || stop_.requested()) return left;
     try {
+      report_.database_free_bytes = app_->store->free_bytes();
       return app_->store->count_sessions();
     } catch (const PassError& error) {
       if (error.kind() != PassError::Kind::stopped) {
@@ -358,7 +402,7 @@ class Pass {
   /// The same where the pass has ended before: as far as the folder can still be read.
   void count_kept() {
     try {
-      report_.kept.directories = count_directories(app_->uploads.list());
+      count(app_->uploads.list());
     } catch (const std::system_error& error) {
       // Where the pass could not run, what it failed by is said already.
       if (report_.outcome == Outcome::failed) return;
@@ -377,7 +421,7 @@ class Pass {
   bool restored_ = false;  ///< directories that were aside
   bool finished_ = false;  ///< what stays is in the report
   bool told_unsynced_ = false;
-  std::uint64_t sessions_seen_ = 0;
+  std::optional<std::uint64_t> sessions_seen_;
   std::optional<AppData> app_;
   std::optional<Purger> purger_;
 };

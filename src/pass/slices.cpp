@@ -171,7 +171,11 @@ void Slices::purge(std::vector<StagedDirectory> staged, DeletedSlice& deleted) {
 
 void Slices::add_lines(const std::vector<OwnerIndex>& gone, DeletedSlice& deleted) const {
   const auto& tables = agenda_.survey.tables;
+  const auto& pairs = agenda_.survey.halved_pairs;
   for (const auto owner : gone) {
+    if (const auto of_it = pairs.find(owner); of_it != pairs.end()) {
+      deleted.halved_pairs += of_it->second;
+    }
     if (owner < agenda_.plan.sessions.size()) {
       deleted.sessions.push_back(
           line_of(agenda_.plan.sessions[owner], records_of(tables, counts_, owner)));

@@ -27,6 +27,7 @@ namespace calib {
 struct DeletedSlice {
   std::vector<SessionLine> sessions;                      ///< the views show texts of the plan
   std::map<std::string, std::uint64_t> orphaned_records;  ///< table -> leaked rows
+  std::uint64_t halved_pairs = 0;                         ///< see Report
   std::uint64_t freed_bytes = 0;                          ///< as Purged has it
   PassedOver passed_over;
   Notes notes;

@@ -1,6 +1,7 @@
 #include "plan/plan.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <limits.h>
 
 #include <algorithm>
@@ -16,6 +17,17 @@
 
 namespace calib {
 namespace {
+
+// One line tells of all of them, each time, until somebody mends them.
+constexpr std::size_t max_shown_dates = 3;
+
+/// The session and what it has for a date.
+std::string shown_date(const SessionRow& row) {
+  constexpr std::size_t longest = 40;
+  const auto date = row.created_at.value_or("");
+  return fmt::format("{} ({})", row.id.substr(0, 2 * longest),
+                     row.created_at ? fmt::format("'{}'", date.substr(0, longest)) : "no date");
+}
 
 bool is_ascii(std::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) { return (c & 0x80) == 0; });
@@ -118,11 +130,12 @@ std::optional<Stays> Planner::why_not_due(const SessionRow& row,
   unmet_.erase(id);
   const bool is_kept = keep_.contains(id);
   if (!created) {
+    if (undated_ < max_shown_dates) odd_dates_.push_back(shown_date(row));
     ++undated_;
     return Stays::undated;
   }
   if (*created > rules_.now) {
-    future_.push_back(*created);
+    future_.push_back({*created, future_.size() < max_shown_dates ? shown_date(row) : ""});
     return Stays::future;
   }
   if (is_kept) return Stays::kept_by_name;
@@ -353,8 +366,11 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
   // Where there are sessions, one of their directories has to prove it.
   if (seen_ == 0 && rules_.proven) proven_ = true;
   // What was uploaded while the sessions were read is as young as can be, and nothing odd.
-  undated_ += static_cast<std::uint64_t>(std::count_if(
-      future_.begin(), future_.end(), [&](Instant created) { return created > read_until; }));
+  for (const auto& [created, shown] : future_) {
+    if (created <= read_until) continue;
+    ++undated_;
+    if (odd_dates_.size() < max_shown_dates && !shown.empty()) odd_dates_.push_back(shown);
+  }
   Plan plan;
   refused_.assign(candidates_.size(), false);
   claim_along(ways);
@@ -385,9 +401,11 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
         "--keep {}: there is no such session in {}; an id counts as a whole", id, rules_.database));
   }
   if (undated_ > 0) {
-    plan.warnings.push_back(
-        fmt::format("{} kept: created_at is missing, cannot be read or is in the future",
-                    count_text(undated_, "session is", "sessions are")));
+    plan.warnings.push_back(fmt::format(
+        "{} kept: created_at is missing, cannot be read or is in the future: {}{}",
+        count_text(undated_, "session is", "sessions are"), fmt::join(odd_dates_, ", "),
+        undated_ > odd_dates_.size() ? fmt::format(" and {} more", undated_ - odd_dates_.size())
+                                     : ""));
   }
   return plan;
 }

@@ -160,11 +160,16 @@ class Planner {
   std::vector<Failure> failures_;
   std::uint64_t seen_ = 0;
   std::vector<std::uint64_t> kept_ids_;  ///< exact hashes
-  std::vector<Instant> future_;          ///< created_at later than `now`
-  std::uint64_t undated_ = 0;            ///< created_at missing, unreadable or in the future
-  Few<std::string> unproven_;            ///< entries that may be another database's
-  Few<std::string> foreign_;             ///< entries that another database's pass has staged
-  std::uint64_t left_whole_ = 0;         ///< expired sessions, where nothing proves the folder
+  struct Future {
+    Instant created;
+    std::string shown;  ///< of the first few
+  };
+  std::vector<Future> future_;          ///< created_at later than `now`
+  std::vector<std::string> odd_dates_;  ///< the first few that are missing or cannot be read
+  std::uint64_t undated_ = 0;           ///< created_at missing, unreadable or in the future
+  Few<std::string> unproven_;           ///< entries that may be another database's
+  Few<std::string> foreign_;            ///< entries that another database's pass has staged
+  std::uint64_t left_whole_ = 0;        ///< expired sessions, where nothing proves the folder
   bool proven_ = false;  ///< the directory of at least one session stands in the folder
 };
 

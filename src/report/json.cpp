@@ -84,6 +84,12 @@ Json disk_json(const std::optional<DiskSpace>& disk) {
           {"available_bytes", disk->available_bytes}};
 }
 
+Json directories_json(const std::optional<Directories>& directories) {
+  if (!directories) return nullptr;
+  return {{"directories", directories->count},
+          {"allocated_bytes", or_null(directories->allocated_bytes)}};
+}
+
 Json session_json(const SessionLine& session, const std::vector<std::string>& tables, Instant now) {
   Json records = Json::object();
   for (std::size_t at = 0; at < session.records.size() && at < tables.size(); ++at) {
@@ -206,6 +212,13 @@ class Document {
 
 /// What only a dry run looks at.
 void write_audit(Document& document, const Report& report) {
+  if (report.outcome != Outcome::done) {
+    for (const auto* key :
+         {"kept_sessions", "by_age", "undated", "unclaimed_kept", "database_bytes", "disk"}) {
+      document.member(key, nullptr);
+    }
+    return;
+  }
   document.list("kept_sessions", largest_first(report.kept_sessions),
                 [&](const KeptSession* session) { return kept_json(*session, report.started); });
   const auto audit = audit_of(report);
@@ -216,7 +229,6 @@ void write_audit(Document& document, const Report& report) {
         {{"directories", report.unclaimed_kept_count},
          {"allocated_bytes", report.unclaimed_kept.allocated_bytes}}},
        {"database_bytes", or_null(report.database_bytes)},
-       {"database_free_bytes", or_null(report.database_free_bytes)},
        {"disk", disk_json(report.disk)}});
 }
 
@@ -247,13 +259,17 @@ void json_report(const Report& report, const TextSink& write) {
   if (report.dry_run == DryRun::yes) write_audit(document, report);
   document.members(
       {{"orphaned_records", orphaned_records_json(report)},
+       {"halved_stereo_results", report.halved_pairs},
        {"recovered", {{"restored", report.recovery.restored}, {"purged", report.recovery.purged}}},
        {"kept",
-        {{"sessions", report.kept.sessions},
-         {"directories", report.kept.directories},
+        {{"sessions", or_null(report.kept.sessions)},
+         {"directories", or_null(report.kept.directories)},
          {"allocated_bytes", or_null(report.kept.allocated_bytes)}}},
+       {"staged", directories_json(report.staged)},
+       {"spared_orphans", directories_json(report.spared)},
        {"freed_bytes", report.freed_bytes},
        {"uploads_allocated_bytes", or_null(report.total_bytes)},
+       {"database_free_bytes", or_null(report.database_free_bytes)},
        {"vacuumed_bytes", or_null(report.vacuumed_bytes)},
        {"duration_seconds", std::chrono::duration<double>(report.duration).count()}});
   document.list("warnings", with_rest(report.warnings),

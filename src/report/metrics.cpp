@@ -125,10 +125,13 @@ void write_work(Exposition& out, const Report& report) {
   out.gauge("orphaned_records_deleted", "Leaked records that the last pass deleted.", records);
   out.gauge("freed_bytes", "Disk space that the last pass freed.", report.freed_bytes);
   // A pass that could not run has counted nothing, and 0 would read as an empty application.
-  if (report.outcome != Outcome::failed && report.outcome != Outcome::busy) {
-    out.gauge("sessions_kept", "Sessions that the last pass left.", report.kept.sessions);
+  const bool has_run = report.outcome != Outcome::failed && report.outcome != Outcome::busy;
+  if (has_run && report.kept.sessions) {
+    out.gauge("sessions_kept", "Sessions that the last pass left.", *report.kept.sessions);
+  }
+  if (has_run && report.kept.directories) {
     out.gauge("directories_kept", "Directories in the uploads folder that the last pass left.",
-              report.kept.directories);
+              *report.kept.directories);
   }
   if (report.total_bytes) {
     out.gauge("uploads_bytes", "Disk space of the uploads folder.", *report.total_bytes);

@@ -171,6 +171,11 @@ void summary(std::string& out, const Report& report) {
   if (const std::uint64_t rows = orphaned_rows(report); rows != 0 && !report.over_limit) {
     line("Deleted", "Would delete", count_text(rows, "orphaned record", "orphaned records"));
   }
+  if (report.halved_pairs != 0 && !report.over_limit) {
+    line("With them went", "With them would go",
+         count_text(report.halved_pairs, "stereo result", "stereo results") +
+             " whose other session stays");
+  }
   const auto& [restored, purged] = report.recovery;
   if (restored != 0 || purged != 0) {
     const std::string directories = count_text(restored, "directory", "directories");
@@ -202,11 +207,23 @@ std::string rule_text(const Report& report) {
 
 std::string what_stays(const Report& report) {
   const auto& kept = report.kept;
-  auto text = fmt::format("{}, {}", count_text(kept.sessions, "session", "sessions"),
-                          count_text(kept.directories, "directory", "directories"));
-  if (kept.allocated_bytes) text += ", " + size_text(*kept.allocated_bytes);
+  std::vector<std::string> parts;
+  if (kept.sessions) parts.push_back(count_text(*kept.sessions, "session", "sessions"));
+  if (kept.directories) {
+    parts.push_back(count_text(*kept.directories, "directory", "directories"));
+  }
+  if (kept.allocated_bytes) parts.push_back(size_text(*kept.allocated_bytes));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::string directories_text(const Directories& directories) {
+  auto text = count_text(directories.count, "directory", "directories");
+  if (directories.allocated_bytes) text += ", " + size_text(*directories.allocated_bytes);
   return text;
 }
+
+/// What is free in the database is worth a word, and a vacuum, from here on.
+constexpr std::uint64_t min_free_bytes = 1U << 20U;
 
 void row(std::string& out, std::string_view label, std::string_view value) {
   out += fmt::format("{:<24}{}\n", label, value);
@@ -214,13 +231,29 @@ void row(std::string& out, std::string_view label, std::string_view value) {
 
 /// What is left, what decided, and where: nobody has to guess what a pass did.
 void circumstances(std::string& out, const Report& report) {
-  if (report.dry_run == DryRun::no) row(out, "Stays:", what_stays(report));
+  if (report.dry_run == DryRun::no) {
+    if (report.staged && report.staged->count > 0) {
+      row(out,
+          "Still set aside:", directories_text(*report.staged) + "; the next pass settles that");
+    }
+    if (const auto stays = what_stays(report); !stays.empty()) row(out, "Stays:", stays);
+    const auto free = report.database_free_bytes.value_or(0);
+    if (!report.vacuumed_bytes && free >= min_free_bytes) {
+      row(out, "Free in the database:", size_text(free) + "; --vacuum gives it back");
+    }
+  }
   row(out, "Rule:", rule_text(report));
   if (report.mode == Mode::expired) row(out, "", "and what has no session");
   if (report.kept_by_name > 0) {
     row(out, "",
         fmt::format("but for {} to keep (--keep)",
                     count_text(report.kept_by_name, "session", "sessions")));
+  }
+  if (report.spared && report.spared->count > 0) {
+    row(out, "",
+        fmt::format("but for what changed in the last {:g} min (--orphan-grace):",
+                    std::chrono::duration<double, std::ratio<60>>(report.orphan_grace).count()));
+    row(out, "", directories_text(*report.spared));
   }
   row(out, "Uploads folder:", printable(report.uploads));
   row(out, "Database:", printable(report.database));
@@ -230,7 +263,10 @@ void circumstances(std::string& out, const Report& report) {
 void balance(std::string& out, const Report& report) {
   row(out, "Would be freed:", size_text(report.freed_bytes));
   if (report.vacuumed_bytes) {
-    row(out, "Vacuum would give back:", size_text(*report.vacuumed_bytes));
+    const bool frees_records = deleted_sessions(report) + orphaned_rows(report) > 0;
+    row(out, "Vacuum would give back:",
+        size_text(*report.vacuumed_bytes) +
+            (frees_records ? ", free now; deleted records add to it" : ""));
   }
   row(out, "Would stay:", what_stays(report));
   if (report.total_bytes) row(out, "Whole uploads folder:", size_text(*report.total_bytes));

@@ -51,6 +51,9 @@ SessionKeys::Match SessionKeys::match_session_id(std::string_view key) const {
     }
     if (match.first == match.second) match.second.reset();
     match.leaked = !match.first && (!stands(halves->first) || !stands(halves->second));
+    const auto stays = [&](std::string_view id) { return stands(id) && !doomed(id); };
+    match.other_stays =
+        (match.first || match.leaked) && (stays(halves->first) || stays(halves->second));
     return match;
   }
   match.leaked = is_uuid(key);

@@ -30,6 +30,7 @@ class SessionKeys {
     std::optional<OwnerIndex> first;   ///< the doomed session that the row hangs on
     std::optional<OwnerIndex> second;  ///< the other one, where a stereo row has two
     bool leaked = false;
+    bool other_stays = false;  ///< a stereo row that goes, though one of its two sessions stays
   };
   /// What becomes of a row with this `session_id`.
   [[nodiscard]] Match match_session_id(std::string_view key) const;

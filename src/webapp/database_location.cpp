@@ -183,10 +183,13 @@ std::string postgresql_display(std::string_view scheme, std::string_view rest,
 
 /// What may have been meant by a scheme that is none here: they are in lower case, and CockroachDB
 /// has one of its own in SQLAlchemy.
-std::string_view forms_like(std::string_view scheme) {
+std::string forms_like(std::string_view scheme) {
   const auto lowered = ascii_lowered(scheme);
-  const bool is_postgresql = lowered.starts_with("postgres") || lowered.starts_with("cockroachdb");
-  return is_postgresql ? postgresql_form : sqlite_forms;
+  if (lowered.starts_with("postgres") || lowered.starts_with("cockroachdb")) {
+    return std::string(postgresql_form);
+  }
+  if (lowered.starts_with("sqlite")) return std::string(sqlite_forms);
+  return fmt::format("{}, or postgresql://user:password@host:port/database", sqlite_forms);
 }
 
 DatabaseLocation postgresql_location(std::string_view url, std::string_view scheme,
@@ -228,8 +231,10 @@ std::vector<fs::path> dotenv_files(const fs::path& app_dir) {
   std::error_code error;
   fs::path folder = fs::canonical(app_dir, error);
   if (error) {
-    std::error_code ignored;
-    if (fs::status(app_dir, ignored).type() == fs::file_type::not_found) return {};
+    // A folder that has been removed while somebody works in it counts as none, too.
+    if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
+      return {};
+    }
     fail_to_look(app_dir / ".env", error.message());
   }
   std::vector<fs::path> files{folder / "backend" / ".env", folder / ".env"};
@@ -240,9 +245,10 @@ std::vector<fs::path> dotenv_files(const fs::path& app_dir) {
   return files;
 }
 
-std::optional<std::string> database_url_in(const fs::path& dotenv_file, std::string_view text) {
+std::optional<std::string> database_url_in(const fs::path& dotenv_file, std::string_view text,
+                                           std::ptrdiff_t& line) {
   try {
-    return dotenv_value(text, "DATABASE_URL");
+    return dotenv_value(text, "DATABASE_URL", &line);
   } catch (const DotenvError& error) {
     throw DatabaseLocationError(
         fmt::format("cannot tell the app's database from {}: {}, or name the database with "
@@ -277,6 +283,7 @@ DatabaseLocation parse_database_option(std::string_view value, const fs::path& a
   if (value.find("://") != std::string_view::npos) {
     auto location = parse_database_url(value, app_dir, source);
     location.named = Named::by_option;
+    location.said_by = source;
     return location;
   }
   refuse_nul(value, source);
@@ -291,6 +298,7 @@ DatabaseLocation parse_database_option(std::string_view value, const fs::path& a
   location.path = value;
   location.display = location.path.string();
   location.named = Named::by_option;
+  location.said_by = source;
   return location;
 }
 
@@ -302,8 +310,9 @@ DatabaseLocation find_app_database(const AppVariables& variables, const fs::path
     for (const fs::path& file : dotenv_files(app_dir)) {
       const auto text = read_dotenv(file);
       if (!text) continue;
-      url = database_url_in(file, *text);
-      source = fmt::format("DATABASE_URL in {}", file.string());
+      std::ptrdiff_t line = 0;
+      url = database_url_in(file, *text, line);
+      source = fmt::format("DATABASE_URL in {} (line {})", file.string(), line);
       break;
     }
     if (url && !url->empty() && variables.dotenv_disabled) {
@@ -315,6 +324,7 @@ DatabaseLocation find_app_database(const AppVariables& variables, const fs::path
   if (url && !url->empty()) {
     auto location = parse_database_url(*url, app_dir, source);
     location.named = Named::by_app;
+    location.said_by = source;
     return location;
   }
   DatabaseLocation location;

@@ -237,7 +237,8 @@ Reading read(std::string_view plain, std::string_view name, Escapes escapes) {
 
 }  // namespace
 
-std::optional<std::string> dotenv_value(std::string_view text, std::string_view name) {
+std::optional<std::string> dotenv_value(std::string_view text, std::string_view name,
+                                        std::ptrdiff_t* line) {
   // What makes load_dotenv() fail, and the app with it.
   if (text.find('\0') != std::string_view::npos)
     throw DotenvError("it holds a NUL byte: remove it");
@@ -268,6 +269,7 @@ std::optional<std::string> dotenv_value(std::string_view text, std::string_view 
         fmt::format("{} in line {} uses ${{…}}, which is not expanded here: write the value out",
                     name, line_at(plain, reading.begin)));
   }
+  if (line != nullptr) *line = line_at(plain, reading.begin);
   return std::move(reading.value);
 }
 

@@ -1,6 +1,7 @@
 // One variable of a .env file, read as python-dotenv reads it.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -18,7 +19,9 @@ class DotenvError : public std::runtime_error {
 /// there, or last stands there without `=`. Statements that cannot be understood are skipped, but
 /// throw DotenvError where they set `name`; so does a value with `${…}`, which python-dotenv
 /// expands, and this does not; what makes python-dotenv fail (invalid UTF-8, a NUL); and what its
-/// releases, from 0.21 on, read differently.
-std::optional<std::string> dotenv_value(std::string_view text, std::string_view name);
+/// releases, from 0.21 on, read differently. `line`, where it is wanted, becomes the number of the
+/// line that says it.
+std::optional<std::string> dotenv_value(std::string_view text, std::string_view name,
+                                        std::ptrdiff_t* line = nullptr);
 
 }  // namespace calib

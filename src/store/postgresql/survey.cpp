@@ -101,6 +101,9 @@ class Surveyor {
       }
       if (match.leaked && leaked_ == Leaked::wanted && !counted) owner = leaked_owner(text);
       if (!counted) counted = owner;
+      if (owner && match.other_stays) {
+        survey_.halved_pairs[*owner] += static_cast<std::uint64_t>(rows.number(0, 0));
+      }
     }
     if (!counted || !direct.plain) return;
     survey_.counts.at(*counted, knowledge_.column_of(direct.table)) +=

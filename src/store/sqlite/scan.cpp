@@ -20,13 +20,13 @@ std::vector<std::string> references_of(const Schema& schema, const DirectTable& 
 class TableScan {
  public:
   TableScan(Connection& connection, const Schema& schema, const SessionKeys& keys,
-            DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column)
+            DirectTable& direct, LeakedKeys* leaked, Survey& survey, std::size_t column)
       : connection_(connection),
         schema_(schema),
         keys_(keys),
         direct_(direct),
         leaked_(leaked),
-        counts_(counts),
+        survey_(survey),
         column_(column),
         table_(schema.tables[direct.table]),
         last_owner_(direct.keys.size()),
@@ -62,8 +62,9 @@ class TableScan {
       }
       last_owner_[i] = match.second ? std::nullopt : owner;
       if (!counted) counted = owner;
+      if (owner && match.other_stays) ++survey_.halved_pairs[*owner];
     }
-    if (counted && direct_.plain) ++counts_.at(*counted, column_);
+    if (counted && direct_.plain) ++survey_.counts.at(*counted, column_);
   }
 
   /// Most rows name the session that the row before them named.
@@ -81,7 +82,7 @@ class TableScan {
 
   OwnerIndex leaked_owner(std::string_view key) {
     const auto met = leaked_->meet(key);
-    if (met.is_new) counts_.add_owners(1);
+    if (met.is_new) survey_.counts.add_owners(1);
     return met.owner;
   }
 
@@ -103,7 +104,7 @@ class TableScan {
   const SessionKeys& keys_;
   DirectTable& direct_;
   LeakedKeys* leaked_;
-  RecordCounts& counts_;
+  Survey& survey_;
   std::size_t column_;
   const Table& table_;
   std::vector<std::optional<OwnerIndex>> last_owner_;
@@ -137,8 +138,8 @@ std::vector<DirectTable> direct_tables(const Schema& schema) {
 }
 
 void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,
-                DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column) {
-  TableScan(connection, schema, keys, direct, leaked, counts, column).run();
+                DirectTable& direct, LeakedKeys* leaked, Survey& survey, std::size_t column) {
+  TableScan(connection, schema, keys, direct, leaked, survey, column).run();
 }
 
 }  // namespace calib::sqlite

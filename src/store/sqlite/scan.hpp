@@ -72,9 +72,9 @@ class LeakedKeys {
 };
 
 /// Reads all of `direct.table`. Fills its runs, adds the rows of plain tables (the
-/// others are Closure's to count) to `counts` at `column`, and the leaked keys it meets to `leaked`
-/// (nothing: they are not wanted).
+/// others are Closure's to count) to the counts of `survey` at `column`, and the leaked keys it
+/// meets to `leaked` (nothing: they are not wanted).
 void scan_table(Connection& connection, const Schema& schema, const SessionKeys& keys,
-                DirectTable& direct, LeakedKeys* leaked, RecordCounts& counts, std::size_t column);
+                DirectTable& direct, LeakedKeys* leaked, Survey& survey, std::size_t column);
 
 }  // namespace calib::sqlite

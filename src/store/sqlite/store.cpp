@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/links.hpp"
 #include "base/text.hpp"
 #include "model/pass_error.hpp"
 #include "store/session_keys.hpp"
@@ -148,7 +149,7 @@ class SqliteStore : public SessionStore {
       for (auto& direct : knowledge_.direct) {
         require_same_schema(connection_, knowledge_);
         scan_table(connection_, knowledge_.schema, keys_, direct,
-                   leaked == Leaked::wanted ? &found : nullptr, survey.counts,
+                   leaked == Leaked::wanted ? &found : nullptr, survey,
                    knowledge_.column_of(direct.table));
       }
       require_same_schema(connection_, knowledge_);
@@ -385,6 +386,32 @@ class SqliteStore : public SessionStore {
   std::unique_ptr<Closure> closure_;
 };
 
+/// Throws where nothing is there, and tells who has said so.
+void require_there(const DatabaseLocation& location) {
+  std::error_code error;
+  const auto kind = std::filesystem::status(location.path, error).type();
+  if (kind != std::filesystem::file_type::not_found || location.said_by.empty()) return;
+  const auto refuse = [&](const std::string& text) {
+    throw PassError(PassError::Kind::unusable, location.path.string(), text);
+  };
+  const auto end = behind_links(location.path);
+  if (end != location.path.lexically_normal()) {
+    refuse(
+        fmt::format("it leads to {}, which is not there; mount or make that, or name another "
+                    "database with --database",
+                    end.string()));
+  }
+  if (!location.maybe_meant.empty()) {
+    refuse(
+        fmt::format("there is no database; a relative path starts at the working directory: did "
+                    "you mean {}?",
+                    location.maybe_meant.string()));
+  }
+  refuse(fmt::format(
+      "there is no database, but {} names it; correct that{}", location.said_by,
+      location.named == Named::on_command_line ? "" : ", or name another with --database"));
+}
+
 }  // namespace
 }  // namespace calib::sqlite
 
@@ -393,6 +420,7 @@ namespace calib {
 std::unique_ptr<SessionStore> open_sqlite_store(const DatabaseLocation& location, Access access,
                                                 std::chrono::milliseconds wait,
                                                 const StopFlag& stop, Progress* progress) {
+  sqlite::require_there(location);
   sqlite::require_own_log(location.path, stop);
   return std::make_unique<sqlite::SqliteStore>(location.path, access, wait, stop, progress);
 }

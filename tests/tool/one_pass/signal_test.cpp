@@ -89,6 +89,8 @@ TEST_CASE("a signal stops a pass in a consistent state, says what was done, and 
   CHECK(json.at("deleted_orphaned_directories") == (backlog.entries().contains("orphan") ? 0 : 1));
   CHECK(json.at("message") == fmt::format("Stopped by {} after {} sessions; the next pass goes on",
                                           name_of(signal), committed ? 2 : 0));
+  CHECK(json.at("staged").at("directories") == backlog.staged_names().size());
+  CHECK(json.at("staged").at("allocated_bytes").is_number());
   check_next_pass_settles(backlog, settled);
 }
 
@@ -111,10 +113,16 @@ TEST_CASE("a pass that is stopped after its commit leaves the purge to the next 
   Running running(pass_arguments(backlog), at(in_the_purge));
   REQUIRE(running.wait_until_stopped());
   running.signal(SIGTERM);
-  CHECK(running.finish().status == 128 + SIGTERM);
+  const auto stopped = running.finish();
+  CHECK(stopped.status == 128 + SIGTERM);
   std::size_t staged = 0;
   for (const auto& id : backlog.due()) staged += backlog.staged_names().contains(id);
   CHECK(staged == 2);
+  CHECK_THAT(stopped.out,
+             Catch::Matchers::ContainsSubstring("\nStill set aside:        2 directories, "));
+  const auto report = run_on(backlog, {"--dry-run", "--json"}).json();
+  CHECK(report.at("staged").at("directories") == 2);
+  CHECK(report.at("staged").at("allocated_bytes") > 0);
 
   const auto next = run_pass(backlog);
   CHECK(next.status == 0);

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "support/catch.hpp"
+#include "support/changes.hpp"
 #include "support/diagnostics.hpp"
 #include "support/tool_run.hpp"
 
@@ -171,13 +172,25 @@ TEST_CASE("the metrics are replaced as a whole: who reads the old ones reads on"
 TEST_CASE("metrics that cannot be written are an error of their own, after the work",
           "[tool][metrics]") {
   const MetricsApp app;
-  fs::remove(app.folder());
+  fs::create_directory(app.file());
   const auto ran = app.run({"--json"});
   CHECK(ran.status == 1);
   CHECK(is_one_error(ran, {app.file().string(), "metrics"}));
   CHECK(ran.json().at("deleted_sessions") == 2);
   CHECK(ran.json().at("errors").size() == 1);
   CHECK(app.session_ids() == std::set{app.young});
+}
+
+TEST_CASE("metrics for a folder that is not there are refused before anything is done",
+          "[tool][metrics]") {
+  const MetricsApp app;
+  fs::remove(app.folder());
+  const auto before = app.fingerprint();
+  const auto ran = app.run({});
+  CHECK(ran.status == 2);
+  CHECK(is_one_error(ran, {"--metrics", "there is no folder " + app.folder().string()}));
+  CHECK(changes_since(before, app) == none);
+  CHECK(app.run({"--dry-run"}).status == 0);
 }
 
 TEST_CASE("the environment names the metrics file, too", "[tool][metrics]") {

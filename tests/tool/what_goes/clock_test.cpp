@@ -36,7 +36,7 @@ const std::string before_the_commit = at_commit("kill");
 std::string warning_of(std::size_t sessions) {
   return fmt::format(
       "{} sessions are kept: created_at is missing, cannot be read or is in the "
-      "future",
+      "future: ",
       sessions);
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("sessions with a date that cannot be read, or to come, are kept whole 
   const auto said = diagnostics_of(ran);
   CHECK(said.errors.empty());
   REQUIRE(said.warnings.size() == 1);
-  CHECK(said.warnings.front() == warning_of(kept.size()));
+  CHECK(said.warnings.front().starts_with(warning_of(kept.size())));
   CHECK(has_line(ran.out, "Cleanup completed: Deleted 2 old sessions"));
   CHECK(app.session_ids() == std::set<std::string>(kept.begin(), kept.end()));
   CHECK(app.entries() == app.session_ids());
@@ -109,7 +109,9 @@ TEST_CASE("a clock that was set back makes sessions of the future, which wait un
   for (const auto wrong_by : {-72 * hour, -10 * year, -80 * year}) {
     const auto ran = run_with_clock(app, wrong_by);
     CHECK(ran.status == 0);
-    CHECK(diagnostics_of(ran).warnings == std::vector{warning_of(sessions)});
+    const auto warnings = diagnostics_of(ran).warnings;
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].starts_with(warning_of(sessions)));
     CHECK(has_line(ran.out, "Cleanup completed: Deleted 0 old sessions"));
     CHECK(changes_since(before, app) == none);
   }

@@ -77,6 +77,15 @@ TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][
     CHECK(ran.status == 0);
     CHECK(ran.err.empty());
     CHECK(app.entries().contains("orphan"));
+    CHECK_THAT(ran.out, Catch::Matchers::ContainsSubstring(
+                            "changed in the last 60 min (--orphan-grace):\n"));
+    // A dry run and a pass say the same of them.
+    const auto would = run_on(app, {"--orphan-grace", "60", "-n", "--json"}).json();
+    CHECK(would.at("spared_orphans").at("directories") == 1);
+    CHECK(would.at("spared_orphans").at("allocated_bytes") > 0);
+    CHECK(would.at("unclaimed_kept") == would.at("spared_orphans"));
+    CHECK(run_on(app, {"--orphan-grace", "60", "--json"}).json().at("spared_orphans") ==
+          would.at("spared_orphans"));
   }
   SECTION("just made, and the grace is over") {
     CHECK(run_on(app, {"--orphan-grace", min_grace}).status == 0);

@@ -104,6 +104,25 @@ TEST_CASE("orphans-only takes what has no session, and ignores hours", "[tool][o
   CHECK(app.number("SELECT count(*) FROM stereo_calibration_results") == 0);
 }
 
+TEST_CASE("a stereo result that goes while one of its two sessions stays is told",
+          "[tool][stereo]") {
+  App app;
+  const auto old_one = app.add_session(48);
+  const auto older = app.add_session(72);
+  const auto young = app.add_session(1);
+  app.add_stereo_row(old_one, young);
+  app.add_stereo_row(young, new_uuid());
+  app.add_stereo_row(older, old_one);
+  app.add_stereo_row(older, new_uuid());
+  const auto text = run_on(app, {"-n"}).out;
+  CHECK(has_line(text, "With them would go 2 stereo results whose other session stays"));
+  const auto ran = run_on(app, {"--json"});
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(ran.json().at("halved_stereo_results") == 2);
+  CHECK(app.number("SELECT count(*) FROM stereo_calibration_results") == 0);
+}
+
 TEST_CASE("named sessions go whatever their age, and nothing else goes along", "[tool][session]") {
   App app;
   const auto young = app.add_session(0.1);

@@ -39,6 +39,7 @@ TEST_CASE("the whole document, keys in their order") {
   Report report = sample_report();
   report.warnings = {"1 session without a creation time was kept"};
   report.vacuumed_bytes = 4096;
+  report.staged = calib::Directories{2, std::nullopt};
   const Json expected = Json::parse(R"({
     "message": "Cleanup completed successfully",
     "deleted_sessions": 2,
@@ -63,10 +64,14 @@ TEST_CASE("the whole document, keys in their order") {
       {"name": "left-behind", "changed_at": "2024-08-30T12:00:00.000000Z", "files": 2,
        "allocated_bytes": 4096, "apparent_bytes": 17}],
     "orphaned_records": {"calibration_images": 30, "calibration_results": 4},
+    "halved_stereo_results": 0,
     "recovered": {"restored": 1, "purged": 3},
     "kept": {"sessions": 7, "directories": 8, "allocated_bytes": 104857600},
+    "staged": {"directories": 2, "allocated_bytes": null},
+    "spared_orphans": null,
     "freed_bytes": 12595200,
     "uploads_allocated_bytes": 117452800,
+    "database_free_bytes": null,
     "vacuumed_bytes": 4096,
     "duration_seconds": 1.5,
     "warnings": ["1 session without a creation time was kept"],
@@ -95,7 +100,13 @@ TEST_CASE("lists without entries are still lists, and what is not known is null"
     CHECK(document.at(key) == Json::array());
   }
   CHECK(document.at("orphaned_records") == Json::object());
-  CHECK(document.at("kept").at("allocated_bytes").is_null());
+  for (const auto* key : {"sessions", "directories", "allocated_bytes"}) {
+    CAPTURE(key);
+    CHECK(document.at("kept").at(key).is_null());
+  }
+  CHECK(document.at("staged").is_null());
+  CHECK(document.at("spared_orphans").is_null());
+  CHECK(document.at("database_free_bytes").is_null());
   CHECK(document.at("uploads_allocated_bytes").is_null());
   CHECK(document.at("vacuumed_bytes").is_null());
   CHECK(document.at("cutoff").is_null());
@@ -140,6 +151,17 @@ TEST_CASE("a dry run says so, and what a run would delete") {
   CHECK(document.at("dry_run") == true);
   CHECK(document.at("deleted_sessions") == 2);
   CHECK(document.at("deleted_orphaned_directories") == 1);
+}
+
+TEST_CASE("a dry run that did not come to its end has counted nothing") {
+  Report report;
+  report.dry_run = calib::DryRun::yes;
+  report.outcome = Outcome::failed;
+  const Json document = parsed(report);
+  for (const auto* key : {"kept_sessions", "by_age", "undated", "unclaimed_kept", "disk"}) {
+    CAPTURE(key);
+    CHECK(document.at(key).is_null());
+  }
 }
 
 TEST_CASE("names of any bytes make a valid document") {

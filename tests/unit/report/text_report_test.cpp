@@ -13,6 +13,7 @@ using calib::Charset;
 using calib::Color;
 using calib::DiskSpace;
 using calib::DryRun;
+using calib::ErrorKind;
 using calib::KeptSession;
 using calib::Lists;
 using calib::Mode;
@@ -110,6 +111,57 @@ TEST_CASE("every text says what stays, under which rule, and where") {
   report.kept_by_name = 2;
   CHECK(circumstances(dry(report)) ==
         by_age + "                        but for 2 sessions to keep (--keep)\n" + places);
+}
+
+TEST_CASE("a pass says what is still set aside, and what its grace has spared") {
+  Report report = sample_report();
+  report.staged = calib::Directories{0, 0};
+  report.spared = calib::Directories{0, 0};
+  const auto quiet = circumstances(report);
+  CHECK(quiet.find("aside") == std::string::npos);
+  CHECK(quiet.find("grace") == std::string::npos);
+
+  report.staged = calib::Directories{3, 2U << 20U};
+  CHECK_THAT(text_report(report, Verbosity::normal, Color::no),
+             Catch::Matchers::ContainsSubstring(
+                 "\nStill set aside:        3 directories, 2.0 MiB; the next pass settles that\n"));
+  report.staged->allocated_bytes = std::nullopt;
+  CHECK_THAT(text_report(report, Verbosity::normal, Color::no),
+             Catch::Matchers::ContainsSubstring("aside:        3 directories; the next pass"));
+
+  report.orphan_grace = std::chrono::minutes{90};
+  report.spared = calib::Directories{1, 4096};
+  const std::string spared =
+      "                        but for what changed in the last 90 min (--orphan-grace):\n"
+      "                        1 directory, 4.0 KiB\n";
+  CHECK_THAT(circumstances(report), Catch::Matchers::ContainsSubstring(spared));
+  CHECK_THAT(circumstances(dry(report)), Catch::Matchers::ContainsSubstring(spared));
+}
+
+TEST_CASE("a pass without --vacuum tells what that would give back, where it is worth it") {
+  Report report = sample_report();
+  report.database_free_bytes = (1U << 20U) - 1;
+  CHECK(circumstances(report).find("--vacuum") == std::string::npos);
+  report.database_free_bytes = 1U << 20U;
+  CHECK_THAT(circumstances(report),
+             Catch::Matchers::ContainsSubstring(
+                 "Free in the database:   1.0 MiB; --vacuum gives it back\n"));
+  report.vacuumed_bytes = 0;
+  CHECK(circumstances(report).find("--vacuum") == std::string::npos);
+  report.vacuumed_bytes = 4096;
+  CHECK_THAT(normal(dry(report)),
+             Catch::Matchers::ContainsSubstring(
+                 "Vacuum would give back: 4.0 KiB, free now; deleted records add to it\n"));
+}
+
+TEST_CASE("a stereo result that goes although one of its sessions stays is told") {
+  Report report = sample_report();
+  report.halved_pairs = 2;
+  CHECK_THAT(normal(report), Catch::Matchers::ContainsSubstring(
+                                 "\nWith them went 2 stereo results whose other session stays\n"));
+  CHECK_THAT(normal(dry(report)),
+             Catch::Matchers::ContainsSubstring(
+                 "\nWith them would go 2 stereo results whose other session stays\n"));
 }
 
 TEST_CASE("the rule of a pass") {
