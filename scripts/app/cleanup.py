@@ -219,7 +219,7 @@ def run_cleanup(hours_old: float = 24, wait: float = _ROUTE_WAIT) -> CleanupResu
     directories = report.print_directories()
     message = report.message
     if report.dry_run:
-        message = "Dry run: nothing was deleted"
+        message = "Dry run: nothing was changed"
     elif report.status:
         message = "Cleanup incomplete: something stays; the server's log says what and why"
     return CleanupResult(message, sessions, directories)

@@ -13,6 +13,8 @@
 namespace calib {
 namespace {
 
+constexpr std::string_view nothing_changed = "Dry run: nothing was changed";
+
 std::string failure_text(const Failure& failure) {
   return failure.path.empty() ? failure.error : failure.path + ": " + failure.error;
 }
@@ -115,10 +117,14 @@ std::string message(const Report& report) {
     case Outcome::interrupted:
       return interrupted_message(report);
   }
-  if (report.errors.empty()) return "Cleanup completed successfully";
+  const bool is_dry = report.dry_run == DryRun::yes;
+  if (report.errors.empty()) {
+    return std::string(is_dry ? nothing_changed : "Cleanup completed successfully");
+  }
+  const auto start = is_dry ? fmt::format("{}; ", nothing_changed) : "Cleanup incomplete: ";
   const std::string first = printable(failure_text(report.errors.front()));
-  if (report.errors.total() == 1) return "Cleanup incomplete: " + first;
-  return fmt::format("Cleanup incomplete: {} errors, the first: {}", report.errors.total(), first);
+  if (report.errors.total() == 1) return start + first;
+  return fmt::format("{}{} errors, the first: {}", start, report.errors.total(), first);
 }
 
 std::size_t deleted_sessions(const Report& report) {

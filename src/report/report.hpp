@@ -17,8 +17,8 @@ namespace calib {
 /// The exit status of the contract.
 int exit_status(const Report& report);
 
-/// One sentence about how it went: `Cleanup completed successfully` on status 0, else what is
-/// wrong. The `message` of the JSON document.
+/// One sentence about how it went: `Cleanup completed successfully` on status 0, or that a dry run
+/// has changed nothing, else what is wrong. The `message` of the JSON document.
 std::string message(const Report& report);
 
 /// How many of those that are listed went, or would go.

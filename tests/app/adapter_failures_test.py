@@ -238,7 +238,7 @@ class Surroundings(AdapterTest):
         before = self.app.state()
         self.assertEqual(cleanup_old_sessions(), 0)
         self.assertEqual(cleanup_orphaned_files(), 0)
-        self.assertEqual(run_cleanup(), CleanupResult("Dry run: nothing was deleted", 0, 0))
+        self.assertEqual(run_cleanup(), CleanupResult("Dry run: nothing was changed", 0, 0))
         self.assertEqual(self.printed(), 2 * [
             "Cleanup dry run: Would delete 1 old sessions",
             "Orphaned file cleanup dry run: Would delete 1 directories",

@@ -77,10 +77,12 @@ TEST_CASE("a dry run lists what a real pass deletes, to the last row and byte", 
   CHECK(would.at("deleted_orphaned_directories") == 2);
   for (const auto* key : {"deleted_sessions", "deleted_orphaned_directories", "sessions", "orphans",
                           "orphaned_records", "freed_bytes", "kept", "hours", "database", "uploads",
-                          "warnings", "errors", "message", "status"}) {
+                          "warnings", "errors", "status"}) {
     CAPTURE(key);
     CHECK(would.at(key) == did.at(key));
   }
+  CHECK(would.at("message") == "Dry run: nothing was changed");
+  CHECK(did.at("message") == "Cleanup completed successfully");
   CHECK(would.at("freed_bytes") > 50'000);
   CHECK(app.is_whole(app.young));
 }

@@ -75,7 +75,8 @@ Json checked(const Ran& ran) {
     CHECK(error.at("path").is_string());
     CHECK(error.at("error").is_string());
   }
-  CHECK((json.at("message") == all_done) == (ran.status == 0));
+  const auto went_well = json.at("dry_run") ? "Dry run: nothing was changed" : all_done;
+  CHECK((json.at("message") == went_well) == (ran.status == 0));
   CHECK(json.at("errors").empty() == (ran.status == 0));
   return json;
 }

@@ -50,6 +50,17 @@ TEST_CASE("the message of an incomplete pass names the first error") {
       "Cleanup incomplete: 3 errors, the first: /srv/app/uploads/a\\x0ab: Operation not permitted");
 }
 
+TEST_CASE("the message of a dry run says that nothing was changed") {
+  Report report = sample_report();
+  report.dry_run = calib::DryRun::yes;
+  CHECK(calib::message(report) == "Dry run: nothing was changed");
+  report.errors = {failure("session x", "no such session")};
+  CHECK(calib::message(report) == "Dry run: nothing was changed; session x: no such session");
+  report.errors.push_back(failure("", "second"));
+  CHECK(calib::message(report) ==
+        "Dry run: nothing was changed; 2 errors, the first: session x: no such session");
+}
+
 TEST_CASE("the message of a pass that could not run is its error") {
   Report report;
   report.outcome = GENERATE(Outcome::failed, Outcome::busy);
