@@ -25,6 +25,7 @@ enum class ErrorKind {
   orphan,
   records,
   database,
+  uploads,
   busy,
   limit,
   output,

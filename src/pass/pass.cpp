@@ -71,9 +71,10 @@ class Pass {
       steps();
     } catch (const PassError& error) {
       if (error.kind() == PassError::Kind::disturbed && repeat == Repeat::allowed) throw;
-      end_with(error.kind(), error.path(), error.text());
-    } catch (const std::system_error& error) {
-      end_with(PassError::Kind::unusable, "", error.what());
+      end_with(error.kind(), error.path(), error.text(),
+               error.path() == report_.uploads ? ErrorKind::uploads : ErrorKind::database);
+    } catch (const std::system_error& error) {  // the folder's; a store has its own
+      end_with(PassError::Kind::unusable, "", error.what(), ErrorKind::uploads);
     } catch (const std::exception& error) {
       end_with(PassError::Kind::unusable, "", error.what());
     }
@@ -94,14 +95,15 @@ class Pass {
  private:
   [[nodiscard]] bool is_dry() const { return options_.dry_run == DryRun::yes; }
 
-  void end_with(PassError::Kind kind, const std::string& path, const std::string& text) {
+  void end_with(PassError::Kind kind, const std::string& path, const std::string& text,
+                ErrorKind about = ErrorKind::database) {
     if (stop_.requested()) {
       report_.outcome = Outcome::interrupted;
       report_.signal = stop_.signal();
       if (kind == PassError::Kind::stopped) return;
     }
     const bool busy = kind == PassError::Kind::busy || kind == PassError::Kind::disturbed;
-    report_.errors.push_back({path, text, busy ? ErrorKind::busy : ErrorKind::database});
+    report_.errors.push_back({path, text, busy ? ErrorKind::busy : about});
     if (report_.outcome == Outcome::interrupted || changed_) return;
     report_.outcome = busy ? Outcome::busy : Outcome::failed;
   }

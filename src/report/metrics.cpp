@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/fd.hpp"
+#include "base/text.hpp"
 #include "report/report.hpp"
 
 namespace calib {
@@ -23,12 +24,13 @@ using std::chrono::microseconds;
 
 constexpr std::string_view last_success = "last_success_timestamp_seconds";
 
-constexpr std::array<std::pair<ErrorKind, std::string_view>, 9> error_kinds{{
+constexpr std::array<std::pair<ErrorKind, std::string_view>, 10> error_kinds{{
     {ErrorKind::session, "session"},
     {ErrorKind::directory, "directory"},
     {ErrorKind::orphan, "orphan"},
     {ErrorKind::records, "records"},
     {ErrorKind::database, "database"},
+    {ErrorKind::uploads, "uploads"},
     {ErrorKind::busy, "busy"},
     {ErrorKind::limit, "limit"},
     {ErrorKind::output, "output"},
@@ -60,18 +62,35 @@ std::optional<Instant> parse_seconds(std::string_view text) {
   return Instant{std::chrono::seconds{*whole} + microseconds{*fraction}};
 }
 
-/// The time of the last success in what an earlier pass wrote. Anybody may have written there
-/// since: two such lines, or a success later than this pass, are not to be believed, and no time
-/// at all is what an alert notices.
-std::optional<Instant> previous_success(std::string_view previous, Instant now) {
-  const std::string start = fmt::format("calib_cleanup_{} ", last_success);
+/// The label that tells apps on one machine apart. The same however the path is written; links stay
+/// as they are, for a folder that is missing must have the label that it had.
+std::string uploads_label(const Report& report) {
+  auto folder = std::filesystem::absolute(report.uploads).lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();  // a slash at its end
+  std::string value;
+  for (const char c : valid_utf8(folder.string())) {
+    if (c == '\\' || c == '"' || c == '\n') value += '\\';
+    value += c == '\n' ? 'n' : c;
+  }
+  return fmt::format("uploads=\"{}\"", value);
+}
+
+/// The time of the last success in what an earlier pass on this folder wrote; before there was a
+/// label it wrote none. Anybody may have written there since: two such lines, or a success later
+/// than this pass, are not to be believed, and no time at all is what an alert notices.
+std::optional<Instant> previous_success(std::string_view previous, std::string_view label,
+                                        Instant now) {
+  const std::string start = fmt::format("calib_cleanup_{}", last_success);
+  const std::string labelled = fmt::format("{}{{{}}} ", start, label);
+  const std::string plain = start + ' ';
   std::optional<Instant> found;
   while (!previous.empty()) {
     const std::string_view line = previous.substr(0, previous.find('\n'));
     previous.remove_prefix(std::min(line.size() + 1, previous.size()));
-    if (line.substr(0, start.size()) != start) continue;
+    const std::string& begin = line.starts_with(labelled) ? labelled : plain;
+    if (!line.starts_with(begin)) continue;
     if (found) return std::nullopt;
-    found = parse_seconds(line.substr(start.size()));
+    found = parse_seconds(line.substr(begin.size()));
     if (!found || *found > now) return std::nullopt;
   }
   return found;
@@ -79,6 +98,8 @@ std::optional<Instant> previous_success(std::string_view previous, Instant now) 
 
 class Exposition {
  public:
+  explicit Exposition(std::string label) : label_(std::move(label)) {}
+
   void gauge(std::string_view name, std::string_view help, std::string_view value) {
     describe(name, help);
     sample(name, "", value);
@@ -93,13 +114,16 @@ class Exposition {
         fmt::format("# HELP calib_cleanup_{0} {1}\n# TYPE calib_cleanup_{0} gauge\n", name, help);
   }
 
+  /// `labels` are those before the one that all have, each with a comma.
   void sample(std::string_view name, std::string_view labels, std::string_view value) {
-    text_ += fmt::format("calib_cleanup_{}{} {}\n", name, labels, value);
+    text_ += fmt::format("calib_cleanup_{}{{{}{}}} {}\n", name, labels, label_, value);
   }
 
+  [[nodiscard]] const std::string& label() const { return label_; }
   [[nodiscard]] std::string take() { return std::move(text_); }
 
  private:
+  std::string label_;
   std::string text_;
 };
 
@@ -107,8 +131,8 @@ void write_times(Exposition& out, const Report& report, const std::string& previ
   const Instant ended = report.started + report.duration;
   out.gauge("last_run_timestamp_seconds", "When the last pass ended, as Unix time.",
             seconds_text(ended.time_since_epoch()));
-  const auto success =
-      exit_status(report) == 0 ? std::optional(ended) : previous_success(previous, ended);
+  const auto success = exit_status(report) == 0 ? std::optional(ended)
+                                                : previous_success(previous, out.label(), ended);
   if (success) {
     out.gauge(last_success, "When the last pass with status 0 ended, as Unix time.",
               seconds_text(success->time_since_epoch()));
@@ -146,7 +170,7 @@ void write_errors(Exposition& out, const Report& report) {
         report.errors.count_if([kind](const Failure& failure) { return failure.kind == kind; });
     // That it was stopped is an outcome, and no failure of anything.
     if (kind == ErrorKind::interrupted && report.outcome == Outcome::interrupted) ++count;
-    out.sample("errors", fmt::format("{{kind=\"{}\"}}", entry.second), fmt::to_string(count));
+    out.sample("errors", fmt::format("kind=\"{}\",", entry.second), fmt::to_string(count));
   }
   out.gauge("warnings", "Warnings of the last pass.", report.warnings.total());
 }
@@ -181,7 +205,8 @@ std::pair<std::string, int> read_previous(const std::filesystem::path& file) {
   if (::fstat(fd.get(), &status) != 0) return {"", errno};
   if (!S_ISREG(status.st_mode)) return {"", EINVAL};
 
-  // Ours has 3 KiB. Of something else, however large, a part is enough to find nothing in it.
+  // Ours has some KiB, and what is looked for stands at its beginning. Of something else, however
+  // large, a part is enough to find nothing in it.
   constexpr std::size_t limit = 64UL * 1024;
   std::string text;
   std::array<char, 4096> buffer{};
@@ -250,12 +275,14 @@ class TemporaryFile {
 }  // namespace
 
 std::string metrics_text(const Report& report, const std::string& previous) {
-  Exposition out;
+  Exposition out(uploads_label(report));
   write_times(out, report, previous);
   out.gauge("status", "Exit status of the last pass.",
             static_cast<std::uint64_t>(exit_status(report)));
   write_work(out, report);
   write_errors(out, report);
+  out.describe("info", "The version that ran the last pass.");
+  out.sample("info", "version=\"" CALIB_CLEANUP_VERSION "\",", "1");
   return out.take();
 }
 

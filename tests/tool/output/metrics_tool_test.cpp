@@ -39,7 +39,8 @@ class MetricsApp : public App {
     std::ifstream stream(file(), std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
   }
-  /// The samples, by name and labels; the test fails where the file is not as Prometheus wants it.
+  /// The samples, by name and the labels beside the folder's, which each has to have; the test
+  /// fails where the file is not as Prometheus wants it.
   [[nodiscard]] std::map<std::string, double> samples() const {
     std::map<std::string, double> result;
     const auto text = content();
@@ -49,10 +50,19 @@ class MetricsApp : public App {
       if (line.starts_with("# HELP calib_cleanup_") || line.starts_with("# TYPE calib_cleanup_")) {
         continue;
       }
-      REQUIRE_THAT(line, Catch::Matchers::Matches(
-                             "calib_cleanup_[a-z_]+(\\{[a-z]+=\"[a-z]+\"\\})? [0-9.]+"));
-      const auto blank = line.find(' ');
-      REQUIRE(result.emplace(line.substr(0, blank), std::stod(line.substr(blank + 1))).second);
+      REQUIRE_THAT(line,
+                   Catch::Matchers::Matches(
+                       "calib_cleanup_[a-z_]+\\{([a-z]+=\"[a-z0-9.]+\",)?uploads=.*\\} [0-9.]+"));
+      const auto label = "uploads=\"" + uploads().string() + "\"} ";
+      const auto at = line.find(label);
+      REQUIRE(at != std::string::npos);
+      auto name = line.substr(0, at);
+      if (name.back() == ',') {
+        name.back() = '}';
+      } else {
+        name.pop_back();
+      }
+      REQUIRE(result.emplace(name, std::stod(line.substr(at + label.size()))).second);
     }
     return result;
   }
@@ -109,7 +119,15 @@ TEST_CASE("a pass that fails writes its metrics, too, and keeps the time of the 
   int status = 3;
   std::string kind = "database";
   SECTION("no database") { app.lose_database(); }
-  SECTION("no uploads folder") { fs::remove_all(app.uploads()); }
+  SECTION("no uploads folder") {
+    fs::remove_all(app.uploads());
+    kind = "uploads";
+  }
+  SECTION("a file in place of the uploads folder") {
+    fs::remove_all(app.uploads());
+    std::ofstream(app.uploads()) << "x";
+    kind = "uploads";
+  }
   SECTION("a database that cannot be served") {
     options.environment["DATABASE_URL"] = "mysql://app@db/calib";
   }

@@ -93,7 +93,8 @@ TEST_CASE("of many with one trouble ten are named, and the others counted",
     CHECK(said.errors.size() == 11);
     CHECK(said.errors.back() == "… and 20 more of that kind");
     CHECK(ran.json().at("errors").size() == 30);
-    CHECK(has_line(bytes_in(metrics), "calib_cleanup_errors{kind=\"directory\"} 30"));
+    CHECK(has_line(bytes_in(metrics), "calib_cleanup_errors{kind=\"directory\",uploads=\"" +
+                                          app.uploads().string() + "\"} 30"));
   }
 }
 

@@ -90,7 +90,8 @@ TEST_CASE("the file holds the metrics, for everybody to read, and nothing else i
   CHECK(content(file) == metrics_text(later, metrics_text(sample_report(), "")));
   CHECK_THAT(content(file),
              Catch::Matchers::ContainsSubstring(
-                 "\ncalib_cleanup_last_success_timestamp_seconds 1760443201.500000\n"));
+                 "\ncalib_cleanup_last_success_timestamp_seconds{uploads=\"/srv/app/uploads\"} "
+                 "1760443201.500000\n"));
   CHECK(entries_in(folder.path()) == 1);
 }
 

@@ -1,4 +1,5 @@
 #include <csignal>
+#include <filesystem>
 #include <map>
 #include <random>
 #include <sstream>
@@ -20,6 +21,17 @@ namespace {
 
 const std::string success = "calib_cleanup_last_success_timestamp_seconds";
 
+/// As sample_report() has it.
+const std::string label = "uploads=\"/srv/app/uploads\"";
+const std::string labelled_success = success + "{" + label + "}";
+
+/// A sample's name in samples().
+std::string named(const std::string& metric, const std::string& labels = "") {
+  return "calib_cleanup_" + metric + "{" + labels + label + "}";
+}
+
+std::string errors_of(const std::string& kind) { return named("errors", "kind=\"" + kind + "\","); }
+
 /// Sample name with labels -> value, of a text in which every metric is described before its
 /// samples, as a gauge, once.
 std::map<std::string, std::string> samples(const std::string& text) {
@@ -37,7 +49,7 @@ std::map<std::string, std::string> samples(const std::string& text) {
       REQUIRE(line == "# TYPE " + described + " gauge");
       REQUIRE(previous.rfind("# HELP " + described + ' ', 0) == 0);
     } else {
-      const auto space = line.find(' ');
+      const auto space = line.rfind(' ');
       const std::string name = line.substr(0, space);
       REQUIRE(name.substr(0, name.find('{')) == described);
       REQUIRE(line.find_first_not_of("0123456789.", space + 1) == std::string::npos);
@@ -51,7 +63,7 @@ std::map<std::string, std::string> samples(const std::string& text) {
 /// What `previous` leads to in a pass that failed; empty where there is no time of a success.
 std::string carried(const std::string& previous) {
   const auto found = samples(metrics_text(failed_report(), previous));
-  const auto at = found.find(success);
+  const auto at = found.find(labelled_success);
   return at == found.end() ? "" : at->second;
 }
 
@@ -61,64 +73,88 @@ TEST_CASE("the metrics of a pass that went well") {
   Report report = sample_report();
   report.warnings = {"a", "b"};
   const std::map<std::string, std::string> expected{
-      {"calib_cleanup_last_run_timestamp_seconds", "1760443201.500000"},
-      {success, "1760443201.500000"},
-      {"calib_cleanup_duration_seconds", "1.500000"},
-      {"calib_cleanup_status", "0"},
-      {"calib_cleanup_sessions_deleted", "2"},
-      {"calib_cleanup_sessions_kept", "7"},
-      {"calib_cleanup_orphaned_directories_deleted", "1"},
-      {"calib_cleanup_directories_kept", "8"},
-      {"calib_cleanup_orphaned_records_deleted", "34"},
-      {"calib_cleanup_freed_bytes", "12595200"},
-      {"calib_cleanup_uploads_bytes", "117452800"},
-      {"calib_cleanup_errors{kind=\"session\"}", "0"},
-      {"calib_cleanup_errors{kind=\"directory\"}", "0"},
-      {"calib_cleanup_errors{kind=\"orphan\"}", "0"},
-      {"calib_cleanup_errors{kind=\"records\"}", "0"},
-      {"calib_cleanup_errors{kind=\"database\"}", "0"},
-      {"calib_cleanup_errors{kind=\"busy\"}", "0"},
-      {"calib_cleanup_errors{kind=\"limit\"}", "0"},
-      {"calib_cleanup_errors{kind=\"output\"}", "0"},
-      {"calib_cleanup_errors{kind=\"interrupted\"}", "0"},
-      {"calib_cleanup_warnings", "2"}};
+      {named("last_run_timestamp_seconds"), "1760443201.500000"},
+      {labelled_success, "1760443201.500000"},
+      {named("duration_seconds"), "1.500000"},
+      {named("status"), "0"},
+      {named("sessions_deleted"), "2"},
+      {named("sessions_kept"), "7"},
+      {named("orphaned_directories_deleted"), "1"},
+      {named("directories_kept"), "8"},
+      {named("orphaned_records_deleted"), "34"},
+      {named("freed_bytes"), "12595200"},
+      {named("uploads_bytes"), "117452800"},
+      {errors_of("session"), "0"},
+      {errors_of("directory"), "0"},
+      {errors_of("orphan"), "0"},
+      {errors_of("records"), "0"},
+      {errors_of("database"), "0"},
+      {errors_of("uploads"), "0"},
+      {errors_of("busy"), "0"},
+      {errors_of("limit"), "0"},
+      {errors_of("output"), "0"},
+      {errors_of("interrupted"), "0"},
+      {named("warnings"), "2"},
+      {named("info", "version=\"" CALIB_CLEANUP_VERSION "\","), "1"}};
   CHECK(samples(metrics_text(report, "")) == expected);
 }
 
 TEST_CASE("the metrics begin as Prometheus wants them") {
-  CHECK(metrics_text(sample_report(), "").substr(0, 214) ==
+  CHECK(metrics_text(sample_report(), "").substr(0, 242) ==
         "# HELP calib_cleanup_last_run_timestamp_seconds When the last pass ended, as Unix time.\n"
         "# TYPE calib_cleanup_last_run_timestamp_seconds gauge\n"
-        "calib_cleanup_last_run_timestamp_seconds 1760443201.500000\n"
+        "calib_cleanup_last_run_timestamp_seconds{uploads=\"/srv/app/uploads\"} "
+        "1760443201.500000\n"
         "# HELP calib_");
 }
 
 TEST_CASE("errors are counted by kind") {
   Report report;
+  report.uploads = sample_report().uploads;
   report.errors = {failure("", "", ErrorKind::session), failure("", "", ErrorKind::limit),
-                   failure("", "", ErrorKind::limit), failure("", "", ErrorKind::interrupted),
-                   failure("", "", ErrorKind::busy)};
+                   failure("", "", ErrorKind::limit),   failure("", "", ErrorKind::interrupted),
+                   failure("", "", ErrorKind::busy),    failure("", "", ErrorKind::uploads)};
   auto found = samples(metrics_text(report, ""));
-  CHECK(found["calib_cleanup_errors{kind=\"session\"}"] == "1");
-  CHECK(found["calib_cleanup_errors{kind=\"directory\"}"] == "0");
-  CHECK(found["calib_cleanup_errors{kind=\"limit\"}"] == "2");
-  CHECK(found["calib_cleanup_errors{kind=\"interrupted\"}"] == "1");
-  CHECK(found["calib_cleanup_errors{kind=\"busy\"}"] == "1");
-  CHECK(found["calib_cleanup_status"] == "1");
+  CHECK(found[errors_of("session")] == "1");
+  CHECK(found[errors_of("directory")] == "0");
+  CHECK(found[errors_of("limit")] == "2");
+  CHECK(found[errors_of("interrupted")] == "1");
+  CHECK(found[errors_of("busy")] == "1");
+  CHECK(found[errors_of("uploads")] == "1");
+  CHECK(found[errors_of("database")] == "0");
+  CHECK(found[named("status")] == "1");
+}
+
+TEST_CASE("the label is the folder's absolute path, as the format wants it") {
+  const auto label_of = [](const std::string& uploads) {
+    Report report;
+    report.uploads = uploads;
+    const auto text = metrics_text(report, "");
+    const auto start = text.find("calib_cleanup_status{uploads=\"") + 30;
+    return text.substr(start, text.find("\"} 0\n", start) - start);
+  };
+  CHECK(label_of("/a b,c}/uploads") == "/a b,c}/uploads");
+  CHECK(label_of("/a\"b\\c\nd") == R"(/a\"b\\c\nd)");
+  CHECK(label_of("/a\xff") == R"(/a\\xff)");
+  CHECK(label_of("/ümlaut") == "/ümlaut");
+  // However it is written.
+  CHECK(label_of("/srv/app//x/../uploads/") == "/srv/app/uploads");
+  CHECK(label_of("/") == "/");
+  CHECK(label_of("uploads") == (std::filesystem::current_path() / "uploads").string());
 }
 
 TEST_CASE("what is not known is left out") {
   Report report = failed_report();
   report.total_bytes.reset();
-  CHECK(samples(metrics_text(report, "")).count("calib_cleanup_uploads_bytes") == 0);
-  CHECK(samples(metrics_text(report, "")).count(success) == 0);
-  CHECK(samples(metrics_text(report, "")).count("calib_cleanup_sessions_kept") == 1);
+  CHECK(samples(metrics_text(report, "")).count(named("uploads_bytes")) == 0);
+  CHECK(samples(metrics_text(report, "")).count(labelled_success) == 0);
+  CHECK(samples(metrics_text(report, "")).count(named("sessions_kept")) == 1);
 
   report.outcome = GENERATE(Outcome::failed, Outcome::busy);
   const auto found = samples(metrics_text(report, ""));
-  CHECK(found.count("calib_cleanup_sessions_kept") == 0);
-  CHECK(found.count("calib_cleanup_directories_kept") == 0);
-  CHECK(found.count("calib_cleanup_sessions_deleted") == 1);
+  CHECK(found.count(named("sessions_kept")) == 0);
+  CHECK(found.count(named("directories_kept")) == 0);
+  CHECK(found.count(named("sessions_deleted")) == 1);
 }
 
 TEST_CASE("the time of the last success is carried over") {
@@ -129,16 +165,18 @@ TEST_CASE("the time of the last success is carried over") {
   // … and over a second failure.
   CHECK(carried(metrics_text(failed_report(), previous)) == "1760439601.500000");
   // A success has a time of its own.
-  CHECK(samples(metrics_text(sample_report(), previous))[success] == "1760443201.500000");
+  CHECK(samples(metrics_text(sample_report(), previous))[labelled_success] == "1760443201.500000");
 
   Report interrupted = sample_report();
   interrupted.outcome = Outcome::interrupted;
   interrupted.signal = SIGTERM;
-  CHECK(samples(metrics_text(interrupted, previous))[success] == "1760439601.500000");
+  CHECK(samples(metrics_text(interrupted, previous))[labelled_success] == "1760439601.500000");
 }
 
 TEST_CASE("a previous text is believed only where it is ours") {
+  // Before there was a label.
   CHECK(carried(success + " 1760439601.500000\n") == "1760439601.500000");
+  CHECK(carried(labelled_success + " 1760439601.500000\n") == "1760439601.500000");
   CHECK(carried(success + " 1760439601.500000") == "1760439601.500000");
   CHECK(carried("x\n\n" + success + " 0.000000\ny") == "0.000000");
   CHECK(carried(success + " 1760443201.500000\n") == "1760443201.500000");
@@ -153,14 +191,25 @@ TEST_CASE("a previous text is believed only where it is ours") {
       "s 1760439601.500000", "\t1760439601.500000");
   CAPTURE(line);
   CHECK(carried(success + line + "\n").empty());
+  CHECK(carried(labelled_success + line + "\n").empty());
   // Nor is it believed beside one that is good: who wrote the one may have written the other.
   if (line.rfind(' ', 0) == 0) {
     CHECK(carried(success + " 1760439601.500000\n" + success + line + "\n").empty());
   }
 }
 
+TEST_CASE("another folder's success is not this one's") {
+  Report other = sample_report();
+  other.uploads = "/srv/other/uploads";
+  CHECK(carried(metrics_text(other, "")).empty());
+  CHECK(carried(metrics_text(other, "") + metrics_text(sample_report(), "")) ==
+        "1760443201.500000");
+}
+
 TEST_CASE("no previous text harms") {
   CHECK(carried(success + " 1760439601.500000\n" + success + " 1760439601.500000\n").empty());
+  CHECK(carried(success + " 1760439601.500000\n" + labelled_success + " 1760439601.500000\n")
+            .empty());
   CHECK(carried("# " + success + " 1760439601.500000\n").empty());
   CHECK(carried(" " + success + " 1760439601.500000\n").empty());
   CHECK(carried(success + std::string(1, '\0') + " 1760439601.500000\n").empty());
