@@ -21,6 +21,7 @@ import importlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -49,6 +50,15 @@ _SETTLED_HERE = frozenset(
         "UPLOADS", "VERBOSE",
     )
 )
+
+# The tool's remedies name its options. For who runs the app some of them are variables, and some
+# are not to be set at all.
+_VARIABLE = re.compile(
+    r"(?<![\w-])--(dry-run|jobs|keep|lock-wait|max-delete|metrics|orphan-grace|vacuum)(?![\w-])")
+_BY_HAND = re.compile(
+    r"(?<![\w-])--(app-dir|config|database|orphans-only|session|uploads)(?![\w-])")
+_WHAT_COUNTS = ("; that is for calib-cleanup by hand: here the app's DATABASE_URL counts, and the "
+                "folder in which it is started")
 
 # The longest grace that the tool takes, 100 years in minutes: no directory is that old.
 _NO_ORPHANS = f"--orphan-grace={100 * 365 * 24 * 60}"
@@ -246,7 +256,7 @@ def delete_session_now(session_id: str, wait: float = _ROUTE_WAIT) -> None:
         # One argument: as a second one, an id could be taken for an option.
         report = _clean_up(b"--session=" + identifier, *patience)
     if report.status == _PARTIAL:
-        raise CleanupError(report.message, report.status)
+        raise CleanupError(_as_it_holds_here(report.message), report.status)
     if report.dry_run:
         raise CleanupError("CALIB_CLEANUP_DRY_RUN is set: nothing was deleted", report.status)
 
@@ -375,6 +385,14 @@ def _environment() -> dict[str, str]:
     return environment
 
 
+def _as_it_holds_here(line: str) -> str:
+    """A line of the tool's, with what its remedy is for who runs the app; the line itself stays."""
+    variables = ["CALIB_CLEANUP_" + option.upper().replace("-", "_")
+                 for option in dict.fromkeys(_VARIABLE.findall(line))]
+    said = f"{line}; here that is {' and '.join(variables)}" if variables else line
+    return said + _WHAT_COUNTS if _BY_HAND.search(line) else said
+
+
 def _clean_up(*options: str | bytes) -> _Report:
     """Runs the tool; raises CleanupError unless it went through, complete or in part."""
     _process.proof = None
@@ -400,21 +418,23 @@ def _clean_up(*options: str | bytes) -> _Report:
             f"cannot run {executable}: {error.strerror}; install calib-cleanup, or set "
             "CALIB_CLEANUP_BIN to its path"
         ) from error
-    said = done.stderr.decode(errors="backslashreplace")
+    said = [_as_it_holds_here(line)
+            for line in done.stderr.decode(errors="backslashreplace").splitlines()]
     report = _Report.parse(done.stdout)
     # Where the app ignores SIGCHLD, Python sees status 0 whatever happened.
     status = done.returncode or (report.status if report else 0)
     if report and status in (0, _PARTIAL):
         _process.proof = report.proof
         _process.proven_until = time.monotonic() + _PROOF_SECONDS
-        print(said, end="", file=sys.stderr, flush=True)
+        for line in said:
+            print(line, file=sys.stderr, flush=True)
         return report
     if status < 0:
         message = f"{executable} was killed by signal {-status}: the next pass settles it"
     elif report and report.status:
-        message = report.message
+        message = _as_it_holds_here(report.message)
     else:
-        message = said.strip().rpartition("\n")[2].removeprefix("calib-cleanup: error: ")
+        message = said[-1].strip().removeprefix("calib-cleanup: error: ") if said else ""
     message = message or f"{executable} gave no report: is it calib-cleanup?"
     raise CleanupError(message, status or None)
 

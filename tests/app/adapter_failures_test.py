@@ -3,19 +3,23 @@
 import contextlib
 import math
 import os
+import re
+import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 import unittest
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
+from unittest import mock
 
 from adapter_fixture import AdapterTest
 from app_folder import DEADLINE, TOOL, AnnouncedTool, AppFolder
 from cleanup import (
-    CleanupError, CleanupResult, cleanup_old_sessions, cleanup_orphaned_files, delete_session_now,
-    run_cleanup,
+    CleanupError, CleanupResult, _as_it_holds_here, _environment, cleanup_old_sessions,
+    cleanup_orphaned_files, delete_session_now, run_cleanup,
 )
 
 
@@ -207,6 +211,62 @@ class Failures(AdapterTest):
         self.assertEqual(run_cleanup().deleted_sessions, 1)
 
 
+class Remedies(AdapterTest):
+    """What is said to do can be done by who runs the app."""
+
+    def check_remedy(self, call: Callable[[], object], option: str, here: str) -> None:
+        """The one line, of an error or on stderr, names the tool's option, and says more."""
+        said = len(self.err.getvalue())
+        try:
+            call()
+            lines = self.err.getvalue()[said:].splitlines()
+        except CleanupError as error:
+            lines = [str(error)]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(option, lines[0])
+        self.assertRegex(lines[0], here)
+
+    APPS_OWN = "that is for calib-cleanup by hand: here the app's DATABASE_URL counts, and the"
+
+    def test_the_database_is_the_apps_to_say(self) -> None:
+        self.set(DATABASE_URL="sqlite:///backend/other.db")
+        self.check_remedy(run_cleanup, "--database", self.APPS_OWN)
+        self.check_remedy(cleanup_orphaned_files, "--database", self.APPS_OWN)
+
+    def test_the_folder_is_where_the_app_is_started(self) -> None:
+        self.app.uploads.rename(self.app.root / "moved")
+        self.check_remedy(cleanup_old_sessions, "--uploads", self.APPS_OWN)
+        self.check_remedy(lambda: delete_session_now(self.old), "--uploads", self.APPS_OWN)
+
+    def test_orphans_that_are_not_proven(self) -> None:
+        for session_id in self.app.session_ids():
+            shutil.rmtree(self.app.uploads / session_id)
+        self.check_remedy(cleanup_orphaned_files, "--database", self.APPS_OWN)
+
+    def test_a_directory_of_that_name(self) -> None:
+        self.check_remedy(lambda: delete_session_now(self.orphan), "--orphans-only", self.APPS_OWN)
+
+    def test_what_can_be_set_is_named_as_it_is_set(self) -> None:
+        self.set(CALIB_CLEANUP_LOCK_WAIT="0.1")
+        with self.app.write_lock():
+            self.check_remedy(cleanup_old_sessions, "--lock-wait",
+                              "; here that is CALIB_CLEANUP_LOCK_WAIT$")
+
+    def test_every_option_of_the_tool_is_seen_to(self) -> None:
+        listed = subprocess.run([TOOL, "--help"], capture_output=True, text=True, check=True).stdout
+        options = set(re.findall(r"--[a-z][a-z-]+", listed))
+        # How to print, and what the adapter itself takes by hand: no remedy names one of these.
+        options -= {"--color", "--help", "--hours", "--json", "--progress", "--quiet", "--verbose",
+                    "--version", "--yes"}
+        self.assertIn("--database", options)
+        for option in options:
+            variable = "CALIB_CLEANUP_" + option[2:].upper().replace("-", "_")
+            with mock.patch.dict(os.environ, {variable: "1"}):
+                heeded = variable in _environment() and option not in ("--config", "--session")
+            self.assertIn(f"here that is {variable}" if heeded else self.APPS_OWN,
+                          _as_it_holds_here(f"try {option}"))
+
+
 class Surroundings(AdapterTest):
     """The working directory and the environment."""
 
@@ -252,7 +312,7 @@ class Surroundings(AdapterTest):
         before = self.app.state()
         result = run_cleanup()
         self.assertEqual(result[1:], (0, 0))
-        self.assertIn("--max-delete", self.err.getvalue())
+        self.assertIn("here that is CALIB_CLEANUP_MAX_DELETE", self.err.getvalue())
         self.assertEqual(self.app.state(), before)
 
     def test_a_grace_holds(self) -> None:
