@@ -441,7 +441,12 @@ def _clean_up(*options: str | bytes) -> _Report:
 
 def main() -> int:
     """By hand: python -m backend.utils.cleanup --hours 24. Ends with the tool's exit status."""
-    parser = argparse.ArgumentParser(description="Delete old sessions, and what no session claims.")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m backend.utils.cleanup",
+        description="Delete old sessions, and what no session claims.",
+        epilog="With CALIB_CLEANUP_DRY_RUN=1 in the environment it only says what it would delete; "
+               "what that is, and how large, says calib-cleanup --dry-run.",
+    )
     parser.add_argument(
         "--hours", type=float, default=24, metavar="N",
         help="delete sessions created more than N hours ago (default: %(default)s)",

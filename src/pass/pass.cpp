@@ -170,7 +170,9 @@ class Pass {
                       "the app's user",
                       path, error.message()));
     };
-    if (const auto error = app_->uploads.check_writable()) warn(app_->uploads.path(), error);
+    if (const auto error = app_->uploads.check_writable()) {
+      return warn(app_->uploads.path(), error);
+    }
     const auto& database = options_.database;
     if (database.kind != DatabaseKind::sqlite) return;
     for (const auto& path : {database.path, database.path.parent_path()}) {

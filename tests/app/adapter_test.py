@@ -187,6 +187,12 @@ class ByHand(AdapterTest):
         return subprocess.run([sys.executable, "-m", "backend.utils.cleanup", *arguments],
                               capture_output=True, text=True, timeout=DEADLINE, check=False)
 
+    def test_its_help_tells_of_the_dry_run(self) -> None:
+        helped = self.run_module("--help")
+        self.assertEqual(helped.returncode, 0)
+        self.assertIn("usage: python3 -m backend.utils.cleanup ", helped.stdout)
+        self.assertIn("CALIB_CLEANUP_DRY_RUN=1", helped.stdout)
+
     def test_hours(self) -> None:
         done = self.run_module("--hours", "24")
         self.assertEqual(done.stdout.splitlines(), [

@@ -32,8 +32,9 @@ class Spawned {
  public:
   Spawned(Words words, int out, int err, const Words& variables = {}, int in = inherited) {
     words.insert(words.begin(), executable());
-    Words environment{"LC_ALL=C", "TZ=UTC0", "TERM=xterm"};
-    environment.insert(environment.end(), variables.begin(), variables.end());
+    // The first one of a name counts.
+    auto environment = variables;
+    for (const auto* usual : {"LC_ALL=C", "TZ=UTC0", "TERM=xterm"}) environment.emplace_back(usual);
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     const std::array streams{std::pair{0, in}, std::pair{1, out}, std::pair{2, err}};

@@ -62,9 +62,17 @@ Json checked(const Ran& ran) {
   REQUIRE(json.at("orphans").is_array());
   CHECK(json.at("orphans").size() == json.at("deleted_orphaned_directories"));
   CHECK(is_table_of_counts(json.at("orphaned_records")));
-  CHECK(is_count(json.at("kept").at("sessions")));
-  CHECK(is_count(json.at("kept").at("directories")));
+  CHECK(is_count_or_null(json.at("kept").at("sessions")));
+  CHECK(is_count_or_null(json.at("kept").at("directories")));
   CHECK(is_count_or_null(json.at("kept").at("allocated_bytes")));
+  for (const auto* key : {"staged", "spared_orphans"}) {
+    CAPTURE(key);
+    if (json.at(key).is_null()) continue;
+    CHECK(is_count(json.at(key).at("directories")));
+    CHECK(is_count_or_null(json.at(key).at("allocated_bytes")));
+  }
+  CHECK(is_count(json.at("halved_stereo_results")));
+  CHECK(is_count_or_null(json.at("database_free_bytes")));
   CHECK(is_count(json.at("freed_bytes")));
   CHECK(json.at("duration_seconds").is_number());
   CHECK(json.at("duration_seconds") >= 0);

@@ -244,7 +244,7 @@ TEST_CASE("a user who may only read can have all that hangs on a session listed"
   fs::permissions(app.database().parent_path(), fs::perms::owner_all, fs::perm_options::add);
   fs::permissions(app.uploads(), fs::perms::owner_all, fs::perm_options::add);
   CHECK(ran.status == 0);
-  CHECK(ran.err.empty());
+  CHECK(diagnostics_of(ran).errors.empty());
   const auto records = records_of(ran);
   REQUIRE(records.contains(id));
   CHECK(records.at(id)["corner notes"] == 3);

@@ -2,6 +2,7 @@
 #include "cli/command_line.hpp"
 
 #include <chrono>
+#include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ namespace {
 
 using Text = std::string;
 using Arguments = std::vector<std::string>;
+
+std::filesystem::path here(const Text& name) { return std::filesystem::current_path() / name; }
 
 /// Away from any app that stands in the working directory.
 Options parse(Arguments arguments, const Environment& environment = {}) {
@@ -71,9 +74,9 @@ TEST_CASE("options: every option of the command line") {
   CHECK(parse({"--orphans-only"}).mode == Mode::orphans_only);
   CHECK(parse({"--dry-run"}).dry_run == DryRun::yes);
   CHECK(parse({"-n"}).dry_run == DryRun::yes);
-  CHECK(parse({"--database=x.db"}).database.path == "x.db");
+  CHECK(parse({"--database=x.db"}).database.path == here("x.db"));
   CHECK(parse({"--database=x.db"}).database.named == Named::on_command_line);
-  CHECK(parse({"--uploads", "up"}).uploads.native() == "up");
+  CHECK(parse({"--uploads", "up"}).uploads == here("up"));
   CHECK(parse({}).uploads == "/nonexistent/app/uploads");
   CHECK(parse({}).database.path == "/nonexistent/app/backend/calibration.db");
   CHECK(parse({}).database.named == Named::no);
@@ -85,7 +88,7 @@ TEST_CASE("options: every option of the command line") {
   CHECK(parse({"-j2"}).jobs == 2);
   CHECK(parse({"--vacuum"}).vacuum == Vacuum::yes);
   CHECK(parse({"--json"}).format == Format::json);
-  CHECK(parse({"--metrics", "m.prom"}).metrics == "m.prom");
+  CHECK(parse({"--metrics", "m.prom"}).metrics == here("m.prom"));
   CHECK(parse({"-q"}).verbosity == Verbosity::quiet);
   CHECK(parse({"--quiet"}).verbosity == Verbosity::quiet);
   CHECK(parse({"-v"}).verbosity == Verbosity::verbose);
@@ -102,12 +105,17 @@ TEST_CASE("options: every option of the command line") {
   CHECK(parse({"--"}).mode == Mode::expired);
 }
 
-TEST_CASE("options: a relative --app-dir stays relative") {
+TEST_CASE("options: relative paths start at the working directory") {
   const auto parsed = parse_options({"--app-dir", "nonexistent/app"}, {});
   const Options& options = std::get<Options>(parsed);
-  CHECK(options.app_dir.native() == "nonexistent/app");
-  CHECK(options.uploads.native() == "nonexistent/app/uploads");
-  CHECK(options.database.path.native() == "nonexistent/app/backend/calibration.db");
+  CHECK(options.app_dir == here("nonexistent/app"));
+  CHECK(options.uploads == here("nonexistent/app/uploads"));
+  CHECK(options.database.path == here("nonexistent/app/backend/calibration.db"));
+  CHECK(options.database.display == options.database.path.string());
+  // What stands behind a name may be a link, and `..` lead elsewhere.
+  CHECK(parse({"--uploads=./a/./b/"}).uploads.native() == here("a/b").native());
+  CHECK(parse({"--uploads=../x"}).uploads.native() == here("").parent_path().parent_path() / "x");
+  CHECK(parse({"--uploads=a/../b"}).uploads.native() == here("a/../b").native());
 }
 
 TEST_CASE("options: flags can be switched off by name") {
@@ -148,7 +156,7 @@ TEST_CASE("options: --hours is ignored beside --orphans-only") {
 
 TEST_CASE("options: what may stand together") {
   CHECK(parse({"-n", "--vacuum"}).vacuum == Vacuum::yes);
-  CHECK(parse({"-n", "--metrics=m"}).metrics == "m");
+  CHECK(parse({"-n", "--metrics=m"}).metrics == here("m"));
   CHECK(parse({"--json", "-q"}).format == Format::json);
   CHECK_THAT(refused({"-q", "-v"}), ContainsSubstring("--quiet") && ContainsSubstring("--verbose"));
   CHECK(parse({"-q", "--verbose=no"}).verbosity == Verbosity::quiet);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,8 @@ namespace {
 
 using Text = std::string;
 using Arguments = std::vector<std::string>;
+
+std::filesystem::path here(const Text& name) { return std::filesystem::current_path() / name; }
 
 Options parse(Arguments arguments, const Environment& environment = {}) {
   arguments.emplace_back("--app-dir=/nonexistent/app");
@@ -48,16 +51,16 @@ TEST_CASE("environment: every option but --session and --config") {
   CHECK(parse_environment("CALIB_CLEANUP_HOURS=48").hours == 48);
   CHECK(parse_environment("CALIB_CLEANUP_ORPHANS_ONLY=1").mode == Mode::orphans_only);
   CHECK(parse_environment("CALIB_CLEANUP_DRY_RUN=1").dry_run == DryRun::yes);
-  CHECK(parse_environment("CALIB_CLEANUP_DATABASE=x.db").database.path == "x.db");
+  CHECK(parse_environment("CALIB_CLEANUP_DATABASE=x.db").database.path == here("x.db"));
   CHECK(parse_environment("CALIB_CLEANUP_DATABASE=x.db").database.named == Named::by_option);
-  CHECK(parse_environment("CALIB_CLEANUP_UPLOADS=a=b").uploads == "a=b");
+  CHECK(parse_environment("CALIB_CLEANUP_UPLOADS=a=b").uploads == here("a=b"));
   CHECK(parse_environment("CALIB_CLEANUP_ORPHAN_GRACE=1").orphan_grace == 1min);
   CHECK(parse_environment("CALIB_CLEANUP_MAX_DELETE=5").max_delete == 5U);
   CHECK(parse_environment("CALIB_CLEANUP_LOCK_WAIT=1").lock_wait == 1s);
   CHECK(parse_environment("CALIB_CLEANUP_JOBS=2").jobs == 2);
   CHECK(parse_environment("CALIB_CLEANUP_VACUUM=on").vacuum == Vacuum::yes);
   CHECK(parse_environment("CALIB_CLEANUP_JSON=true").format == Format::json);
-  CHECK(parse_environment("CALIB_CLEANUP_METRICS=m").metrics == "m");
+  CHECK(parse_environment("CALIB_CLEANUP_METRICS=m").metrics == here("m"));
   CHECK(parse_environment("CALIB_CLEANUP_QUIET=yes").verbosity == Verbosity::quiet);
   CHECK(parse_environment("CALIB_CLEANUP_VERBOSE=1").verbosity == Verbosity::verbose);
   CHECK(parse_environment("CALIB_CLEANUP_PROGRESS=never").progress == When::never);
@@ -131,7 +134,7 @@ TEST_CASE("environment: DATABASE_URL is the app's, and weaker than --database") 
   const Options options = parse({}, {"DATABASE_URL=sqlite:///x.db"});
   CHECK(options.database.path == "/nonexistent/app/x.db");
   CHECK(options.database.named == Named::by_app);
-  CHECK(parse({"--database=y"}, {"DATABASE_URL=mysql://h"}).database.path == "y");
+  CHECK(parse({"--database=y"}, {"DATABASE_URL=mysql://h"}).database.path == here("y"));
   CHECK(parse({}, {"DATABASE_URL="}).database.named == Named::no);
   CHECK(parse({}, {"DATABASE_URL=mysql://h"}).database_error);
 }
@@ -176,14 +179,14 @@ TEST_CASE("file: every option but session and config") {
   CHECK(options.app_dir == "/nonexistent/b");
   CHECK(options.database.path == "/nonexistent/b/a # b.db");
   CHECK(options.database.named == Named::by_option);
-  CHECK(options.uploads == "up # loads");
+  CHECK(options.uploads == here("up # loads"));
   CHECK(options.orphan_grace == 2min);
   CHECK(options.max_delete == 1000U);
   CHECK(options.lock_wait == 500ms);
   CHECK(options.jobs == 4);
   CHECK(options.vacuum == Vacuum::yes);
   CHECK(options.format == Format::json);
-  CHECK(options.metrics == "m");
+  CHECK(options.metrics == here("m"));
   CHECK(options.verbosity == Verbosity::quiet);
   CHECK(options.progress == When::never);
   CHECK(options.color == When::always);
