@@ -59,7 +59,8 @@ TEST_CASE("whoever works in a folder that has been removed is told so", "[tool][
         "name that with --app-dir\n");
 }
 
-TEST_CASE("a relative path that was meant to start in the app's folder is told", "[tool][words]") {
+TEST_CASE("a relative path that was meant to start in the app's folder is told",
+          "[tool][words][sqlite]") {
   const App app;
   const auto above = app.root().parent_path();
   const auto name = app.root().filename().string();
@@ -72,7 +73,7 @@ TEST_CASE("a relative path that was meant to start in the app's folder is told",
        "did you mean " + app.database().string() + "?"}));
 }
 
-TEST_CASE("a link that leads nowhere is told with where it leads", "[tool][words]") {
+TEST_CASE("a link that leads nowhere is told with where it leads", "[tool][words][sqlite]") {
   const App app;
   const auto lost = app.scratch("not-mounted");
   fs::create_symlink(lost / "a.db", app.root() / "link.db");
@@ -84,7 +85,7 @@ TEST_CASE("a link that leads nowhere is told with where it leads", "[tool][words
                   {app.uploads().string(), "leads to " + lost.string(), "mount"}));
 }
 
-TEST_CASE("a database that is not there is told with who names it", "[tool][words]") {
+TEST_CASE("a database that is not there is told with who names it", "[tool][words][sqlite]") {
   const App app;
   CHECK(refusal({"-n", "--database", "nope.db"}, app.root()) ==
         (app.root() / "nope.db").string() +
@@ -113,13 +114,16 @@ TEST_CASE("a .env that may not be read is told", "[tool][words]") {
       is_one_error(ran, {(app.root() / ".env").string(), "Permission denied", "make it readable"}));
 }
 
-TEST_CASE("who may look and not delete is told so by a dry run", "[tool][words]") {
+TEST_CASE("who may look and not delete is told so by a dry run", "[tool][words][sqlite]") {
   App app;
   app.add_session(48);
+  app.give_away();
   const auto may_write = GENERATE(as<std::string>{}, "nothing", "uploads", "all");
   CAPTURE(may_write);
-  if (may_write != "nothing") fs::permissions(app.uploads(), fs::perms::all);
-  if (may_write == "all") app.give_away();
+  if (may_write == "nothing") {
+    fs::permissions(app.uploads(), fs::perms::owner_read | fs::perms::owner_exec);
+  }
+  if (may_write != "all") fs::permissions(app.database(), fs::perms::owner_read);
   const auto ran = run_on(app, {"-n"}, {.as = As::nobody});
   CHECK(ran.status == 0);
   if (may_write == "all") {
@@ -131,7 +135,7 @@ TEST_CASE("who may look and not delete is told so by a dry run", "[tool][words]"
   }
 }
 
-TEST_CASE("paths are told from the root on", "[tool][words]") {
+TEST_CASE("paths are told from the root on", "[tool][words][sqlite]") {
   App app;
   app.add_session(48);
   const auto name = app.root().filename().string();
