@@ -75,7 +75,7 @@ test_app() {
     --cache-dir=build/mypy scripts/app/*.py tests/app/*.py &
   local types=$!
   CALIB_CLEANUP_BIN=$PWD/build/dev/calib-cleanup PYTHONDONTWRITEBYTECODE=1 timeout 300 \
-    /usr/bin/python3 -m unittest discover -s tests/app -p '*_test.py'
+    build/dev/tests/postgresql/postgresql_cluster run /usr/bin/python3 -m unittest discover -s tests/app -p '*_test.py'
   wait "$types"
 }
 

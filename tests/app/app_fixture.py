@@ -1,10 +1,13 @@
 """What the tests of the app share."""
 
+import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from app_folder import PNG, AppFolder
+from app_folder import DEADLINE, PNG, AppFolder
+from app_server import AppServer
 
 CLEANUP = "/api/v1/upload/cleanup"
 SUCCESS = "Cleanup completed successfully"
@@ -43,4 +46,38 @@ class AppTest(unittest.TestCase):
         self.assertEqual(client.get(f"/files/{session_id}/image_000.png").status_code, 404)
         self.assertNotIn(session_id, self.app.directories())
         for table in ("sessions", "calibration_images"):
-            self.assertNotIn(session_id, str(self.app.state()[table]))
+            self.assertNotIn(session_id, str(self.app.run(f"SELECT * FROM {table}")))
+
+    def check_beside_uploads(self, server: AppServer, users: int, rounds: int) -> None:
+        """While others upload, old sessions, orphans and deleted ones go; no upload fails, and at
+        last just theirs are there."""
+        client = server.client
+        over = threading.Event()
+
+        def upload_until_it_is_over() -> list[str]:
+            uploaded = []
+            while not over.is_set():
+                uploaded.append(upload(client))
+                self.check_whole(client, uploaded[-1])
+            return uploaded
+
+        with ThreadPoolExecutor() as threads:
+            uploading = [threads.submit(upload_until_it_is_over) for _ in range(users)]
+            try:
+                for _ in range(rounds):
+                    doomed, old = upload(client), upload(client)
+                    self.app.age(25, old)
+                    self.app.add_orphan()
+                    succeeded(client.post(CLEANUP))
+                    succeeded(client.delete(f"/api/v1/upload/session/{doomed}"))
+                    self.check_gone(client, old)
+                    self.check_gone(client, doomed)
+            finally:
+                over.set()
+            kept = {session_id for task in uploading for session_id in task.result(DEADLINE)}
+        self.assertEqual(client.post(CLEANUP).json()["message"], SUCCESS)
+        self.assertEqual(self.app.session_ids(), kept)
+        self.assertEqual(self.app.directories(), kept)
+        for session_id in kept:
+            self.check_whole(client, session_id)
+        self.assertNotIn("Traceback", server.log())

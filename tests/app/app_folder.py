@@ -8,14 +8,21 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import psycopg2
 
 SOURCE = Path(__file__).resolve().parents[2]
 ADAPTER = SOURCE / "scripts" / "app" / "cleanup.py"
 
 # What the tests run; the adapter finds it through the same variable.
 TOOL = os.environ["CALIB_CLEANUP_BIN"]
+
+# The folder of the socket of a PostgreSQL server, where there is one.
+SERVER = os.environ.get("CALIB_TEST_POSTGRESQL")
 
 PNG = b"\x89PNG\r\n\x1a\n, as far as anybody here looks"
 DEADLINE = 30
@@ -55,6 +62,9 @@ class AppFolder:
         with self.connected() as database:
             database.executescript(SCHEMA)
 
+    url: str | None = None
+    """The database where it is not the app's default."""
+
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
         """The database, for one transaction; no power is lost in a test, so nothing is synced."""
@@ -85,13 +95,17 @@ class AppFolder:
             (self.root / path).write_bytes(PNG)
         return session_id
 
+    def run(self, sql: str, *parameters: str) -> list[Any]:
+        """The rows that it gives, if any."""
+        with self.connected() as database:
+            return database.execute(sql, parameters).fetchall()
+
     def age(self, hours: float, *session_ids: str) -> None:
         """Makes sessions as old as that, all at once."""
-        with self.connected() as database:
-            database.executemany(
-                "UPDATE sessions SET created_at = strftime('%Y-%m-%d %H:%M:%f000', 'now', ?)"
-                " WHERE id = ?",
-                [(f"-{hours * 3600} seconds", session_id) for session_id in session_ids])
+        created = datetime.now(timezone.utc) - timedelta(hours=hours)
+        self.run("UPDATE sessions SET created_at = ?"
+                 f" WHERE id IN ({', '.join('?' * len(session_ids))})",
+                 created.strftime("%Y-%m-%d %H:%M:%S.%f"), *session_ids)
 
     def add_orphan(self) -> str:
         """A directory without a session."""
@@ -102,8 +116,7 @@ class AppFolder:
 
     def session_ids(self) -> set[str]:
         """The sessions that the database has."""
-        with self.connected() as database:
-            return {row[0] for row in database.execute("SELECT id FROM sessions")}
+        return {row[0] for row in self.run("SELECT id FROM sessions")}
 
     def directories(self) -> set[str]:
         """The entries of the uploads folder, hidden ones too."""
@@ -115,10 +128,29 @@ class AppFolder:
             str(path): path.read_bytes() if path.is_file() else None
             for path in self.uploads.rglob("*")
         }
-        with self.connected() as database:
-            for table in ("sessions", "calibration_images"):
-                state[table] = database.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
+        for table in ("sessions", "calibration_images"):
+            state[table] = self.run(f"SELECT * FROM {table} ORDER BY id")
         return state
+
+
+class PostgresqlFolder(AppFolder):
+    """The same, with a database of its own on the server that the tests were given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        name = f"app_{uuid.uuid4().hex}"
+        server = f"host={os.path.realpath(SERVER or '')} user=tester dbname="
+        self._database = server + name
+        with closing(psycopg2.connect(server + "postgres")) as database:
+            database.autocommit = True
+            database.cursor().execute(f"CREATE DATABASE {name}")
+        self.url = f"postgresql://tester@/{name}?host={os.path.realpath(SERVER or '')}"
+
+    def run(self, sql: str, *parameters: str) -> list[Any]:
+        with closing(psycopg2.connect(self._database)) as database, database:
+            cursor = database.cursor()
+            cursor.execute(sql.replace("?", "%s"), parameters)
+            return list(cursor.fetchall()) if cursor.description else []
 
 
 class AnnouncedTool:

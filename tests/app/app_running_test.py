@@ -1,11 +1,13 @@
 """The app as it runs for a long time: what it does by itself, and many users at once."""
 
-import threading
+import os
+import subprocess
+import sys
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-from app_fixture import CLEANUP, SUCCESS, AppTest, succeeded, upload
-from app_folder import DEADLINE, AnnouncedTool, AppFolder
+from app_fixture import CLEANUP, AppTest, upload
+from app_folder import DEADLINE, SERVER, AnnouncedTool, AppFolder, PostgresqlFolder
 from app_server import AppServer
 
 
@@ -96,35 +98,32 @@ class UnderLoad(OwnApp):
             server.wait_for_line("Cleanup completed: Deleted 1 old sessions\n")
 
     def test_no_upload_fails(self) -> None:
-        over = threading.Event()
-
-        def upload_until_it_is_over() -> list[str]:
-            uploaded = []
-            while not over.is_set():
-                uploaded.append(upload(client))
-                self.check_whole(client, uploaded[-1])
-            return uploaded
-
         with AppServer(self.app, CLEANUP_INTERVAL_SECONDS="0.05") as server:
-            client = server.client
-            with ThreadPoolExecutor() as threads:
-                uploading = [threads.submit(upload_until_it_is_over) for _ in range(3)]
-                try:
-                    for _ in range(8):
-                        doomed = upload(client)
-                        self.app.age(25, upload(client))
-                        self.app.add_orphan()
-                        succeeded(client.post(CLEANUP))
-                        succeeded(client.delete(f"/api/v1/upload/session/{doomed}"))
-                finally:
-                    over.set()
-                kept = {session_id for task in uploading for session_id in task.result(DEADLINE)}
-            self.assertEqual(client.post(CLEANUP).json()["message"], SUCCESS)
-            self.assertEqual(self.app.session_ids(), kept)
-            self.assertEqual(self.app.directories(), kept)
-            for session_id in kept:
-                self.check_whole(client, session_id)
-            self.assertNotIn("Traceback", server.log())
+            self.check_beside_uploads(server, users=3, rounds=8)
+
+
+class EachWay(AppTest):
+    """Reset and clean-up beside uploads, for each way to run the app, on each database."""
+
+    def check(self, *options: str) -> None:
+        """Nothing is left of what went, and nobody else's is harmed."""
+        for kind in (AppFolder, PostgresqlFolder) if SERVER else (AppFolder,):
+            with self.subTest(kind=kind.__name__), kind() as self.app:
+                url = {"DATABASE_URL": self.app.url} if self.app.url else {}
+                if "--workers" in options:  # so that they do not both make the tables
+                    subprocess.run([sys.executable, "-c", "import backend.main"], check=True,
+                                   cwd=self.app.root, env=os.environ | url, timeout=DEADLINE)
+                with AppServer(self.app, *options, **url) as server:
+                    self.check_beside_uploads(server, users=1, rounds=2)
+
+    def test_plain(self) -> None:
+        self.check()
+
+    def test_reload(self) -> None:
+        self.check("--reload")
+
+    def test_workers(self) -> None:
+        self.check("--workers", "2")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The app as people run it: a process of uvicorn's, in the app's root folder."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,10 +23,8 @@ class AppServer:
         self._lines: list[str] = []
         self._news = threading.Condition()
         self._folder = tempfile.TemporaryDirectory(prefix="calib-app-socket-")
-        path = str(Path(self._folder.name, "socket"))
         # It listens before the app runs: whoever connects is served as soon as the app is ready.
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
+        with self._bound() as listener:
             listener.listen()
             self._process = subprocess.Popen(
                 # Kept open for long: the client must not use a connection as the app closes it.
@@ -36,8 +35,16 @@ class AppServer:
                 text=True)
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        self.client = httpx.Client(transport=httpx.HTTPTransport(uds=path), base_url="http://app",
-                                   timeout=DEADLINE)
+        self.client = httpx.Client(transport=httpx.HTTPTransport(uds=self._path),
+                                   base_url=self.url, timeout=DEADLINE)
+
+    def _bound(self) -> socket.socket:
+        """The socket to listen on. Here one that no other program can take for its own."""
+        self.url = "http://app"
+        self._path: str | None = str(Path(self._folder.name, "socket"))
+        bound = socket.socket(socket.AF_UNIX)
+        bound.bind(self._path)
+        return bound
 
     def __enter__(self) -> "AppServer":
         return self
@@ -48,6 +55,12 @@ class AppServer:
         self._process.terminate()
         try:
             self._process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            # The handler of uvicorn's reloader sets an Event, and hangs where that is being waited
+            # for at this very moment. Its child has to go, too, for our reader to come to an end.
+            pid = self._process.pid
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
         finally:
             self._process.kill()
             self._reader.join()
@@ -75,3 +88,14 @@ class AppServer:
             while sum(text in line for line in self._lines) < times:
                 if not self._news.wait(end - time.monotonic()):
                     raise TimeoutError(f"the app never said {text!r}")
+
+
+class PortServer(AppServer):
+    """The same on a port, for a browser."""
+
+    def _bound(self) -> socket.socket:
+        self._path = None
+        bound = socket.socket()
+        bound.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        return bound

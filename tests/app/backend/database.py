@@ -8,7 +8,8 @@ from sqlalchemy.orm import declarative_base, sessionmaker
 from .config import DATABASE_URL
 
 # SQLAlchemy 1.4 needs this where requests run in a pool of threads; 2.0 does it by itself.
-engine = create_engine(DATABASE_URL, connect_args={"check_same_thread": False})
+of_sqlite = {"check_same_thread": False} if DATABASE_URL.startswith("sqlite") else {}
+engine = create_engine(DATABASE_URL, connect_args=of_sqlite)
 SessionLocal = sessionmaker(bind=engine, autoflush=False)
 Base = declarative_base()
 
