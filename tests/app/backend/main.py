@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -42,5 +43,6 @@ app = FastAPI(title="Camera calibration")
 app.add_exception_handler(CleanupError, say_what_failed)
 app.include_router(uploads.router)
 app.mount("/files", StaticFiles(directory=uploads.UPLOADS), name="files")
+app.mount("/", StaticFiles(directory=Path(__file__).parent / "page", html=True), name="page")
 
 threading.Thread(target=clean_up_for_ever, daemon=True).start()
