@@ -10,28 +10,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
+. scripts/bare_debian.sh
 
 fail() {
   printf 'fresh.sh: %s\n' "$*" >&2
   exit 1
-}
-
-# Mounts and processes of its own, which end with it, however it ends. Then the folder can go: nothing
-# of this machine is mounted in it.
-apart=
-run_apart() {
-  folder=$(mktemp -d "${TMPDIR:-/var/tmp}/calib-cleanup-fresh.XXXXXX")
-  trap remove_folder EXIT
-  unshare --mount --pid --fork --kill-child -- "$PWD/scripts/fresh.sh" --apart "$folder" "$@" &
-  apart=$!
-  local status=0
-  wait "$apart" || status=$?
-  apart=
-  return "$status"
-}
-remove_folder() {
-  [ -z "$apart" ] || { kill -KILL "$apart"; wait "$apart" || true; }
-  rm -rf "$folder"
 }
 
 # begin STEP: what is at work from here on. It is named where the script ends before its end.
@@ -49,32 +32,8 @@ say_how_it_ended() {
     "$suite" "$step" "$status" "$SECONDS" >&2
 }
 
-# quietly LOG COMMAND...: what it prints is shown where it fails.
-quietly() {
-  local log=$1
-  shift
-  "$@" >"$log" 2>&1 || {
-    local status=$?
-    tail -n 50 "$log" >&2
-    return "$status"
-  }
-}
-
 make_root() {
-  local from
-  from=$(debian_mirror)
-  quietly "$folder/log" debootstrap --variant=minbase "$suite" "$root" "$from"
-  # How this machine gets at the mirror.
-  cp /etc/hosts "$root/etc/hosts"
-  local authorities=/etc/ssl/certs/ca-certificates.crt
-  [[ $from != https:* ]] || install -D -m 644 "$authorities" "$root$authorities"
-  apt-config dump | grep -E '^Acquire::(https?|Check-|Retries|ForceIPv)' |
-    grep -v 'Auto-\?Detect' >"$root/etc/apt/apt.conf.d/00machine" || true
-  # It is thrown away: nothing of it needs to reach the disk. And it shares this machine's network:
-  # what is installed does not start there.
-  echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"
-  printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
-  chmod 755 "$root/usr/sbin/policy-rc.d"
+  make_debian "$suite" "$root" "$folder/log"
   # Of two that differ dpkg asks which one to keep; the package comes with file(1).
   echo "$changed_line" >"$root$changed_file"
 }
@@ -148,4 +107,4 @@ case "$*" in
 esac
 [ "$(id -u)" -eq 0 ] || fail "run it as root: it makes a Debian system"
 need_packages debootstrap git
-run_apart "$@"
+run_apart "$PWD/scripts/fresh.sh" "$@"
