@@ -22,7 +22,7 @@ install_all() {
   need_packages $build_packages $postgresql_packages catch2
   # shellcheck disable=SC2086
   need_packages $app_packages $package_packages coreutils mandoc sqlite3 clang-format clang-tidy \
-    lintian man-db prometheus prometheus-node-exporter systemd util-linux zsh fish &
+    lintian man-db prometheus prometheus-node-exporter python3-yaml systemd util-linux zsh fish &
   rest=$!
 }
 
