@@ -62,8 +62,8 @@ class AppFolder:
         with self.connected() as database:
             database.executescript(SCHEMA)
 
-    url: str | None = None
-    """The database where it is not the app's default."""
+    settings: dict[str, str] = {}
+    """What the app needs in its environment."""
 
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
@@ -139,12 +139,13 @@ class PostgresqlFolder(AppFolder):
     def __init__(self) -> None:
         super().__init__()
         name = f"app_{uuid.uuid4().hex}"
-        server = f"host={os.path.realpath(SERVER or '')} user=tester dbname="
+        host = os.path.realpath(SERVER or "")
+        server = f"host={host} user=tester dbname="
         self._database = server + name
         with closing(psycopg2.connect(server + "postgres")) as database:
             database.autocommit = True
             database.cursor().execute(f"CREATE DATABASE {name}")
-        self.url = f"postgresql://tester@/{name}?host={os.path.realpath(SERVER or '')}"
+        self.settings = {"DATABASE_URL": f"postgresql://tester@/{name}?host={host}"}
 
     def run(self, sql: str, *parameters: str) -> list[Any]:
         with closing(psycopg2.connect(self._database)) as database, database:

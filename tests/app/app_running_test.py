@@ -11,6 +11,13 @@ from app_folder import DEADLINE, SERVER, AnnouncedTool, AppFolder, PostgresqlFol
 from app_server import AppServer
 
 
+def run_in(app: AppFolder, code: str) -> str:
+    """What Python code prints in the app's root folder."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=app.root, env=os.environ | app.settings, text=True,
+        stdout=subprocess.PIPE, check=True, timeout=DEADLINE).stdout
+
+
 class OwnApp(AppTest):
     """A folder for each test."""
 
@@ -109,11 +116,9 @@ class EachWay(AppTest):
         """Nothing is left of what went, and nobody else's is harmed."""
         for kind in (AppFolder, PostgresqlFolder) if SERVER else (AppFolder,):
             with self.subTest(kind=kind.__name__), kind() as self.app:
-                url = {"DATABASE_URL": self.app.url} if self.app.url else {}
                 if "--workers" in options:  # so that they do not both make the tables
-                    subprocess.run([sys.executable, "-c", "import backend.main"], check=True,
-                                   cwd=self.app.root, env=os.environ | url, timeout=DEADLINE)
-                with AppServer(self.app, *options, **url) as server:
+                    run_in(self.app, "import backend.main")
+                with AppServer(self.app, *options, **self.app.settings) as server:
                     self.check_beside_uploads(server, users=1, rounds=2)
 
     def test_plain(self) -> None:
@@ -124,6 +129,20 @@ class EachWay(AppTest):
 
     def test_workers(self) -> None:
         self.check("--workers", "2")
+
+    @unittest.skipUnless(SERVER, "there is no PostgreSQL server")
+    def test_one_call_after_the_other_where_all_have_expired(self) -> None:
+        self.app = self.enterContext(PostgresqlFolder())
+        run_in(self.app, "from backend import database, models\n"
+                         "models.Base.metadata.create_all(database.engine)")
+        self.app.uploads.mkdir()
+        for old in (self.app.add_orphan(), self.app.add_orphan()):
+            self.app.run("INSERT INTO sessions VALUES (?, ?, '2020-01-01')", old, f"uploads/{old}")
+        self.app.add_orphan()
+        said = run_in(self.app, "from backend.utils.cleanup import *\n"
+                                "print(cleanup_old_sessions(), cleanup_orphaned_files())")
+        self.assertEqual(said.splitlines()[-1], "2 1")
+        self.assertEqual(self.app.directories(), set())
 
 
 if __name__ == "__main__":
