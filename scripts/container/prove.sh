@@ -13,15 +13,10 @@ cd "$(dirname "$0")/../.."
 . scripts/bare_debian.sh
 
 title() { printf '\n== %s\n' "$*"; }
+# check WHAT COMMAND...: WHAT is true where COMMAND succeeds.
 check() {
-  local what=$1
-  shift
-  if "$@"; then
-    echo "ok: $what"
-    return
-  fi
-  echo "NOT TRUE: $what: $*" >&2
-  exit 1
+  "${@:2}" || { echo "NOT TRUE: $1: ${*:2}" >&2; exit 1; }
+  echo "ok: $1"
 }
 
 # instructions STAGE: those of the Dockerfile, one a line.
@@ -73,7 +68,7 @@ build() {
 
 # from_yaml FILE KEY...: prints what stands there, words one a line.
 from_yaml() {
-  python3 -c '
+  /usr/bin/python3 -c '
 import sys, yaml
 value = yaml.safe_load(open(sys.argv[1]))
 for key in sys.argv[2:]:
@@ -152,6 +147,7 @@ prove() {
   suite=$(sed -n 's/^ARG SUITE=//p' scripts/container/Dockerfile)
 
   title "debootstrap of $suite, as FROM"
+  # shellcheck disable=SC2016 # as it stands there
   check "both stages are of that one" test \
     "$(grep -c '^FROM .*-${SUITE} AS\|^FROM debian:${SUITE}-' scripts/container/Dockerfile)" = 2
   make_debian "$suite" "$folder/build" "$folder/log"
@@ -194,7 +190,7 @@ prove() {
     cp -a "$app/app/$name" "$folder/volumes/$name"
     mount --bind "$folder/volumes/$name" "$app/app/$name"
   done
-  mapfile -t words < <(python3 -c 'import json, sys; print("\n".join(json.loads(sys.argv[1])))' "$app_command")
+  mapfile -t words < <(/usr/bin/python3 -c 'import json, sys; print("\n".join(json.loads(sys.argv[1])))' "$app_command")
   exec_as_app tini -s -- "${words[@]}" --uds /app/data/socket >"$folder/app.log" 2>&1 &
   local server=$!
   wait_for curl_app -o /dev/null http://app/docs
