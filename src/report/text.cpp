@@ -250,10 +250,10 @@ void circumstances(std::string& out, const Report& report) {
                     count_text(report.kept_by_name, "session", "sessions")));
   }
   if (report.spared && report.spared->count > 0) {
+    row(out, "", fmt::format("but for {}, that changed", directories_text(*report.spared)));
     row(out, "",
-        fmt::format("but for what changed in the last {:g} min (--orphan-grace):",
+        fmt::format("in the last {:g} min (--orphan-grace)",
                     std::chrono::duration<double, std::ratio<60>>(report.orphan_grace).count()));
-    row(out, "", directories_text(*report.spared));
   }
   row(out, "Uploads folder:", printable(report.uploads));
   row(out, "Database:", printable(report.database));

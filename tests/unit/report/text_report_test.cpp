@@ -132,8 +132,8 @@ TEST_CASE("a pass says what is still set aside, and what its grace has spared") 
   report.orphan_grace = std::chrono::minutes{90};
   report.spared = calib::Directories{1, 4096};
   const std::string spared =
-      "                        but for what changed in the last 90 min (--orphan-grace):\n"
-      "                        1 directory, 4.0 KiB\n";
+      "                        but for 1 directory, 4.0 KiB, that changed\n"
+      "                        in the last 90 min (--orphan-grace)\n";
   CHECK_THAT(circumstances(report), Catch::Matchers::ContainsSubstring(spared));
   CHECK_THAT(circumstances(dry(report)), Catch::Matchers::ContainsSubstring(spared));
 }
