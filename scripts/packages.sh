@@ -14,7 +14,7 @@ postgresql_packages="postgresql"
 # To test the app's adapter. What FastAPI reads forms with has another name since Debian 13, where
 # its old one is another project's.
 app_packages="python3 python3-dotenv python3-fastapi python3-httpx python3-psycopg2
-  python3-sqlalchemy python3-uvicorn flake8 mypy"
+  python3-sqlalchemy python3-uvicorn flake8 jq mypy"
 if grep -qx 'VERSION_ID="12"' /etc/os-release; then
   app_packages+=" python3-multipart"
 else

@@ -20,8 +20,8 @@ def blocks() -> list[str]:
             if block.strip()]
 
 
-class UseItInTheApp(unittest.TestCase):
-    """Each command and each piece of code."""
+class ReadmeTest(unittest.TestCase):
+    """In an app's folder with an old and a young session."""
 
     def setUp(self) -> None:
         self.app = self.enterContext(AppFolder())
@@ -42,6 +42,26 @@ class UseItInTheApp(unittest.TestCase):
         return subprocess.run(
             ["sh", "-ec", commands.replace(adapter, str(ADAPTER))], cwd=self.app.root,
             env=environment, capture_output=True, text=True, timeout=DEADLINE, check=True).stdout
+
+
+class EveryDay(ReadmeTest):
+    """The recipe of several commands."""
+
+    def test_plan_look_and_delete_just_that(self) -> None:
+        row = re.search(r"^\| plan, look.*\|$", (SOURCE / "README.md").read_text(), re.M)
+        assert row is not None
+        plan, look, delete = re.findall(r"`([^`]+)`", row[0])
+        self.run_commands(plan)
+        self.run_commands(look)
+        # It comes due after the look.
+        later = self.app.add_session(30)
+        printed = self.run_commands(delete)
+        self.assertIn("Cleanup completed: Deleted 1 old session\n", printed)
+        self.assertEqual(self.app.session_ids(), {self.young, later})
+
+
+class UseItInTheApp(ReadmeTest):
+    """Each command and each piece of code."""
 
     def test_the_commands(self) -> None:
         replace, clean_up = [block for block in blocks() if "backend/utils" in block

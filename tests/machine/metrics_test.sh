@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # promtool has nothing to say of --metrics, of a pass that works and of one that fails, and the alert
-# of the README fires where it should.
-#   metrics_test.sh EXECUTABLE README
+# of the manual fires where it should.
+#   metrics_test.sh EXECUTABLE MANUAL
 . "$(dirname "$0")/shell.sh"
 need promtool sqlite3
-executable=$1 readme=$2
+executable=$1 manual=$2
 make_app "$scratch/app"
 add_session "$scratch/app" 00000000-0000-4000-8000-000000000001 "'2020-01-01 00:00:00.000000'"
 metrics=$scratch/calib.prom
@@ -35,8 +35,8 @@ pass || true
 check "the last success is known from that, too" grep -qxF "$success" "$metrics"
 
 # One app fails for four hours, one has never had a success, one is well.
-alert=$(sed -n '/^    time() - calib_cleanup/,/^$/s/^    //p' "$readme")
-check "the README has an alert" test -n "$alert"
+alert=$(sed -n '/^time() .* calib_cleanup/,/^\.Ed$/p' "$manual" | sed 's/\\-/-/; /^\.Ed$/d')
+check "the manual has an alert" test -n "$alert"
 cat >"$scratch/rules.yml" <<END
 groups:
   - name: calib-cleanup
