@@ -17,7 +17,7 @@ run_apart() {
   return "$status"
 }
 remove_folder() {
-  [ -z "$apart" ] || { kill -KILL "$apart"; wait "$apart" || true; }
+  [ -z "$apart" ] || { kill -KILL "$apart" || true; wait "$apart" || true; }  # it may be gone by now
   rm -rf "$folder"
 }
 
