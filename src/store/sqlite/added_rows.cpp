@@ -11,6 +11,11 @@
 namespace calib::sqlite {
 namespace {
 
+// A row that was there may have changed whom it refers to, which shows in no rowid. So many are
+// read again in a part of the time for which the lock may be held; of a larger table without an
+// index, only what was found, and what was added, is looked at.
+constexpr std::uint64_t max_read_again = 20'000;
+
 /// Visits those of `runs`, which are sorted by owner, that belong to `owners`.
 void for_each_of(const std::vector<Run>& runs, std::span<const OwnerIndex> owners,
                  const std::function<void(const Run&)>& visit) {
@@ -32,6 +37,7 @@ AddedRows::AddedRows(Connection& connection, Knowledge& knowledge)
 void AddedRows::look_for_anchors() {
   // Once: from here on only this transaction changes anything, and its own deletions add no rows.
   if (std::exchange(anchors_looked_for_, true)) return;
+  has_changed_ = read_data_version(connection_) != knowledge_.surveyed_version;
   for (std::size_t table = 0; table < known_up_to_.size(); ++table) {
     auto& anchors = knowledge_.anchors[table];
     if (anchors) known_up_to_[table] = anchors->highest(connection_);
@@ -91,6 +97,10 @@ void AddedRows::find_in(const DirectTable& direct, std::optional<std::int64_t> k
 
 void AddedRows::for_each_range(std::size_t table, std::span<const OwnerIndex> owners,
                                const RangeVisitor& visit) {
+  if (has_changed_ && knowledge_.rows[table] <= max_read_again) {
+    visit(std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+    return;
+  }
   for_each_of(knowledge_.deeper[table], owners,
               [&](const Run& run) { visit(run.first, run.last); });
   const auto known_up_to = known_up_to_[table];

@@ -49,6 +49,7 @@ class AddedRows {
   /// For each table: the survey knows all rows up to here; nothing: it may know none.
   std::vector<std::optional<std::int64_t>> known_up_to_;
   bool anchors_looked_for_ = false;
+  bool has_changed_ = false;  ///< others have written since the survey began
   std::vector<std::optional<Anchor>> next_anchors_;
 };
 

@@ -81,7 +81,10 @@ std::string owned_condition(const ForeignKey& key, const std::string& owner) {
 
 Closure::Closure(Connection& connection, const Schema& schema,
                  const std::vector<DirectTable>& direct_tables)
-    : connection_(connection), schema_(schema), going_(schema.tables.size()) {
+    : connection_(connection),
+      schema_(schema),
+      going_(schema.tables.size()),
+      rows_met_(schema.tables.size()) {
   for (const auto& key : schema.keys) {
     if (key.role == Role::hangs) {
       going_[key.child] = fmt::format("temp.calib_cleanup_going_{}", key.child);
@@ -112,12 +115,13 @@ void Closure::make_tables() {
 
 Closure::Ranges Closure::all_rows() {
   return [this](std::size_t table, const RangeVisitor& visit) {
-    visit_ranges(connection_, schema_.tables[table], visit);
+    rows_met_[table] = visit_ranges(connection_, schema_.tables[table], visit);
   };
 }
 
-void Closure::start(std::span<const Owner> owners, Ranges ranges) {
+void Closure::start(std::span<const Owner> owners, Ranges ranges, Lookup lookup) {
   ranges_ = std::move(ranges);
+  lookup_ = lookup;
   run(fmt::format("DELETE FROM {}", owner_table));
   for (const auto& table : going_) {
     if (!table.empty()) run("DELETE FROM " + table);
@@ -166,27 +170,65 @@ void Closure::spread() {
   }
 }
 
-std::string Closure::children(const ForeignKey& key, const std::string& join) const {
-  // The parent's column stands on the left: its collation decides, as in a foreign key.
-  std::vector<std::string> references;
-  for (std::size_t i = 0; i < key.from.size(); ++i) {
-    references.push_back(
-        fmt::format("p.{} = c.{}", quoted_name(key.to[i]), quoted_name(key.from[i])));
+Closure::Search Closure::search_of(const ForeignKey& key) const {
+  const bool has_rowid = schema_.tables[key.child].has_rowid;
+  const auto position = static_cast<std::size_t>(&key - schema_.keys.data());
+  if (schema_.is_indexed[position] && (lookup_ == Lookup::by_index || !has_rowid)) {
+    return Search::from_going;
   }
+  return has_rowid ? Search::from_ranges : Search::anywhere;
+}
+
+std::string Closure::children(const ForeignKey& key, const std::string& join) const {
   const auto& child = schema_.tables[key.child];
+  const auto& parent = schema_.tables[key.parent];
+  // The parent's column stands on the left: its collation decides, as in a foreign key. So does its
+  // type: the plus takes the child's away.
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < key.from.size(); ++i) {
+    const auto* to = find_column(parent.columns, key.to[i]);
+    const auto* from = find_column(child.columns, key.from[i]);
+    const bool alike = to != nullptr && from != nullptr && to->type == from->type;
+    parts.push_back(fmt::format("p.{} = {}c.{}", quoted_name(key.to[i]), alike ? "" : "+",
+                                quoted_name(key.from[i])));
+  }
+  const auto references = join_and(parts);
   const auto going = *going_row(key.parent, "g", "p");
-  // From the few rows of a range up, of which SQLite does not know that they are few.
-  return fmt::format(
-      "{} c CROSS JOIN {} p ON {} CROSS JOIN {} g ON {}{} WHERE {}", main_table(child),
-      main_table(schema_.tables[key.parent]), join_and(references), going.from, going.same, join,
-      child.has_rowid ? fmt::format("c.{} BETWEEN ?1 AND ?2", quoted_name(child.identity.front()))
-                      : "1");
+  const auto child_table = main_table(child);
+  const auto parent_table = main_table(parent);
+  switch (search_of(key)) {
+    case Search::from_ranges:
+      // From the few rows of a range up, of which SQLite does not know that they are few.
+      return fmt::format(
+          "{} c CROSS JOIN {} p ON {} CROSS JOIN {} g ON {}{} WHERE c.{} BETWEEN ?1 "
+          "AND ?2",
+          child_table, parent_table, references, going.from, going.same, join,
+          quoted_name(child.identity.front()));
+    case Search::from_going:
+      return fmt::format("{} g CROSS JOIN {} p ON {} CROSS JOIN {} c ON {}{} WHERE 1", going.from,
+                         parent_table, going_parents(key), child_table, references, join);
+    case Search::anywhere:
+      break;
+  }
+  return fmt::format("{} c JOIN {} p ON {} JOIN {} g ON {}{} WHERE 1", child_table, parent_table,
+                     references, going.from, going_parents(key), join);
+}
+
+/// As GoingRow::same, for a search that may begin with what goes.
+std::string Closure::going_parents(const ForeignKey& key) const {
+  if (key.parent == schema_.sessions) return "g.key = p.id AND g.is_session";
+  std::vector<std::string> same;
+  const auto& identity = schema_.tables[key.parent].identity;
+  for (std::size_t i = 0; i < identity.size(); ++i) {
+    same.push_back(fmt::format("g.c{} = p.{}", i, quoted_name(identity[i])));
+  }
+  return join_and(same);
 }
 
 void Closure::in_ranges(const ForeignKey& key, const std::string& sql,
                         const std::function<void(SQLite::Statement&)>& run) {
   SQLite::Statement statement(connection_.database(), sql);
-  if (!schema_.tables[key.child].has_rowid) {
+  if (search_of(key) != Search::from_ranges) {
     run(statement);
     return;
   }

@@ -3,6 +3,7 @@
 // those that hold. All of it in SQL, set-wise, over temporary tables of this connection.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -37,11 +38,17 @@ class Closure {
   /// at: no row in any other one may go, hold or be set.
   using Ranges = std::function<void(std::size_t table, const RangeVisitor& visit)>;
 
+  /// Whether rows are looked up by an index where there is one, instead of in ranges: all of them
+  /// in one statement.
+  enum class Lookup { by_index, in_ranges };
+
   /// Forgets everything and starts with these owners. After make_tables().
-  void start(std::span<const Owner> owners, Ranges ranges);
+  void start(std::span<const Owner> owners, Ranges ranges, Lookup lookup);
 
   /// All rows there are, read as visit_ranges() does.
   [[nodiscard]] Ranges all_rows();
+  /// How many rows all_rows() met last in `table`.
+  [[nodiscard]] std::uint64_t rows_met(std::size_t table) const { return rows_met_[table]; }
 
   /// From here on these are looked at.
   void look_at(Ranges ranges) { ranges_ = std::move(ranges); }
@@ -88,6 +95,14 @@ class Closure {
     std::string from;
     std::string same;
   };
+  /// Where the search for the rows that refer to what goes begins.
+  enum class Search {
+    from_ranges,  ///< of their rowids
+    from_going,   ///< and an index leads to them
+    anywhere      ///< SQLite decides: they have no rowids
+  };
+  [[nodiscard]] Search search_of(const ForeignKey& key) const;
+  [[nodiscard]] std::string going_parents(const ForeignKey& key) const;
   [[nodiscard]] bool is_seeded(const ForeignKey& key) const;
   [[nodiscard]] std::string insert_children(const ForeignKey& key) const;
   std::int64_t add_leaked_and_stereo(const ForeignKey& key);
@@ -106,6 +121,8 @@ class Closure {
   const Schema& schema_;
   std::vector<std::string> going_;  ///< for each table: its temporary table; empty: not covered
   Ranges ranges_;
+  Lookup lookup_ = Lookup::in_ranges;
+  std::vector<std::uint64_t> rows_met_;  ///< for each table
   bool created_ = false;
 };
 

@@ -38,6 +38,8 @@ struct Knowledge {
   /// For each table: what was added to it since it was read is above. Nothing where it has no
   /// rowids.
   std::vector<std::optional<Anchors>> anchors;
+  std::vector<std::uint64_t> rows;          ///< for each table: how many were read for `deeper`
+  std::int64_t surveyed_version = 0;        ///< the data version before any of them was read
   std::vector<std::size_t> counted_tables;  ///< index in Schema::tables for each column of counts
 
   [[nodiscard]] std::string_view key_of(OwnerIndex owner) const {

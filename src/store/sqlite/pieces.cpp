@@ -205,24 +205,26 @@ void read_in_pieces(Connection& connection, const Table& table, const std::strin
   read_pieces(connection, table, clock, select, ends, before_next_piece);
 }
 
-void visit_ranges(Connection& connection, const Table& table, const RangeVisitor& visit) {
+std::uint64_t visit_ranges(Connection& connection, const Table& table, const RangeVisitor& visit) {
   // By rows, for between two rowids there may be anything or nothing.
   SQLite::Statement end(
       connection.database(),
-      fmt::format("SELECT max({0}) FROM (SELECT {0} FROM {1} NOT INDEXED WHERE {0} >= ?1 ORDER BY "
-                  "{0} LIMIT ?2)",
+      fmt::format("SELECT max({0}), count(*) FROM (SELECT {0} FROM {1} NOT INDEXED WHERE {0} >= "
+                  "?1 ORDER BY {0} LIMIT ?2)",
                   quoted_name(table.identity.front()), main_table(table)));
+  std::uint64_t count = 0;
   auto first = std::numeric_limits<std::int64_t>::min();
   for (auto rows = first_rows;;) {
     const auto began = std::chrono::steady_clock::now();
     end.bind(1, first);
     end.bind(2, rows);
     end.executeStep();
-    if (end.isColumnNull(0)) return;
+    if (end.isColumnNull(0)) return count;
     const auto last = end.getColumn(0).getInt64();
+    count += static_cast<std::uint64_t>(end.getColumn(1).getInt64());
     end.reset();
     visit(first, last);
-    if (last == std::numeric_limits<std::int64_t>::max()) return;
+    if (last == std::numeric_limits<std::int64_t>::max()) return count;
     first = last + 1;
     const auto took = std::chrono::steady_clock::now() - began;
     if (took < max_read / 4) rows *= 2;

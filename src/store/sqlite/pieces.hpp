@@ -34,9 +34,9 @@ void visit_in_pieces(Connection& connection, const Table& table,
 
 /// Visits ranges of rowids that have all rows of `table`, ascending, each of so many rows that what
 /// `visit` does with them in one read transaction is over as soon as a piece would be. For tables
-/// with rowids.
+/// with rowids. Returns how many rows there were.
 using RangeVisitor = std::function<void(std::int64_t first, std::int64_t last)>;
-void visit_ranges(Connection& connection, const Table& table, const RangeVisitor& visit);
+std::uint64_t visit_ranges(Connection& connection, const Table& table, const RangeVisitor& visit);
 
 /// The text of a column; a number's text, for it compares equal to it where the parent's column is
 /// text; empty for NULL and BLOB. Valid until the statement moves on.

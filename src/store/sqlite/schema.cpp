@@ -82,18 +82,48 @@ Tables read_tables(SQLite::Database& database) {
   return tables;
 }
 
-/// Whether a parent's columns are a key of it, as
-/// https://www.sqlite.org/foreignkeys.html#fk_indexes defines it; sqlite3FkLocateIndex() in
-/// SQLite's fkey.c is what it comes to.
-class ParentKeys {
+class Indexes {
  public:
-  explicit ParentKeys(SQLite::Database& database)
+  explicit Indexes(SQLite::Database& database)
       : database_(database),
         indexes_(database,
-                 "SELECT name, origin, \"unique\" AND NOT partial FROM "
+                 "SELECT name, origin, \"unique\" AND NOT partial, partial FROM "
                  "pragma_index_list(?1, 'main')"),
-        columns_(database, "SELECT name, coll FROM pragma_index_xinfo(?1, 'main') WHERE \"key\"") {}
+        columns_(database,
+                 "SELECT name, coll FROM pragma_index_xinfo(?1, 'main') WHERE \"key\" ORDER BY "
+                 "seqno") {}
 
+  /// Whether SQLite finds the rows of `child` whose `column` equals `parent`'s `to` by an index.
+  bool leads_one(const Table& child, const std::string& column, const Table& parent,
+                 const std::string& to) {
+    const auto* from = find_column(child.columns, column);
+    const auto* referred = find_column(parent.columns, to);
+    // Values of another type are turned into the index's, and so not by it.
+    if (from == nullptr || referred == nullptr || from->type != referred->type) return false;
+    const auto primary = primary_key(child);
+    if (child.has_rowid && from->type == "integer" && primary.size() == 1 &&
+        ascii_lowered(primary.front()) == ascii_lowered(column)) {
+      return true;  // the rowid itself
+    }
+    const auto collation = ascii_lowered(collation_of(parent, to));
+    indexes_.reset();
+    indexes_.bind(1, child.name);
+    while (indexes_.executeStep()) {
+      if (indexes_.getColumn(3).getInt() != 0) continue;
+      columns_.reset();
+      columns_.bind(1, indexes_.getColumn(0).getString());
+      if (!columns_.executeStep() || columns_.isColumnNull(0)) continue;
+      if (ascii_lowered(columns_.getColumn(0).getString()) == ascii_lowered(column) &&
+          ascii_lowered(columns_.getColumn(1).getString()) == collation) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// Whether a parent's columns are a key of it, as
+  /// https://www.sqlite.org/foreignkeys.html#fk_indexes defines it; sqlite3FkLocateIndex() in
+  /// SQLite's fkey.c is what it comes to.
   bool are_unique(const Table& parent, const std::vector<std::string>& columns) {
     bool has_index_of_primary_key = false;
     bool found = false;
@@ -150,7 +180,7 @@ void doubt(DeclaredKey& key, Meaning meaning, std::string why) {
 }
 
 /// Finds the columns of the parent that `key` refers to, and whether it means them for certain.
-void find_meaning(DeclaredKey& key, const Table& parent, ParentKeys& parents) {
+void find_meaning(DeclaredKey& key, const Table& parent, Indexes& indexes) {
   if (key.to.empty()) {
     key.to = primary_key(parent);
     if (key.to.size() == key.from.size()) return;
@@ -166,7 +196,7 @@ void find_meaning(DeclaredKey& key, const Table& parent, ParentKeys& parents) {
           fmt::format("refers to no column that is there ({}.{})", parent.name, column));
     return;
   }
-  if (parents.are_unique(parent, key.to)) return;
+  if (indexes.are_unique(parent, key.to)) return;
   doubt(
       key, Meaning::not_unique,
       fmt::format("refers to {} ({}), which is not unique", parent.name, fmt::join(key.to, ", ")));
@@ -201,11 +231,11 @@ std::vector<DeclaredKey> read_keys(SQLite::Database& database, const Tables& tab
       if (!list.isColumnNull(3)) keys.back().to.push_back(list.getColumn(3).getString());
     }
   }
-  ParentKeys parents(database);
+  Indexes indexes(database);
   for (auto& key : keys) {
     const auto parent = tables.find(ascii_lowered(key.parent));
     if (parent != tables.end()) {
-      find_meaning(key, parent->second, parents);
+      find_meaning(key, parent->second, indexes);
     } else if (is_other_object(database, key.parent)) {
       doubt(key, Meaning::leads_nowhere,
             fmt::format("refers to {}, which is no table", key.parent));
@@ -255,6 +285,12 @@ Schema read_schema(SQLite::Database& database) {
   schema.unplaced = find_unplaced(tables, keys, cascade);
   for (const auto& lowered : cascade.tables) schema.tables.push_back(tables.at(lowered));
   schema.keys = std::move(cascade.keys);
+  Indexes indexes(database);
+  for (const auto& key : schema.keys) {
+    schema.is_indexed.push_back(!key.to.empty() &&
+                                indexes.leads_one(schema.tables[key.child], key.from.front(),
+                                                  schema.tables[key.parent], key.to.front()));
+  }
 
   SQLite::Statement triggers(database,
                              "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND "

@@ -28,6 +28,7 @@ struct Schema {
   bool is_utf16 = false;  ///< the encoding: what a BLOB says as text is not what its bytes say
   /// Those that refer to `sessions` or to a table whose rows hang on it, however deep.
   std::vector<ForeignKey> keys;
+  std::vector<bool> is_indexed;  ///< for each of them: the rows that refer to one are looked up
   std::vector<std::string> triggers;  ///< on one of the tables
 
   /// A column that no key places, and its table.

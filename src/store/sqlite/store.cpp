@@ -335,6 +335,8 @@ class SqliteStore : public SessionStore {
     const auto& schema = knowledge_.schema;
     knowledge_.anchors.assign(schema.tables.size(), std::nullopt);
     knowledge_.deeper.assign(schema.tables.size(), {});
+    knowledge_.rows.assign(schema.tables.size(), 0);
+    knowledge_.surveyed_version = read_data_version(connection_);
     for (std::size_t table = 0; table < schema.tables.size(); ++table) {
       std::vector<std::string> columns;
       for (const auto& key : schema.keys) {
@@ -358,7 +360,7 @@ class SqliteStore : public SessionStore {
         });
     if (simple || owners.empty()) return;
     closure_->make_tables();
-    closure_->start(owners, closure_->all_rows());
+    closure_->start(owners, closure_->all_rows(), Closure::Lookup::in_ranges);
     for (const auto& direct : knowledge_.direct) {
       if (direct.plain || !knowledge_.schema.tables[direct.table].has_rowid) continue;
       for (std::size_t position = 0; position < direct.keys.size(); ++position) {
@@ -368,6 +370,9 @@ class SqliteStore : public SessionStore {
     }
     closure_->spread();
     knowledge_.deeper = closure_->rows_concerned();
+    for (std::size_t table = 0; table < knowledge_.rows.size(); ++table) {
+      knowledge_.rows[table] = closure_->rows_met(table);
+    }
     closure_->look_at([this](std::size_t table, const RangeVisitor& visit) {
       for (const auto& run : knowledge_.deeper[table]) visit(run.first, run.last);
     });

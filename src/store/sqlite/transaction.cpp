@@ -109,9 +109,12 @@ std::vector<Refusal> Transaction::choose(std::span<const OwnerIndex> owners) {
     for (const auto owner : chosen_) {
       starts.push_back({owner, knowledge_.key_of(owner), knowledge_.is_session(owner)});
     }
-    closure_.start(starts, [this](std::size_t table, const RangeVisitor& visit) {
-      added_rows_.for_each_range(table, chosen_, visit);
-    });
+    closure_.start(
+        starts,
+        [this](std::size_t table, const RangeVisitor& visit) {
+          added_rows_.for_each_range(table, chosen_, visit);
+        },
+        Closure::Lookup::by_index);
     for_every_slice([&] { added_rows_.find(); });
     for (std::size_t i = 0; i < knowledge_.direct.size(); ++i) {
       const auto& direct = knowledge_.direct[i];

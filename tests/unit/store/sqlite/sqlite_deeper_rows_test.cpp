@@ -222,3 +222,83 @@ TEST_CASE("a row that holds one below, and came since the survey, holds the sess
   CHECK(database.number("SELECT count(*) FROM sessions") == 3);
   CHECK(database.number("SELECT count(*) FROM corners") == 18);
 }
+
+TEST_CASE("a row that was there, and refers to what goes since the survey, holds it or goes along",
+          "[store][deeper][hold]") {
+  const auto* const action = GENERATE("ON DELETE CASCADE", "ON DELETE SET NULL", "");
+  // Whoever has more rows than are read again is looked up.
+  const bool is_large = GENERATE(false, true);
+  CAPTURE(action, is_large);
+  const auto database = with_corners(4, 3, "ON DELETE CASCADE");
+  database.execute(
+      fmt::format("CREATE TABLE best (n INTEGER PRIMARY KEY, image INTEGER REFERENCES images {0},"
+                  "owner VARCHAR REFERENCES sessions {0});"
+                  "INSERT INTO best VALUES (1, 3, NULL), (5, NULL, '{1}'), (9, NULL, NULL)",
+                  action, uuid(3)));
+  if (is_large) {
+    database.execute(
+        "CREATE INDEX by_image ON best (image); CREATE INDEX by_owner ON best (owner);"
+        "WITH RECURSIVE n (n) AS (VALUES (10) UNION ALL SELECT n + 1 FROM n WHERE n < 30000) "
+        "INSERT INTO best (n) SELECT n FROM n");
+  }
+  StorePass pass(database);
+  pass.look({uuid(0), uuid(1)});
+  CHECK(pass.survey().refused.empty());
+  SECTION("by an update") { database.execute("UPDATE best SET image = 1 WHERE n = 1"); }
+  if (action != std::string("ON DELETE CASCADE")) {
+    SECTION("by an update that names the session") {
+      database.execute(fmt::format("UPDATE best SET owner = '{}' WHERE n = 5", uuid(0)));
+    }
+  }
+  SECTION("by a row in a gap") { database.execute("INSERT INTO best VALUES (3, 1, NULL)"); }
+  SECTION("by a row below all others") {
+    database.execute("INSERT INTO best VALUES (-7, 1, NULL)");
+  }
+  SECTION("by a row in another one's place") {
+    database.execute("INSERT OR REPLACE INTO best VALUES (5, 1, NULL)");
+  }
+  SECTION("by the same rows made anew") {
+    database.execute(
+        "DELETE FROM best WHERE n >= 5; DELETE FROM corners WHERE rowid > 20;"
+        "INSERT INTO best VALUES (5, 1, NULL), (9, NULL, NULL)");
+  }
+  const auto expected = rows_after_sqlites_own_cascade(database, {uuid(0), uuid(1)});
+  const auto transaction = pass.begin();
+  const auto refused = pass.named(transaction->choose(pass.all()));
+  finish(pass, *transaction);
+  CHECK(refused.empty() == expected.has_value());
+  CHECK(refused.contains(uuid(0)) == !expected.has_value());
+  CHECK(refused.contains(uuid(1)) == false);
+  if (expected) CHECK(database.rows() == *expected);
+  CHECK(database.number("SELECT count(*) FROM pragma_foreign_key_check") == 0);
+}
+
+TEST_CASE("rows without rowids are looked up where their key begins with what they refer to",
+          "[store][deeper]") {
+  const auto steps_of = [](unsigned others) {
+    const auto database = with_corners(2, 3, "ON DELETE CASCADE");
+    database.execute(fmt::format(
+        "CREATE TABLE points (image INTEGER REFERENCES images ON DELETE CASCADE, x INTEGER, "
+        "PRIMARY KEY (image, x)) WITHOUT ROWID;"
+        "WITH RECURSIVE x (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM x WHERE x < {}) "
+        "INSERT INTO points SELECT 2, x FROM x; INSERT INTO points VALUES (1, 1), (1, 2)",
+        others));
+    const StepsUnderLock steps;
+    const auto deleted = delete_sessions(database, {uuid(0)});
+    CHECK(deleted.rows.at(uuid(0)).at("points") == 2);
+    return steps.count();
+  };
+  CHECK(steps_of(20'000) < steps_of(100) + 1000);
+}
+
+TEST_CASE("values are compared as the type of what they refer to", "[store][deeper]") {
+  const auto database = three_sessions(
+      "CREATE TABLE images (code TEXT UNIQUE, session_id VARCHAR REFERENCES sessions ON DELETE "
+      "CASCADE);"
+      "CREATE TABLE corners (code INTEGER REFERENCES images (code) ON DELETE CASCADE);"
+      "INSERT INTO images VALUES ('01', 'a'), ('1', 'keep'), ('2', 'b');"
+      "INSERT INTO corners VALUES (1), (2);");
+  const auto deleted = delete_sessions(database, {"a", "b"});
+  CHECK(deleted.refused.empty());
+  CHECK(database.text("SELECT group_concat(code) FROM corners") == "1");
+}
