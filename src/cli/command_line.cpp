@@ -293,15 +293,22 @@ std::filesystem::path from_the_root(const std::filesystem::path& path) {
   return result;
 }
 
+/// The same for a file: what ends as only a folder's path may stays so, and is no file.
+std::filesystem::path file_from_the_root(const std::filesystem::path& path) {
+  auto result = from_the_root(path);
+  const auto name = path.filename();
+  return name.empty() || name == "." || name == ".." ? result / "" : result;
+}
+
 /// Better before the pass than after it.
 void require_folder_of(const std::filesystem::path& metrics) {
+  const auto folder = metrics.has_parent_path() ? metrics.parent_path() : ".";
   std::error_code error;
-  if (std::filesystem::status(metrics.parent_path(), error).type() !=
-      std::filesystem::file_type::not_found) {
+  if (std::filesystem::status(folder, error).type() != std::filesystem::file_type::not_found) {
     return;
   }
   throw UsageError(fmt::format("--metrics {}: there is no folder {}; make it, or name another file",
-                               metrics.string(), metrics.parent_path().string()));
+                               metrics.string(), folder.string()));
 }
 
 }  // namespace
@@ -329,7 +336,7 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
   options.uploads =
       options.uploads_named ? from_the_root(options.uploads) : options.app_dir / "uploads";
   if (options.metrics) {
-    options.metrics = from_the_root(*options.metrics);
+    options.metrics = file_from_the_root(*options.metrics);
     if (options.dry_run == DryRun::no) require_folder_of(*options.metrics);
   }
   try {
@@ -338,7 +345,7 @@ std::variant<Options, InformationText, SessionIdsRequest> parse_options(
           parse_database_option(draft.database->text, options.app_dir, draft.database->source);
       if (options.database.kind == DatabaseKind::sqlite) {
         const auto typed =
-            std::exchange(options.database.path, from_the_root(options.database.path));
+            std::exchange(options.database.path, file_from_the_root(options.database.path));
         std::error_code error;
         const auto in_app = options.app_dir / typed;
         if (typed.is_relative() && std::filesystem::exists(in_app, error)) {

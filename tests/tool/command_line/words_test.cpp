@@ -135,6 +135,21 @@ TEST_CASE("who may look and not delete is told so by a dry run", "[tool][words][
   }
 }
 
+TEST_CASE("a path that only a folder can have is no file", "[tool][words][sqlite]") {
+  const App app;
+  for (const auto* const end : {"/", "/."}) {
+    CAPTURE(end);
+    const auto database = app.database().string() + end;
+    CHECK(refusal({"-n", "--database", database}, app.root()).starts_with(database));
+    CHECK(refusal({"-n", "--database", std::string("backend/calibration.db") + end}, app.root())
+              .starts_with(app.database().string() + "/"));
+    const auto ran =
+        run_tool({"--metrics", std::string("m.prom") + end}, {.directory = app.root()});
+    CHECK(ran.status == 2);
+    CHECK_FALSE(fs::exists(app.root() / "m.prom"));
+  }
+}
+
 TEST_CASE("paths are told from the root on", "[tool][words][sqlite]") {
   App app;
   app.add_session(48);
