@@ -21,8 +21,9 @@ install_all() {
   # shellcheck disable=SC2086 # lists of words
   need_packages $build_packages $postgresql_packages catch2
   # shellcheck disable=SC2086
-  need_packages $app_packages $package_packages coreutils mandoc sqlite3 clang-format clang-tidy \
-    lintian man-db prometheus prometheus-node-exporter python3-yaml systemd util-linux zsh fish &
+  need_packages $app_packages $package_packages bindfs clang-format clang-tidy coreutils fish fuse3 \
+    lintian man-db mandoc mergerfs prometheus prometheus-node-exporter python3-yaml sqlite3 systemd \
+    util-linux zsh &
   rest=$!
 }
 

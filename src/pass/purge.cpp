@@ -28,6 +28,12 @@ Failure unmovable_failure(const UploadDir& uploads, const std::string& name,
 
 Failure unremovable_failure(const PathError& error, ErrorKind kind) {
   const bool is_read_only = error.error == std::errc::read_only_file_system;
+  if (error.error == std::errc::text_file_busy) {
+    return {error.path,
+            "somebody has it open, so it is not freed yet; the next pass after it is closed "
+            "removes it",
+            kind};
+  }
   return {error.path,
           fmt::format("it could not be removed: {}; {}", error.error.message(),
                       is_read_only ? "where it is a snapshot, remove that, else mount it writable"

@@ -20,4 +20,13 @@ void TreeAccount::add_file(const Status& status) {
   if (status.has_content()) result_.usage.apparent_bytes += status.size;
 }
 
+void TreeAccount::take_back(const Status& status) {
+  --result_.usage.files;
+  // Others of its names went, too, and it is not freed: see HardLinks.
+  if (shared_.contains(status.id)) return;
+  result_.exclusive_bytes -= status.allocated_bytes;
+  result_.usage.allocated_bytes -= status.allocated_bytes;
+  if (status.has_content()) result_.usage.apparent_bytes -= status.size;
+}
+
 }  // namespace calib

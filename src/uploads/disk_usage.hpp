@@ -88,6 +88,8 @@ class TreeAccount {
   void add_directory(std::uint64_t allocated_bytes);
   /// One name of what is no directory, as it was seen before the name went.
   void add_file(const Status& status);
+  /// One that was added with one name, and is still there.
+  void take_back(const Status& status);
 
  private:
   TreeResult& result_;

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,6 +34,12 @@ constexpr std::size_t levels_looked_at = 32;
 // out. A tree that is deep, and full of what cannot go, would fill the memory with its errors.
 constexpr std::size_t max_whole_path = 4096;
 constexpr std::size_t levels_always_shown = 4;
+
+/// What an open file is called once it is removed, by libfuse (hide_node() in fuse.c) and by the
+/// NFS client (nfs_sillyrename() in fs/nfs/dir.c).
+bool is_hidden_file(std::string_view name) {
+  return name.starts_with(".fuse_hidden") || name.starts_with(".nfs");
+}
 
 bool is_gone(const std::error_code& error) { return error == std::errc::no_such_file_or_directory; }
 
@@ -70,6 +78,7 @@ class Walk {
     Fd fd;
     std::vector<std::string> pending = {};  // directories to go into
     std::set<std::string> stuck = {};       // what cannot go: said once, not tried again
+    std::map<FileId, Status> removed = {};  // files, where they may come back
     int readings = 0;
     bool progress = false;    // the last reading removed something
     bool incomplete = false;  // why it will not become empty has been said
@@ -180,8 +189,10 @@ class Walk {
     auto& level = levels_.back();
     if (is_mount_point(name)) return fail(name, errno_code(EXDEV));
     Status status;
-    if (const auto error = stat_cached(level.fd.get(), name, status)) {
-      if (!is_gone(error)) fail(name, error);
+    const auto unseen = folder_.is_served ? stat_at(level.fd.get(), name, status)
+                                          : stat_cached(level.fd.get(), name, status);
+    if (unseen) {
+      if (!is_gone(unseen)) fail(name, unseen);
       return;
     }
     if (status.is_directory()) {
@@ -190,6 +201,11 @@ class Walk {
     }
     if (status.mount != folder_.mount) return fail(name, errno_code(EXDEV));
     if (mode_ == Errand::purge) {
+      if (const auto removed = level.removed.find(status.id);
+          removed != level.removed.end() && is_hidden_file(name)) {
+        account_.take_back(removed->second);
+        return fail(name, errno_code(ETXTBSY));
+      }
       const auto error = remove_file(level.fd.get(), name);
       if (is_gone(error)) return;
       if (error == std::errc::is_a_directory) {
@@ -199,6 +215,7 @@ class Walk {
       if (error == std::errc::read_only_file_system) return fail_read_only(error);
       if (error) return fail(name, error);
       level.progress = true;
+      if (folder_.is_served) level.removed.emplace(status.id, status);
     }
     account_.add_file(status);
   }

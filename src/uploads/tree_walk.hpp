@@ -18,6 +18,9 @@ struct Folder {
   std::uint64_t mount = 0;
   const std::string& path;
   const Mounts& mounts;  ///< where nothing is to be touched
+  /// FUSE and NFS: sizes that the kernel has cached may be old there, and a file that somebody has
+  /// open does not go, but gets another name.
+  bool is_served = false;
 };
 
 /// The path of `name` in the directory `path`, for messages.

@@ -27,6 +27,12 @@ namespace calib {
 
 namespace {
 
+// As in linux/magic.h, where FUSE's is not in Debian 12 yet.
+constexpr std::uint64_t fuse = 0x65735546;
+constexpr std::uint64_t nfs = 0x6969;
+
+bool is_served(std::uint64_t file_system) { return file_system == fuse || file_system == nfs; }
+
 // How often a directory is gone through again while entries keep coming.
 constexpr int max_rounds = 16;
 
@@ -255,9 +261,11 @@ std::error_code UploadDir::stage(const std::string& name, Staged* staged) const 
   if (const auto error = rename_new(fd_.get(), name.c_str(), fd_.get(), aside.c_str())) {
     return error;
   }
-  if (staged != nullptr) staged->inode = seen.id.inode;
   Status moved;
   auto error = stat_at(fd_.get(), aside.c_str(), moved);
+  // Where a directory is numbered by its path (mergerfs), the open one has another number now, too.
+  if (!error && moved.id != seen.id) error = stat_at(fd.get(), seen);
+  if (staged != nullptr) staged->inode = seen.id.inode;
   if (!error && moved.id == seen.id && moved.is_directory()) return {};
   if (!error) error = errno_code(moved.is_directory() ? ESTALE : ENOTDIR);
   const auto stays = rename_new(fd_.get(), aside.c_str(), fd_.get(), name.c_str());
@@ -362,7 +370,8 @@ std::error_code UploadDir::sync() const { return sync_directory(fd_.get()); }
 TreeResult UploadDir::measure(const std::string& name, Fate fate, HardLinks& links,
                               const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));
-  return measure_tree({fd_.get(), mount_, path_, mounts_}, name, fate, links, stop);
+  return measure_tree({fd_.get(), mount_, path_, mounts_, is_served(file_system())}, name, fate,
+                      links, stop);
 }
 
 TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const {
@@ -398,7 +407,8 @@ TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const 
 
 TreeResult UploadDir::purge(const std::string& name, HardLinks& links, const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));
-  return purge_tree({fd_.get(), mount_, path_, mounts_}, name, links, stop);
+  return purge_tree({fd_.get(), mount_, path_, mounts_, is_served(file_system())}, name, links,
+                    stop);
 }
 
 }  // namespace calib
