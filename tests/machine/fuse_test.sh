@@ -15,8 +15,7 @@ unmount() {
   ! mountpoint -q "$app/uploads" || fusermount3 -u "$app/uploads"
   ! mountpoint -q "$scratch/pool" || fusermount3 -u "$scratch/pool"
 }
-trap 'exec {reader}<&-; unmount; rm -rf "$scratch"' EXIT
-exec {reader}</dev/null
+trap 'exec 9<&-; unmount; rm -rf "$scratch"' EXIT
 add_both() {
   add_session "$app" "$old" "'2020-01-01 00:00:00.000000'"
   add_session "$app" "$young" "strftime('%Y-%m-%d %H:%M:%f', 'now')"
@@ -52,13 +51,13 @@ size() {
   "$executable" --app-dir "$app" --dry-run --json | jq '.sessions[0].apparent_bytes'
 }
 check "a size is not the one that the kernel remembers" test "$(size)" = 1000000
-exec {reader}<"$uploads/$old/image_001.png"
+exec 9<"$uploads/$old/image_001.png"
 check "an open file: the pass says so" pass 1
 check "an open file: it is named" says "somebody has it open"
 check "an open file: nothing is freed" no_line_with '^Freed' "$scratch/said"
 check "an open file: the next pass says so, too" pass 1
 check "an open file: nothing is freed by that one, either" no_line_with '^Freed' "$scratch/said"
-exec {reader}</dev/null
+exec 9<&-
 check "once it is closed a pass removes it" pass 0
 check "once it is closed it is gone" is_gone "$old"
 check "the other one is there" test -d "$uploads/$young"
