@@ -36,7 +36,8 @@ constexpr std::string_view information = "Information";
 /// Reads a number of `Unit`s (chrono's duration of double) as a `Result`.
 template <typename Result, typename Unit>
 Result duration(const Setting& setting, Days longest, std::string_view what) {
-  const double count = number(setting, chr::duration_cast<Unit>(longest).count(), what);
+  const double count = number(setting, chr::duration_cast<Unit>(longest).count(), what,
+                              chr::duration_cast<chr::seconds>(Unit{1}));
   return chr::round<Result>(Unit{count});
 }
 
@@ -60,7 +61,7 @@ constexpr std::array every_option{
                [](const Setting& setting, PartialOptions& draft) {
                  draft.says_what = true;
                  draft.options.hours = number(setting, std::numeric_limits<double>::max(),
-                                              "a number of hours, 0 or more");
+                                              "a number of hours, 0 or more", chr::hours{1});
                }},
     OptionSpec{"orphans-only", 0, Takes::nothing, "", selection,
                "No age rule: remove only directories and records\n"
@@ -113,8 +114,8 @@ constexpr std::array every_option{
                  draft.options.dry_run = yes_or_no(setting) ? DryRun::yes : DryRun::no;
                }},
     OptionSpec{"yes", 'y', Takes::nothing, "", safety,
-               "Do not ask. Asked is only at a terminal, and only\n"
-               "where nothing says what goes",
+               "Do not ask. Asked is only where nothing says what\n"
+               "goes, and input and errors are a terminal's",
                [](const Setting& setting, PartialOptions& draft) {
                  draft.assumes_yes = yes_or_no(setting);
                }},

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -26,24 +27,38 @@ bool read_all(std::string_view text, Number& value) {
   return error == std::errc{} && stopped == end;
 }
 
-/// How to write a number of hours that has a unit, as in `24h` or `7 days`; empty for other texts.
-std::string without_unit(std::string_view text) {
+/// How to write a number that has a unit of time, as in `24h` or `7 days`, in the one that is
+/// `wanted`; empty for other texts.
+std::string without_unit(std::string_view text, std::chrono::seconds wanted) {
   const auto end = std::min(text.find_first_not_of("0123456789."), text.size());
   double value = 0;
   if (!read_all(text.substr(0, end), value)) return {};
   auto unit = text.substr(end);
   unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
-  constexpr std::array<std::pair<std::string_view, double>, 9> hours_in{{{"h", 1},
-                                                                         {"hour", 1},
-                                                                         {"hours", 1},
-                                                                         {"d", 24},
-                                                                         {"day", 24},
-                                                                         {"days", 24},
-                                                                         {"w", 168},
-                                                                         {"week", 168},
-                                                                         {"weeks", 168}}};
-  for (const auto& [name, hours] : hours_in) {
-    if (unit == name) return fmt::format(" (in hours: {:g})", value * hours);
+  using namespace std::chrono_literals;
+  constexpr std::array<std::pair<std::string_view, std::chrono::seconds>, 17> units{
+      {{"s", 1s},
+       {"sec", 1s},
+       {"second", 1s},
+       {"seconds", 1s},
+       {"m", 1min},
+       {"min", 1min},
+       {"minute", 1min},
+       {"minutes", 1min},
+       {"h", 1h},
+       {"hour", 1h},
+       {"hours", 1h},
+       {"d", 24h},
+       {"day", 24h},
+       {"days", 24h},
+       {"w", 168h},
+       {"week", 168h},
+       {"weeks", 168h}}};
+  for (const auto& [name, length] : units) {
+    if (unit != name) continue;
+    const auto seconds = value * static_cast<double>(length.count());
+    const auto* const in = wanted == 1h ? "hours" : wanted == 1min ? "minutes" : "seconds";
+    return fmt::format(" (in {}: {:.10g})", in, seconds / static_cast<double>(wanted.count()));
   }
   return {};
 }
@@ -69,11 +84,12 @@ bool yes_or_no(const Setting& setting) {
          fmt::format("must be 1 or 0 (or true/false, yes/no, on/off), not '{}'", setting.text));
 }
 
-double number(const Setting& setting, double maximum, std::string_view what) {
+double number(const Setting& setting, double maximum, std::string_view what,
+              std::chrono::seconds unit) {
   double value = 0;
   if (!read_all(setting.text, value) || !std::isfinite(value) || value < 0 || value > maximum) {
-    refuse(setting,
-           fmt::format("must be {}, not '{}'{}", what, setting.text, without_unit(setting.text)));
+    refuse(setting, fmt::format("must be {}, not '{}'{}", what, setting.text,
+                                without_unit(setting.text, unit)));
   }
   return std::abs(value);  // -0 is 0
 }

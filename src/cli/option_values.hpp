@@ -34,8 +34,10 @@ void require_text(const Setting& setting, std::string_view if_empty);
 /// 1/0, true/false, yes/no, on/off, of either case.
 bool yes_or_no(const Setting& setting);
 
-/// A decimal number from 0 to `maximum`, the whole text of it. `what` completes "must be …".
-double number(const Setting& setting, double maximum, std::string_view what);
+/// A decimal number from 0 to `maximum`, the whole text of it. `what` completes "must be …"; `unit`
+/// is what it counts: an hour, a minute or a second.
+double number(const Setting& setting, double maximum, std::string_view what,
+              std::chrono::seconds unit);
 
 /// Digits that make a number from `minimum` to `maximum`.
 std::uint64_t whole_number(const Setting& setting, std::uint64_t minimum, std::uint64_t maximum);

@@ -77,6 +77,10 @@ TEST_CASE("what people write who know other tools is answered with what to write
   check_refused({"--hours", "24h"}, {}, {"'24h'", "(in hours: 24)"});
   check_refused({"--hours", "1d"}, {}, {"'1d'", "(in hours: 24)"});
   check_refused({"--hours", "1.5 days"}, {}, {"(in hours: 36)"});
+  check_refused({"--hours", "90min"}, {}, {"(in hours: 1.5)"});
+  check_refused({"--orphan-grace", "1h"}, {}, {"'1h'", "(in minutes: 60)"});
+  check_refused({"--orphan-grace", "2d"}, {}, {"(in minutes: 2880)"});
+  check_refused({"--lock-wait", "5m"}, {}, {"'5m'", "(in seconds: 300)"});
   check_refused({"--older-than", "24"}, {}, {"--older-than", "write --hours N"});
   check_refused({"--days", "7"}, {}, {"--days", "--hours N, 24 for each day"});
   check_refused({"24"}, {}, {"'24'", "did you mean --hours 24?"});
