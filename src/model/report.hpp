@@ -138,6 +138,7 @@ struct Report {
   std::optional<Directories> staged;
   /// Directories without a session that stay for now, for they changed within --orphan-grace.
   std::optional<Directories> spared;
+  std::vector<OrphanLine> spared_orphans;  ///< in a dry run: these
   std::chrono::microseconds orphan_grace{0};
   std::vector<KeptSession> kept_sessions;            ///< in a dry run
   std::optional<std::uint64_t> database_bytes;       ///< in a dry run; where it is told

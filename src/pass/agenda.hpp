@@ -23,7 +23,7 @@ struct Agenda {
   std::vector<std::uint64_t> items;  ///< see Report::items
   std::string place;                 ///< see Report::place
   Unclaimed unclaimed;               ///< of the plan's leftovers and orphans, those that are to go
-  std::vector<std::string> spared;   ///< orphans that stay for now: see --orphan-grace
+  std::vector<OrphanLine> spared;    ///< orphans that stay for now: see --orphan-grace
   std::vector<DoomedKey> keys;       ///< of the plan's sessions, for the store
   Survey survey;
   std::vector<Unit> units;

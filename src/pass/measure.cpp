@@ -29,7 +29,7 @@ namespace {
 constexpr unsigned first_readers = 2;
 
 /// Whose the entries of a listing are: of the planned sessions, of the orphans, of all leftovers
-/// together, of all orphans together that are spared, and of the sessions that stay, in that order.
+/// together, of the orphans that are spared, and of the sessions that stay, in that order.
 struct Parts {
   static constexpr auto nobody = std::numeric_limits<std::uint32_t>::max();
   std::vector<std::uint32_t> of_entry;
@@ -169,8 +169,10 @@ Parts parts_of(const std::vector<Entry>& listing, const EntriesByName& entries,
   }
   for (const auto& leftover : agenda.unclaimed.leftovers) mark(leftover);
   end_part(true);
-  for (const auto& orphan : agenda.spared) mark(orphan);
-  end_part(false);
+  for (const auto& orphan : agenda.spared) {
+    mark(orphan.name);
+    end_part(false);
+  }
   for (const auto& session : kept) {
     mark_session(session.directory);
     ++next;
@@ -296,11 +298,14 @@ Preview preview(Agenda agenda, const UploadDir& uploads, unsigned jobs, const Mo
   result.orphans = std::move(agenda.unclaimed.orphans);
   for (auto& orphan : result.orphans) orphan.usage = measured.usages[part++];
   result.leftovers = measured.usages[part++];
-  result.spared = {agenda.spared.size(), measured.usages[part].allocated_bytes};
+  result.spared = std::move(agenda.spared);
   result.staged = measured.staged;
   result.unclaimed_kept = measured.unclaimed;
-  result.unclaimed_kept += measured.usages[part];
-  result.unclaimed_kept_count = measured.unclaimed_count + agenda.spared.size();
+  result.unclaimed_kept_count = measured.unclaimed_count + result.spared.size();
+  for (auto& orphan : result.spared) {
+    orphan.usage = measured.usages[part++];
+    result.unclaimed_kept += orphan.usage;
+  }
   result.total_bytes = measured.exclusive_bytes + measured.linked_bytes;
   result.freed_bytes = measured.going_bytes + measured.linked_bytes_freed;
   result.kept.sessions = plan.sessions_seen - result.sessions.size();

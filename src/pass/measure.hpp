@@ -46,7 +46,7 @@ struct Preview {
   Usage unclaimed_kept;  ///< directories that are no session's, and stay
   std::uint64_t unclaimed_kept_count = 0;
   Directories staged;
-  Directories spared;
+  std::vector<OrphanLine> spared;
   std::uint64_t freed_bytes = 0;
   std::uint64_t total_bytes = 0;  ///< of the whole folder
   Warnings warnings;              ///< of what cannot be measured

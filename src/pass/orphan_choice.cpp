@@ -110,7 +110,7 @@ OrphanChoice choose_orphans(const Plan& plan, const Options& options, const Pass
     const auto grace = options.orphan_grace;
     if (grace.count() > 0 && status.changed > times.now - grace) {
       if (status.changed > times.current() + clock_error) future.add([&] { return orphan; });
-      choice.spared.push_back(name);
+      choice.spared.push_back(orphan);
       continue;
     }
     by_inode.emplace_back(status.inode, orphan);

@@ -23,8 +23,8 @@ struct Unclaimed {
 
 struct OrphanChoice {
   Unclaimed unclaimed;
-  std::vector<std::string> spared;  ///< orphans that changed within --orphan-grace
-  Few<std::string> foreign;         ///< what cannot be of this database: nothing at all may go then
+  std::vector<OrphanLine> spared;  ///< orphans that changed within --orphan-grace
+  Few<std::string> foreign;        ///< what cannot be of this database: nothing at all may go then
   Notes notes;
 };
 

@@ -205,7 +205,11 @@ class Pass {
     report_.unclaimed_kept = would.unclaimed_kept;
     report_.unclaimed_kept_count = would.unclaimed_kept_count;
     report_.staged = would.staged;
-    report_.spared = would.spared;
+    report_.spared = Directories{would.spared.size(), 0};
+    for (const auto& orphan : would.spared) {
+      *report_.spared->allocated_bytes += orphan.usage.allocated_bytes;
+    }
+    report_.spared_orphans = std::move(would.spared);
     report_.database_bytes = app_->store->size_bytes();
     report_.database_free_bytes = app_->store->free_bytes();
     report_.disk = app_->uploads.space();
@@ -231,7 +235,9 @@ class Pass {
       see_gone(left);
     }
     if (options_.vacuum == Vacuum::yes && !agenda.refused) vacuum();
-    report_.spared = measure_within(time_to_measure, app_->uploads, agenda.spared);
+    std::vector<std::string> spared;
+    for (const auto& orphan : agenda.spared) spared.push_back(orphan.name);
+    report_.spared = measure_within(time_to_measure, app_->uploads, spared);
     finish(std::move(agenda.listing));
   }
 

@@ -309,6 +309,16 @@ void kept_table(std::string& out, const Report& report, Color color) {
   out += '\n';
 }
 
+void spared_table(std::string& out, const Report& report, Color color) {
+  if (report.spared_orphans.empty()) return;
+  heading(out, "Orphaned directories that would stay for now (--orphan-grace)", color);
+  table_row(out, "directory", "age", "files", "size");
+  for (const auto* orphan : largest_first(report.spared_orphans)) {
+    usage_row(out, orphan->name, age_of(orphan->changed, report), orphan->usage);
+  }
+  out += '\n';
+}
+
 std::string hours_text(double hours) { return fmt::format("{:g}", hours); }
 
 /// `6 to 24 h`, `1 to 7 d`, `over 90 d`.
@@ -455,7 +465,10 @@ std::string text_report(const Report& report, Verbosity verbosity, Color color, 
     sessions_table(out, report, color, lists);
     orphans_table(out, report, color, lists);
     orphaned_records_table(out, report, color);
-    if (verbosity == Verbosity::verbose) kept_table(out, report, color);
+    if (verbosity == Verbosity::verbose) {
+      kept_table(out, report, color);
+      spared_table(out, report, color);
+    }
     summary(out, report);
     out += '\n';
     balance(out, report);

@@ -83,6 +83,10 @@ TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][
     CHECK(would.at("spared_orphans").at("directories") == 1);
     CHECK(would.at("spared_orphans").at("allocated_bytes") > 0);
     CHECK(would.at("unclaimed_kept") == would.at("spared_orphans"));
+    const auto named = run_on(app, {"--orphan-grace", "60", "-n", "-v"}).out;
+    const auto heading = named.find("Orphaned directories that would stay for now");
+    REQUIRE(heading != std::string::npos);
+    CHECK(named.find("\norphan ", heading) != std::string::npos);
     CHECK(run_on(app, {"--orphan-grace", "60", "--json"}).json().at("spared_orphans") ==
           would.at("spared_orphans"));
   }
