@@ -8,20 +8,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
-#include <cstdint>
-#include <fstream>
-#include <sstream>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 #include "base/dir_io.hpp"
 #include "base/fd.hpp"
+#include "base/lock_holder.hpp"
 #include "base/mounts.hpp"
 #include "model/pass_error.hpp"
 
@@ -81,40 +77,6 @@ short lock_of_others(const Fd& file, const std::string& path, off_t first, off_t
   return lock.l_type;
 }
 
-/// Where a process that the kernel names has a lock (proc(5), /proc/locks). By the inode's number
-/// alone: its device is another one there than stat(2) tells on Btrfs and overlays.
-struct Lock {
-  std::string process;
-  std::uint64_t inode = 0;
-  std::int64_t first = 0;
-};
-
-template <typename Number>
-bool read_number(std::string_view text, Number& number) {
-  const auto* const end = text.data() + text.size();
-  return std::from_chars(text.data(), end, number).ptr == end;
-}
-
-std::vector<Lock> read_locks() {
-  constexpr const char* list = "/proc/locks";
-  std::ifstream file(list);
-  if (!file) throw cannot_look(list, errno);
-  std::vector<Lock> locks;
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string number, kind, mode, access, process, place, first;
-    // Who waits for one has `->` before the kind, and not the lock.
-    if (!(words >> number >> kind >> mode >> access >> process >> place >> first)) continue;
-    Lock lock;
-    lock.process = process;
-    const auto inode = std::string_view(place).substr(place.rfind(':') + 1);
-    if (kind == "POSIX" && read_number(inode, lock.inode) && read_number(first, lock.first)) {
-      locks.push_back(lock);
-    }
-  }
-  return locks;
-}
-
 /// Whether each process that has the database open uses the log beside it, as far as the kernel
 /// shows them: those of other containers it does not show.
 bool is_log_everybodys(const Fd& database, const Fd& shared, const std::string& path) {
@@ -123,10 +85,13 @@ bool is_log_everybodys(const Fd& database, const Fd& shared, const std::string& 
   if (::fstat(database.get(), &of_database) != 0 || ::fstat(shared.get(), &of_log) != 0) {
     throw cannot_look(path, errno);
   }
-  const auto locks = read_locks();
-  return std::all_of(locks.begin(), locks.end(), [&](const Lock& lock) {
+  std::vector<HeldLock> locks;
+  if (const auto error = read_held_locks(locks)) throw cannot_look("/proc/locks", error.value());
+  std::erase_if(locks, [](const HeldLock& lock) { return lock.kind != "POSIX"; });
+  // By the inode's number alone, for the device is not the same everywhere.
+  return std::all_of(locks.begin(), locks.end(), [&](const HeldLock& lock) {
     if (lock.inode != of_database.st_ino || lock.first != shared_first) return true;
-    return std::any_of(locks.begin(), locks.end(), [&](const Lock& other) {
+    return std::any_of(locks.begin(), locks.end(), [&](const HeldLock& other) {
       return other.process == lock.process && other.inode == of_log.st_ino &&
              other.first == in_use_byte;
     });
