@@ -31,8 +31,6 @@ namespace {
 constexpr std::uint64_t fuse = 0x65735546;
 constexpr std::uint64_t nfs = 0x6969;
 
-bool is_served(std::uint64_t file_system) { return file_system == fuse || file_system == nfs; }
-
 // How often a directory is gone through again while entries keep coming.
 constexpr int max_rounds = 16;
 
@@ -121,6 +119,8 @@ UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
   id_ = status.id;
   mount_ = status.mount;
   mounts_ = read_mounts();
+  const auto kind = file_system();
+  is_served_ = kind == fuse || kind == nfs;
 }
 
 Mounts UploadDir::read_mounts() const {
@@ -370,8 +370,7 @@ std::error_code UploadDir::sync() const { return sync_directory(fd_.get()); }
 TreeResult UploadDir::measure(const std::string& name, Fate fate, HardLinks& links,
                               const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));
-  return measure_tree({fd_.get(), mount_, path_, mounts_, is_served(file_system())}, name, fate,
-                      links, stop);
+  return measure_tree({fd_.get(), mount_, path_, mounts_, is_served_}, name, fate, links, stop);
 }
 
 TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const {
@@ -407,8 +406,7 @@ TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const 
 
 TreeResult UploadDir::purge(const std::string& name, HardLinks& links, const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));
-  return purge_tree({fd_.get(), mount_, path_, mounts_, is_served(file_system())}, name, links,
-                    stop);
+  return purge_tree({fd_.get(), mount_, path_, mounts_, is_served_}, name, links, stop);
 }
 
 }  // namespace calib

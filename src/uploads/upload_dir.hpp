@@ -151,7 +151,8 @@ class UploadDir {
   Fd fd_;
   FileId id_;
   std::uint64_t mount_ = 0;
-  Mounts mounts_;  ///< as it was opened
+  Mounts mounts_;           ///< as it was opened
+  bool is_served_ = false;  ///< see Folder
 };
 
 }  // namespace calib
