@@ -403,8 +403,7 @@ Plan Planner::finish(Instant read_until, const Ways& ways) {
   if (undated_ > 0) {
     plan.warnings.push_back(fmt::format(
         "{} kept: created_at is missing, cannot be read or is in the future: {}{}; correct that, "
-        "or "
-        "delete it by its id (--session)",
+        "or delete it by its id (--session)",
         count_text(undated_, "session is", "sessions are"), fmt::join(odd_dates_, ", "),
         undated_ > odd_dates_.size() ? fmt::format(" and {} more", undated_ - odd_dates_.size())
                                      : ""));
