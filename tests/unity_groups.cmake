@@ -90,6 +90,7 @@ set_source_files_properties(
   tool/never_touched/untouched_claims_test.cpp
   tool/one_pass/hot_journal_test.cpp
   tool/one_pass/lock_test.cpp
+  tool/one_pass/slow_folder_test.cpp
   tool/one_pass/permissions_test.cpp
   tool/one_pass/vacuum_test.cpp
   tool/output/output_test.cpp

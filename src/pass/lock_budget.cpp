@@ -57,6 +57,8 @@ std::size_t LockBudget::next_portion(std::size_t taken, Duration spent, std::siz
   return static_cast<std::size_t>(std::clamp(fitting, 1.0, 2.0 * static_cast<double>(portion)));
 }
 
+bool LockBudget::is_too_slow(Duration staging) { return staging >= wanted_hold; }
+
 void LockBudget::learn(std::size_t taken, Duration filled, Duration held) {
   // Filling has much the same share of the hold from one transaction to the next.
   const auto fitting =

@@ -28,6 +28,10 @@ class LockBudget {
   [[nodiscard]] std::size_t next_portion(std::size_t taken, Duration spent,
                                          std::size_t portion) const;
 
+  /// Whether it should wait for no further unit of a portion whose directories took `staging` so
+  /// far: a folder on another machine may take a second for what took a millisecond before.
+  [[nodiscard]] static bool is_too_slow(Duration staging);
+
   /// A transaction held the lock for `held`; the part of it before the commit, in which it took in
   /// `taken` units, was `filled`.
   void learn(std::size_t taken, Duration filled, Duration held);

@@ -70,6 +70,7 @@ void Slice::end_with(std::exception_ptr error) {
 
 void Slice::keep_findings() {
   result_.notes.add(findings_.notes);
+  result_.put_off = std::move(findings_.put_off);
   result_.held = std::move(findings_.held);
   result_.held_failures = std::move(findings_.held_failures);
   result_.passed_over = std::move(findings_.passed_over);
@@ -179,8 +180,13 @@ Slice::Outcome Slice::settle_unknown() {
 }
 
 void Slice::stage(StoreTransaction& transaction, std::size_t first, const StopFlag& stop) {
+  const auto began = Clock::now();
   for (auto unit = first; unit < result_.taken; ++unit) {
     throw_if_requested(stop);
+    if (LockBudget::is_too_slow(Clock::now() - began)) {
+      put_off(transaction, unit);
+      return;
+    }
     if (dropped_[unit]) continue;
     const auto staging = stage_unit(unit);
     if (staging == Staging::done) continue;
@@ -193,6 +199,18 @@ void Slice::stage(StoreTransaction& transaction, std::size_t first, const StopFl
     // Those that do go make room.
     if (staging == Staging::no_room) findings_.held.push_back(units_[unit]);
   }
+}
+
+/// Takes out of the transaction again what is in it from `first` on.
+void Slice::put_off(StoreTransaction& transaction, std::size_t first) {
+  std::vector<OwnerIndex> owners;
+  for (auto unit = first; unit < result_.taken; ++unit) {
+    if (dropped_[unit]) continue;
+    dropped_[unit] = true;
+    findings_.put_off.push_back(units_[unit]);
+    owners.insert(owners.end(), units_[unit].owners.begin(), units_[unit].owners.end());
+  }
+  drop_refused(transaction, transaction.withdraw(owners));
 }
 
 /// Where a directory cannot be moved the unit keeps everything.

@@ -50,7 +50,8 @@ struct SliceResult {
   std::vector<OwnerIndex> gone;
   std::vector<StagedDirectory> staged;  ///< theirs, to be purged
   PassedOver passed_over;
-  std::vector<Unit> held;  ///< units that a row which stays refers to, and why they stay
+  std::vector<Unit> put_off;  ///< units for which there was no time
+  std::vector<Unit> held;     ///< units that a row which stays refers to, and why they stay
   Failures held_failures;
 
   Notes notes;
@@ -85,6 +86,7 @@ class Slice {
   /// What there is to say of it if it is the last try.
   struct Findings {
     Notes notes;
+    std::vector<Unit> put_off;
     std::vector<Unit> held;
     Failures held_failures;
     PassedOver passed_over;
@@ -106,6 +108,7 @@ class Slice {
   [[nodiscard]] bool is_claimed_meanwhile() const;
 
   void stage(StoreTransaction& transaction, std::size_t first, const StopFlag& stop);
+  void put_off(StoreTransaction& transaction, std::size_t first);
   Staging stage_unit(std::size_t unit);
   void restore_unit(std::size_t unit);
   void restore_all();

@@ -87,9 +87,12 @@ void Slices::go_on_after(const SliceResult& slice, std::chrono::milliseconds loc
     if (slice.taken > 1 || disturbed_for_ > lock_wait) outcome = SliceOutcome::too_much;
   }
   if (outcome == SliceOutcome::committed) {
-    if (slice.filled.count() > 0) budget_.learn(slice.taken, slice.filled, held_lock_);
+    const auto done = slice.taken - slice.put_off.size();
+    if (slice.filled.count() > 0) budget_.learn(done, slice.filled, held_lock_);
     busy_since_ = never;
-    next_ += slice.taken;
+    next_ += done;
+    std::copy(slice.put_off.begin(), slice.put_off.end(),
+              units_.begin() + static_cast<std::ptrdiff_t>(next_));
     max_owners_ = std::min(2 * max_owners_, largest_slice);
   } else if (outcome == SliceOutcome::busy) {
     // While it was suspended it did not wait.
