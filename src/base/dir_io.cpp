@@ -111,20 +111,30 @@ std::error_code open_on_mount(int parent, const char* name, int flags, Fd& fd) {
   return otherwise;
 }
 
+bool knows_no_links(const std::error_code& error) {
+  return error == std::errc::operation_not_permitted ||
+         error == std::errc::function_not_supported || error == std::errc::operation_not_supported;
+}
+
 // For file systems that know no RENAME_NOREPLACE. A second link to a file fails where its name is
 // taken, so nothing is overwritten. A directory has no second link; between the check and the
-// rename it could only take the place of an empty directory.
+// rename it could only take the place of an empty directory. A file on a file system without links
+// either (s3fs, rclone) could take the place of one that comes between the two: there is nothing
+// better, and else what a killed pass has left would stay aside for ever.
 std::error_code rename_checked(int from_parent, const char* from, int to_parent, const char* to) {
   Status status;
   if (const auto error = stat_at(from_parent, from, status)) return error;
   if (!status.is_directory()) {
     const auto error = attempt([&] { return ::linkat(from_parent, from, to_parent, to, 0); });
-    return error ? error : remove_file(from_parent, from);
+    if (!error) return remove_file(from_parent, from);
+    if (!knows_no_links(error)) return error;
   }
   const auto error = stat_at(to_parent, to, status);
   if (!error) return errno_code(EEXIST);
   if (error != std::errc::no_such_file_or_directory) return error;
-  return attempt([&] { return ::renameat(from_parent, from, to_parent, to); });
+  const auto refused = attempt([&] { return ::renameat(from_parent, from, to_parent, to); });
+  // rename(2): either of them says that a directory with something in it has come there.
+  return refused == std::errc::directory_not_empty ? errno_code(EEXIST) : refused;
 }
 
 }  // namespace

@@ -204,6 +204,21 @@ int renameat2(int from_parent, const char* from, int to_parent, const char* to,
   return static_cast<int>(::syscall(SYS_renameat2, from_parent, from, to_parent, to, flags));
 }
 
+int renameat(int from_parent, const char* from, int to_parent, const char* to) noexcept {
+  auto* hook = hooks_in_use.load();
+  if (hook != nullptr && hook->before_plain_rename) hook->before_plain_rename();
+  return static_cast<int>(::syscall(SYS_renameat2, from_parent, from, to_parent, to, 0));
+}
+
+int linkat(int from_parent, const char* from, int to_parent, const char* to, int flags) noexcept {
+  auto* hook = hooks_in_use.load();
+  if (hook != nullptr && hook->link_error != 0) {
+    errno = hook->link_error;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_linkat, from_parent, from, to_parent, to, flags));
+}
+
 ssize_t getdents64(int fd, void* buffer, size_t size) noexcept {
   auto* hook = hooks_in_use.load();
   if (hook != nullptr && hook->read_error != 0) {

@@ -75,7 +75,9 @@ struct Hooks {
   std::function<void()> before_rename;                                ///< renameat2
   std::function<void(const std::string& path, long got)> after_read;  ///< getdents64
   std::function<bool(const std::string& path)> other_mount;  ///< lies elsewhere, says statx
+  std::function<void()> before_plain_rename;                 ///< renameat
   bool refuses_flags = false;                                ///< renameat2 with flags gives EINVAL
+  int link_error = 0;                                        ///< linkat gives this error
   bool unknown_types = false;                                ///< getdents64 tells no types
   bool no_mount_ids = false;                                 ///< statx tells no mounts
   std::int64_t mtime = 0;      ///< statx gives this, in seconds, where it is not 0

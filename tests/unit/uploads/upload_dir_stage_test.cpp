@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "support/catch.hpp"
 #include "unit/uploads/dir_fixture.hpp"
 
@@ -101,6 +103,43 @@ TEST_CASE("upload_dir: staging and restoring") {
     CHECK(stands(box.uploads / staged("session") / "1"));
     CHECK(names_in(box.outside) == std::vector<std::string>{"inner", "sentinel"});
   }
+}
+
+TEST_CASE(
+    "upload_dir: what is aside comes back where there are no links, and never over anything") {
+  const Sandbox box;
+  const UploadDir folder(box.uploads);
+  Hooks hooks;
+  hooks.refuses_flags = true;
+  hooks.link_error = GENERATE(EPERM, ENOSYS, EOPNOTSUPP);
+  box.write(staged("session") + "/1", 1);
+  box.write(staged("session") + "/2", 1);
+  box.write("session/2", 2);
+  CHECK(lines(folder.restore("session"), box.uploads) ==
+        std::vector{line(staged("session") + "/2", EEXIST)});
+  CHECK(names_in(box.uploads / "session") == std::vector<std::string>{"1", "2"});
+  CHECK(read_text(box.uploads / "session/2").size() == 2);
+  CHECK(names_in(box.uploads / staged("session")) == std::vector<std::string>{"2"});
+
+  hooks.link_error = EIO;
+  fs::remove(box.uploads / "session/2");
+  CHECK(lines(folder.restore("session"), box.uploads) ==
+        std::vector{line(staged("session") + "/2", EIO)});
+}
+
+TEST_CASE("upload_dir: what is aside is merged with a directory that is made at the last moment") {
+  const Sandbox box;
+  const UploadDir folder(box.uploads);
+  Hooks hooks;
+  hooks.refuses_flags = true;
+  box.write(staged("session") + "/1");
+  bool is_made = false;
+  hooks.before_plain_rename = [&] {
+    if (!std::exchange(is_made, true)) box.write("session/2");
+  };
+  CHECK(folder.restore("session").empty());
+  CHECK(names_in(box.uploads) == std::vector<std::string>{"session"});
+  CHECK(names_in(box.uploads / "session") == std::vector<std::string>{"1", "2"});
 }
 
 TEST_CASE("upload_dir: a directory that could not be emptied is not staged") {
