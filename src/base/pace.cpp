@@ -21,7 +21,13 @@ constexpr unsigned max_patience = 128;
 }  // namespace
 
 void Pace::start(Time now) {
+  began_ = now - (last_done_ - began_);
+  last_done_ = now;
+}
+
+void Pace::forget(Time now) {
   began_ = now;
+  last_done_ = now;
   units_ = 0;
   pieces_ = 0;
 }
@@ -30,9 +36,10 @@ void Pace::done(std::uint64_t units, Time now) {
   if (fixed_ > 0) return;
   units_ += units;
   ++pieces_;
+  last_done_ = now;
   if (now - began_ < window || pieces_ < pieces_each * workers()) return;
   judge(static_cast<double>(units_) / std::chrono::duration<double>(now - began_).count());
-  start(now);
+  forget(now);
 }
 
 void Pace::judge(double rate) {

@@ -26,8 +26,12 @@ class Pace {
   /// The most that workers() may ever say.
   [[nodiscard]] unsigned most() const { return fixed_ > 0 ? fixed_ : 1U << highest_level; }
 
-  /// Work begins, or goes on after a rest. What was learnt stays.
+  /// Work begins, or goes on after a rest. What was learnt, and measured, stays: a transaction may
+  /// have so few directories that no rate could be taken of them alone.
   void start(Time now);
+
+  /// Work has gone on, but not at its rate: what is measured just now is nothing.
+  void forget(Time now);
 
   /// A piece of work is done; `units` is how large it was, in anything that takes equal time.
   void done(std::uint64_t units, Time now);
@@ -48,7 +52,8 @@ class Pace {
   unsigned windows_left_ = 0;  ///< at home, until the next try
   unsigned patience_ = 0;      ///< how many there are after the next failure
   // What is measured now.
-  Time began_;
+  Time began_{};
+  Time last_done_{};
   std::uint64_t units_ = 0;
   unsigned pieces_ = 0;
 };

@@ -69,7 +69,7 @@ class Workers::Shift {
       const auto before = pace_.workers();
       // A rate over the time in which nothing was done is none.
       if (watch_.was_suspended()) {
-        pace_.start(Clock::now());
+        pace_.forget(Clock::now());
       } else {
         pace_.done(units, Clock::now());
       }

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "uploads/file_system.hpp"
 #include "uploads/open.hpp"
 
 namespace calib {
@@ -42,6 +43,7 @@ Failure unremovable_failure(const PathError& error, ErrorKind kind) {
 }
 
 unsigned first_removers(std::uint64_t file_system, unsigned processors) {
+  if (!is_local(file_system)) return 8;
   return file_system != BTRFS_SUPER_MAGIC && processors > 1 ? 2 : 1;
 }
 

@@ -18,8 +18,8 @@ struct Folder {
   std::uint64_t mount = 0;
   const std::string& path;
   const Mounts& mounts;  ///< where nothing is to be touched
-  /// FUSE and NFS: sizes that the kernel has cached may be old there, and a file that somebody has
-  /// open does not go, but gets another name.
+  /// On no local file system (see file_system.hpp): sizes that the kernel has cached may be old
+  /// there, and on FUSE and NFS a file that somebody has open does not go, but gets another name.
   bool is_served = false;
 };
 

@@ -20,16 +20,13 @@
 #include "base/run_within.hpp"
 #include "base/text.hpp"
 #include "uploads/disk_usage.hpp"
+#include "uploads/file_system.hpp"
 #include "uploads/tree_walk.hpp"
 #include "uploads/ways.hpp"
 
 namespace calib {
 
 namespace {
-
-// As in linux/magic.h, where FUSE's is not in Debian 12 yet.
-constexpr std::uint64_t fuse = 0x65735546;
-constexpr std::uint64_t nfs = 0x6969;
 
 // How often a directory is gone through again while entries keep coming.
 constexpr int max_rounds = 16;
@@ -119,8 +116,7 @@ UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
   id_ = status.id;
   mount_ = status.mount;
   mounts_ = read_mounts();
-  const auto kind = file_system();
-  is_served_ = kind == fuse || kind == nfs;
+  is_served_ = !is_local(file_system());
 }
 
 Mounts UploadDir::read_mounts() const {

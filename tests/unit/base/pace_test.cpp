@@ -130,6 +130,32 @@ TEST_CASE("a rest is no work, and what was learnt stays", "[pace]") {
   CHECK(model.share(2) > 0.85);
 }
 
+TEST_CASE("a rate is taken of pieces that stand few at a time between rests", "[pace]") {
+  Pace pace(0);
+  Pace::Time now{};
+  for (int slice = 0; slice < 4; ++slice) {
+    CHECK(pace.workers() == 1);
+    pace.start(now += milliseconds{1000});
+    pace.done(1, now += milliseconds{20});
+  }
+  REQUIRE(pace.workers() == 2);
+  // Two get as much done as one did: the rests are no part of that.
+  for (int piece = 0; piece < 8; ++piece) pace.done(1, now += milliseconds{19});
+  CHECK(pace.workers() == 1);
+}
+
+TEST_CASE("what was being measured is forgotten where work went on at no rate", "[pace]") {
+  Pace pace(0);
+  Pace::Time now{};
+  pace.start(now);
+  for (int piece = 0; piece < 3; ++piece) pace.done(1, now += milliseconds{20});
+  pace.forget(now += milliseconds{1000});
+  for (int piece = 0; piece < 3; ++piece) pace.done(1, now += milliseconds{20});
+  CHECK(pace.workers() == 1);
+  pace.done(1, now += milliseconds{20});
+  CHECK(pace.workers() == 2);
+}
+
 TEST_CASE("pieces too few for a rate teach nothing", "[pace]") {
   Pace pace(0);
   const Pace::Time begin{};

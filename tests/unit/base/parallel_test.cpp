@@ -60,10 +60,14 @@ TEST_CASE("as many pieces as are asked for are under way before a rate is known"
   CHECK(done == first);
 }
 
-TEST_CASE("a purge begins with two threads, but with one on Btrfs", "[workers]") {
+TEST_CASE("a purge begins with two threads, with one on Btrfs, with many on a network",
+          "[workers]") {
   CHECK(first_removers(EXT4_SUPER_MAGIC, 2) == 2);
   CHECK(first_removers(TMPFS_MAGIC, 64) == 2);
-  CHECK(first_removers(0, 2) == 2);
+  for (const auto kind : {0x6969U, 0x1021997U, 0xFF534D42U, 0x65735546U}) {
+    CHECK(first_removers(kind, 1) == 8);
+  }
+  CHECK(first_removers(0, 2) == 8);
   CHECK(first_removers(EXT4_SUPER_MAGIC, 1) == 1);
   CHECK(first_removers(BTRFS_SUPER_MAGIC, 64) == 1);
 }

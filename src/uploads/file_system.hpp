@@ -1,0 +1,13 @@
+// What is known of kinds of file systems.
+#pragma once
+
+#include <cstdint>
+
+namespace calib {
+
+/// Whether a file system of this kind (statfs(2), f_type) is on a disk or in the memory of this
+/// machine, and nobody else changes what is in it. False where the kind is not known: then others
+/// may, what the kernel has cached may be old, and an answer may take its time.
+bool is_local(std::uint64_t kind);
+
+}  // namespace calib
