@@ -66,6 +66,7 @@ struct Mount {
   std::string device;
   std::string root;   ///< what is mounted, in its file system
   std::string point;  ///< where
+  std::string type;   ///< of its file system
 };
 
 std::optional<Mount> mount_in(const std::string& line) {
@@ -80,10 +81,15 @@ std::optional<Mount> mount_in(const std::string& line) {
   const auto* const end = id.data() + id.size();
   const auto parsed = std::from_chars(id.data(), end, mount.id);
   if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  // What is optional ends with a dash.
+  constexpr std::string_view dash = " - ";
+  const auto optional = line.find(dash);
   if (mount.device.find(':') == std::string::npos || mount.point.front() != '/' ||
-      line.find(" - ") == std::string::npos) {
+      optional == std::string::npos) {
     return std::nullopt;
   }
+  const auto type = optional + dash.size();
+  mount.type = line.substr(type, line.find(' ', type) - type);
   mount.root = unescaped(mount.root);
   mount.point = unescaped(mount.point);
   return mount;
@@ -170,6 +176,7 @@ class Origins {
         throw untold(fmt::format("{} has the folder's mount at {}", mount_list, own->point));
       }
       device_ = own->device;
+      type_ = own->type;
       inside_ = with_slash(own->root) + folder.substr(point.size());
     } else if (holds_root(mount_id)) {
       inside_ = folder;
@@ -177,6 +184,8 @@ class Origins {
       throw untold(fmt::format("{} does not list the folder's own mount", mount_list));
     }
   }
+
+  [[nodiscard]] const std::string& type() const { return type_; }
 
   [[nodiscard]] std::string entry_of(const Mount& mount) const {
     if (mount.root.ends_with(removed_root)) return {};
@@ -191,6 +200,7 @@ class Origins {
 
  private:
   std::optional<std::string> device_;  ///< nothing where it is not known
+  std::string type_;
   std::string inside_;  ///< the folder in its file system, or the end of that, with a slash
 };
 
@@ -217,6 +227,7 @@ Mounts mounts_below(int directory, std::uint64_t mount_id) {
   const auto all = all_mounts();
   const Origins origins(all, mount_id, folder);
   Mounts mounts;
+  mounts.type = origins.type();
   for (const auto& mount : all) {
     const auto point = below(folder, mount.point);
     mounts.points.emplace_back(point);

@@ -14,6 +14,9 @@ struct Mounts {
   /// Names directly in the directory at or below which something is mounted, or is what is mounted
   /// somewhere else (a bind mount of it).
   std::vector<std::string> entries;
+  /// Of the file system that the directory itself is on: `ext4`, `fuse.sshfs`. Empty where that is
+  /// not told: in a chroot.
+  std::string type;
 
   /// Whether something is mounted at `path`, which is below the directory.
   [[nodiscard]] bool is_point(const std::string& path) const;

@@ -19,7 +19,7 @@ struct Entry {
 };
 
 struct DirectoryStatus {
-  Instant changed;          ///< the later of mtime and ctime
+  Instant changed;          ///< the latest of mtime, ctime and birth
   Instant born;             ///< when it was made, or later: where that is not told, `changed`
   std::uint64_t inode = 0;  ///< in the order of these numbers directories mostly lie on the disk
 };

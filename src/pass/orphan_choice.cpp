@@ -69,6 +69,17 @@ void warn_of_future(const UploadDir& uploads, const Few<OrphanLine>& future, War
   }
 }
 
+std::string of_unknown_age(const UploadDir& uploads, std::size_t count) {
+  const auto& type = uploads.file_system_type();
+  return fmt::format(
+      "{}: the file system ({}) does not tell when something was put there with an older date, so "
+      "{} without a session {} for --orphan-grace; look at them, then delete them with "
+      "--orphan-grace 0",
+      uploads.path(), type.empty() ? "of an unknown type" : type,
+      count_text(count, "directory", "directories"),
+      count == 1 ? "is never old enough" : "are never old enough");
+}
+
 Failure older_than_database(const UploadDir& uploads, const std::string& database,
                             const Few<std::string>& older) {
   return {
@@ -108,7 +119,7 @@ OrphanChoice choose_orphans(const Plan& plan, const Options& options, const Pass
     // Also of those under the grace: else the database would be a changed one when it is over.
     if (latest && is_uuid(name) && status.born > *latest) choice.foreign.add([&] { return name; });
     const auto grace = options.orphan_grace;
-    if (grace.count() > 0 && status.changed > times.now - grace) {
+    if (grace.count() > 0 && (!uploads.tells_changes() || status.changed > times.now - grace)) {
       if (status.changed > times.current() + clock_error) future.add([&] { return orphan; });
       choice.spared.push_back(orphan);
       continue;
@@ -121,6 +132,9 @@ OrphanChoice choose_orphans(const Plan& plan, const Options& options, const Pass
     by_inode.clear();
   }
   warn_of_future(uploads, future, notes.warnings);
+  if (!uploads.tells_changes() && !choice.spared.empty()) {
+    notes.warnings.push_back(of_unknown_age(uploads, choice.spared.size()));
+  }
   std::sort(by_inode.begin(), by_inode.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
   choice.unclaimed.orphans.reserve(by_inode.size());

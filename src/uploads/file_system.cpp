@@ -28,10 +28,20 @@ constexpr std::array<std::uint64_t, 14> local_kinds{BTRFS_SUPER_MAGIC,
                                                     jfs,
                                                     zfs};
 
+// They give the time of the last change of the content, which a restore sets, for that of any.
+constexpr std::array<std::string_view, 6> without_changes{
+    "fuse.gcsfuse", "fuse.goofys", "fuse.mount-s3", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"};
+
 }  // namespace
 
 bool is_local(std::uint64_t kind) {
   return std::find(local_kinds.begin(), local_kinds.end(), kind) != local_kinds.end();
+}
+
+bool tells_changes(std::uint64_t kind, std::string_view type) {
+  if (is_local(kind)) return true;
+  return !type.empty() &&
+         std::find(without_changes.begin(), without_changes.end(), type) == without_changes.end();
 }
 
 }  // namespace calib

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace calib {
 
@@ -9,5 +10,10 @@ namespace calib {
 /// machine, and nobody else changes what is in it. False where the kind is not known: then others
 /// may, what the kernel has cached may be old, and an answer may take its time.
 bool is_local(std::uint64_t kind);
+
+/// Whether it says of a directory when it came to be there, or was changed last, whatever time it
+/// was given (ctime, or the time of its birth). `type` as Mounts has it. False where that is not
+/// known.
+bool tells_changes(std::uint64_t kind, std::string_view type);
 
 }  // namespace calib

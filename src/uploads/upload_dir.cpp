@@ -116,7 +116,9 @@ UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
   id_ = status.id;
   mount_ = status.mount;
   mounts_ = read_mounts();
-  is_served_ = !is_local(file_system());
+  const auto kind = file_system();
+  is_served_ = !is_local(kind);
+  tells_changes_ = calib::tells_changes(kind, mounts_.type);
 }
 
 Mounts UploadDir::read_mounts() const {
@@ -188,7 +190,8 @@ std::error_code UploadDir::status_of(const std::string& name, DirectoryStatus& s
   Status seen;
   if (const auto error = stat_at(fd_.get(), name.c_str(), seen)) return error;
   if (!seen.is_directory()) return errno_code(ENOTDIR);
-  status = {seen.changed, seen.born, seen.id.inode};
+  // On SMB a restore that keeps the times shows in nothing but the birth.
+  status = {std::max(seen.changed, seen.born), seen.born, seen.id.inode};
   return {};
 }
 

@@ -114,6 +114,11 @@ class UploadDir {
   /// What kind of file system it is on, as in linux/magic.h; 0 where that is not told.
   [[nodiscard]] std::uint64_t file_system() const;
 
+  /// Its type, as mount(8) names it (`fuse.sshfs`); empty where that is not told.
+  [[nodiscard]] const std::string& file_system_type() const { return mounts_.type; }
+  /// Whether a directory that is put back with its old times shows it (see DirectoryStatus).
+  [[nodiscard]] bool tells_changes() const { return tells_changes_; }
+
   /// How large that is, and how full; nothing where that is not told.
   [[nodiscard]] std::optional<DiskSpace> space() const;
 
@@ -153,6 +158,7 @@ class UploadDir {
   std::uint64_t mount_ = 0;
   Mounts mounts_;           ///< as it was opened
   bool is_served_ = false;  ///< see Folder
+  bool tells_changes_ = true;
 };
 
 }  // namespace calib

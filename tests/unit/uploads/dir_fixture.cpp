@@ -244,6 +244,7 @@ int statx(int parent, const char* name, int flags, unsigned mask, struct statx* 
   if (hook == nullptr || result != 0) return result;
   ++hook->looks;
   if (hook->mtime != 0) status->stx_mtime.tv_sec = hook->mtime;
+  if (hook->ctime != 0) status->stx_ctime.tv_sec = hook->ctime;
   if (hook->no_mount_ids) status->stx_mask &= ~static_cast<unsigned>(STATX_MNT_ID);
   if (hook->other_mount && parent >= 0 && hook->other_mount(path_of(parent, name))) {
     ++status->stx_mnt_id;

@@ -81,6 +81,7 @@ struct Hooks {
   bool unknown_types = false;                                ///< getdents64 tells no types
   bool no_mount_ids = false;                                 ///< statx tells no mounts
   std::int64_t mtime = 0;      ///< statx gives this, in seconds, where it is not 0
+  std::int64_t ctime = 0;      ///< the same
   int read_error = 0;          ///< getdents64 gives this error
   std::atomic<long> looks{0};  ///< calls of statx
 };

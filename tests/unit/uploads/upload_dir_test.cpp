@@ -11,6 +11,7 @@
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
 #include "unit/uploads/dir_fixture.hpp"
+#include "uploads/file_system.hpp"
 
 using namespace calib;
 using namespace calib::test;
@@ -206,6 +207,26 @@ TEST_CASE("upload_dir: the time of the last change") {
   hooks.mtime = std::numeric_limits<std::int64_t>::min();
   REQUIRE_FALSE(folder.status_of("session", status));
   CHECK(status.changed > before);
+  // Restored with its times, where nothing but the birth says so.
+  hooks.mtime = 100;
+  hooks.ctime = 100;
+  REQUIRE_FALSE(folder.status_of("session", status));
+  CHECK(status.changed == status.born);
+  CHECK((status.born > before || status.born.time_since_epoch() < seconds(101)));
+}
+
+TEST_CASE("upload_dir: not every file system tells of a restore") {
+  constexpr std::uint64_t fuse = 0x65735546;
+  constexpr std::uint64_t ext4 = 0xEF53;
+  CHECK(tells_changes(ext4, "ext4"));
+  CHECK(tells_changes(ext4, ""));
+  CHECK(tells_changes(fuse, "fuse.mergerfs"));
+  CHECK(tells_changes(0x6969, "nfs4"));
+  CHECK_FALSE(tells_changes(fuse, "fuse.sshfs"));
+  CHECK_FALSE(tells_changes(fuse, "fuse.s3fs"));
+  CHECK_FALSE(tells_changes(fuse, ""));
+  const Sandbox box;
+  CHECK_FALSE(UploadDir(box.uploads).file_system_type().empty());
 }
 
 TEST_CASE("upload_dir: measuring the folder itself") {
