@@ -22,8 +22,8 @@ install_all() {
   need_packages $build_packages $postgresql_packages catch2
   # shellcheck disable=SC2086
   need_packages $app_packages $package_packages bindfs clang-format clang-tidy coreutils fish fuse3 \
-    lintian man-db mandoc mergerfs prometheus prometheus-node-exporter python3-yaml sqlite3 systemd \
-    util-linux zsh &
+    lintian man-db mandoc mergerfs openssh-sftp-server prometheus prometheus-node-exporter \
+    python3-yaml sqlite3 sshfs systemd util-linux zsh &
   rest=$!
 }
 

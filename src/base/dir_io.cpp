@@ -225,8 +225,10 @@ void DirReader::start(int fd) {
 }
 
 void DirReader::restart(int fd) {
-  start(fd);
-  if (::lseek(fd, 0, SEEK_SET) < 0) error_ = errno_code(errno);
+  const auto error = open_at(fd, ".", 0, again_);
+  start(error ? fd : again_.get());
+  // Whoever may read it, and not search it, can but rewind.
+  if (error && ::lseek(fd, 0, SEEK_SET) < 0) error_ = errno_code(errno);
 }
 
 const dirent64* DirReader::next() {

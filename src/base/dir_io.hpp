@@ -94,7 +94,8 @@ class DirReader {
 
   /// Goes on with `fd`, from where its offset stands.
   void start(int fd);
-  /// Goes on with `fd`, from its beginning.
+  /// Reads the directory `fd` from its beginning, opened anew: sshfs lists one that is read a
+  /// second time by the same descriptor as empty, and remembers that for 20 s.
   void restart(int fd);
   /// The next entry, `.` and `..` left out; null at the end, and where error() tells why not. What
   /// it points to is good until the next call.
@@ -103,6 +104,7 @@ class DirReader {
 
  private:
   int fd_ = -1;
+  Fd again_;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t filled_ = 0;
   std::size_t position_ = 0;
