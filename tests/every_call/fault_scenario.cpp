@@ -101,6 +101,7 @@ RunOptions FaultScenario::options(const std::string& interpose, const fs::path& 
   options.interpose = interpose.empty() ? "none:1:0" : interpose;
   options.environment["CALIB_TEST_RANDOM"] = "none";
   options.environment["CALIB_TEST_SLEEP"] = "skip";
+  options.environment["CALIB_TEST_TIME"] = "still";
   options.environment["CALIB_TEST_DATABASE"] = "same";
   options.environment["SQLITE_TMPDIR"] = scratch_.path().string();
   if (!log.empty()) options.environment["CALIB_TEST_LOG"] = log.string();

@@ -36,6 +36,7 @@ void become(std::string_view message) {
   const auto log = word_of(message);
   if (!log.empty()) ::setenv("CALIB_TEST_LOG", log.c_str(), 1);
   read_rules();
+  start_clock();
 }
 
 /// Returns in each copy.

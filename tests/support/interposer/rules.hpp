@@ -51,6 +51,10 @@ bool was_stopped();
 void put_clock_forward(long nanoseconds);
 /// Puts the steady clock forward by 100 ms.
 void let_time_pass();
+/// Whether the steady clock moves only where it is put forward.
+bool stands_still();
+/// It stands at what it is now.
+void start_clock();
 
 /// The call has returned: what the rules have for after it. Leaves errno alone.
 void after_call();

@@ -1,7 +1,9 @@
 // Time, for the interposer (see changes.cpp). With CALIB_TEST_SLEEP=skip no sleep takes
-// any: the steady clock is put forward instead. With CALIB_TEST_POLL=N what poll() waits for in
-// vain, once a rule has stopped the process, takes N times as long by that clock. CALIB_TEST_CLOCK
-// is by how many seconds the clock on the wall is wrong.
+// any: the steady clock is put forward instead. With CALIB_TEST_TIME=still that clock moves by
+// nothing else, and by what poll() waits for in vain: what a pass does then does not depend on how
+// fast the machine is, nor on how long a rule has stopped it. With CALIB_TEST_POLL=N what poll()
+// waits for in vain, once a rule has stopped the process, takes N times as long by that clock.
+// CALIB_TEST_CLOCK is by how many seconds the clock on the wall is wrong.
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@ using namespace calib::test::interposer;
 namespace {
 
 std::atomic<long> skipped_nanoseconds{0};
+std::atomic<long> stands_at{0};  ///< nanoseconds; 0: not known yet
 
 bool skips_sleep() {
   static const bool skips = std::getenv("CALIB_TEST_SLEEP") != nullptr;
@@ -33,6 +36,13 @@ void calib::test::interposer::put_clock_forward(long nanoseconds) {
 }
 
 void calib::test::interposer::let_time_pass() { put_clock_forward(100'000'000); }
+
+bool calib::test::interposer::stands_still() {
+  static const bool stands = std::getenv("CALIB_TEST_TIME") != nullptr;
+  return stands;
+}
+
+void calib::test::interposer::start_clock() { stands_at = 0; }
 
 extern "C" {
 
@@ -55,7 +65,11 @@ int clock_gettime(clockid_t clock, timespec* time) noexcept {
   if (result != 0) return result;
   if (clock == CLOCK_REALTIME && wrong_by != nullptr) time->tv_sec += std::atol(wrong_by);
   if (clock != CLOCK_MONOTONIC) return result;
-  const auto now = time->tv_sec * 1'000'000'000L + time->tv_nsec + skipped_nanoseconds;
+  long now = time->tv_sec * 1'000'000'000L + time->tv_nsec;
+  if (long stands = 0; stands_still() && !stands_at.compare_exchange_strong(stands, now)) {
+    now = stands;
+  }
+  now += skipped_nanoseconds;
   *time = {now / 1'000'000'000, now % 1'000'000'000};
   return result;
 }
