@@ -151,7 +151,7 @@ TEST_CASE("with a rollback journal a pass killed at any call twice is settled by
 
 TEST_CASE("with a WAL a pass killed at any call twice is settled by the next one",
           "[faults][crash][threads]") {
-  kill_twice(FaultScenario({Journal::wal}), "WAL", 125, 600, 6500);
+  kill_twice(FaultScenario({Journal::wal}), "WAL", 125, 390, 6500);
 }
 
 TEST_CASE("on a server a pass killed at any call twice is settled by the next one",
