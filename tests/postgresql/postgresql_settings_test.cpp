@@ -57,3 +57,17 @@ TEST_CASE("a commit waits for the server's disk, and for another server only whe
   CHECK(ran.status == 0);
   CHECK(app.text("SELECT string_agg(DISTINCT setting, ' ') FROM seen") == used);
 }
+
+TEST_CASE("the server ends a pass that has not said anything for an hour", "[schema]") {
+  const Backlog app;
+  app.execute(
+      "CREATE TABLE seen (setting varchar); CREATE FUNCTION note() RETURNS trigger LANGUAGE "
+      "plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES "
+      "(current_setting('idle_session_timeout')); RETURN NULL; END $$; CREATE TRIGGER note AFTER "
+      "DELETE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION note()");
+  set_for_all(app, "idle_session_timeout = ''50ms''");
+  const auto ran = run_pass(app);
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(app.text("SELECT string_agg(DISTINCT setting, ' ') FROM seen") == "1h");
+}

@@ -492,13 +492,15 @@ void Connection::prepare_session() {
                     "no foreign key would be looked at; set it to origin");
     }
   }
-  // A server that does not notice that this machine is gone would keep its locks for hours. Those
-  // of them that this server knows; on a Unix socket they mean nothing.
+  // A server that does not notice that this machine is gone would keep its locks for hours; nor
+  // does it notice that the machine is there, and the pass waits for a file server without an end:
+  // so long no purge takes between two transactions. Those of them that this server knows; most
+  // mean nothing on a Unix socket.
   query(
       "SELECT pg_catalog.set_config(s.name, v.value, false) FROM pg_catalog.pg_settings s JOIN "
       "(VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'), "
       "('tcp_keepalives_count', '2'), ('tcp_user_timeout', '15000'), "
-      "('client_connection_check_interval', '2000'), ('idle_session_timeout', '0'), "
+      "('client_connection_check_interval', '2000'), ('idle_session_timeout', '1h'), "
       "('statement_timeout', '0'), ('transaction_timeout', '0')) "
       "AS v(name, value) ON s.name OPERATOR(pg_catalog.=) v.name");
 }

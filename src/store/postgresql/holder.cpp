@@ -17,7 +17,8 @@ std::string holder_where(Connection& connection, const std::string& which,
       const auto rows = connection.query(
           "SELECT a.pid, COALESCE(NULLIF(a.application_name, ''), a.usename::text, 'somebody'), "
           "COALESCE(', from ' || host(a.client_addr), ''), "
-          "COALESCE(', since ' || to_char(a.xact_start, 'HH24:MI:SS') || ' UTC', '') "
+          "COALESCE(', since ' || to_char(COALESCE(a.xact_start, a.backend_start), 'YYYY-MM-DD "
+          "HH24:MI:SS') || ' UTC', '') "
           "FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
           "WHERE l.granted AND l.pid <> pg_backend_pid() AND l.database = "
           "(SELECT oid FROM pg_database WHERE datname = current_database()) AND " +

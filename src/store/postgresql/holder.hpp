@@ -12,7 +12,8 @@
 namespace calib::postgresql {
 
 /// Whoever has the app's tables locked, the one first who began first: `psql (server process 812,
-/// from 10.0.0.7, since 21:03:12 UTC)`. Empty where nobody has, or it is not told. Between two
+/// from 10.0.0.7, since 2025-03-01 21:03:12 UTC)`: since when it is in its transaction, or else
+/// connected. Empty where nobody has, or it is not told. Between two
 /// transactions. Throws PassError (stopped).
 std::string holder_of_tables(Connection& connection, const Knowledge& knowledge);
 
