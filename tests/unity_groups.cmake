@@ -16,6 +16,7 @@ set_source_files_properties(
   unit/webapp/dotenv_test.cpp
   PROPERTIES UNITY_GROUP unit_tests_1)
 set_source_files_properties(
+  unit/base/number_test.cpp
   unit/base/pace_test.cpp
   unit/plan/plan_proof_test.cpp
   unit/report/json_document_test.cpp

@@ -2,26 +2,46 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
-#include <memory_resource>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace calib {
 
-/// Texts that live as long as their pool does. Copies of a pool share what it keeps.
+/// Texts that live as long as their pool does. Copies of a pool share what it keeps. (What
+/// std::pmr::monotonic_buffer_resource does, which Apple's library has since macOS 14 only.)
 class TextPool {
  public:
   /// A copy of `text`, at a place where it stays.
   std::string_view keep(std::string_view text) {
     if (text.empty()) return {};
-    auto* bytes = static_cast<char*>(memory_->allocate(text.size(), alignof(char)));
+    char* const bytes = memory_->take(text.size());
     std::copy(text.begin(), text.end(), bytes);
     return {bytes, text.size()};
   }
 
  private:
-  std::shared_ptr<std::pmr::monotonic_buffer_resource> memory_ =
-      std::make_shared<std::pmr::monotonic_buffer_resource>();
+  class Memory {
+   public:
+    char* take(std::size_t size) {
+      if (size > left_) {
+        left_ = std::max(size, block_size);
+        blocks_.push_back(std::make_unique_for_overwrite<char[]>(left_));
+        next_ = blocks_.back().get();
+      }
+      left_ -= size;
+      return std::exchange(next_, next_ + size);
+    }
+
+   private:
+    static constexpr std::size_t block_size = std::size_t{64} << 10U;
+    std::vector<std::unique_ptr<char[]>> blocks_;
+    char* next_ = nullptr;
+    std::size_t left_ = 0;
+  };
+  std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
 };
 
 }  // namespace calib

@@ -14,14 +14,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/number.hpp"
 #include "base/text.hpp"
 
 namespace calib {
 namespace {
 
-/// Reads the whole of `text` as a `Number`; false where that is not all of it, or out of range.
-template <typename Number>
-bool read_all(std::string_view text, Number& value) {
+/// Reads the whole of `text`; false where that is not all of it, or out of range.
+bool read_whole_number(std::string_view text, std::uint64_t& value) {
   const char* const end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
   return error == std::errc{} && stopped == end;
@@ -32,7 +32,7 @@ bool read_all(std::string_view text, Number& value) {
 std::string without_unit(std::string_view text, std::chrono::seconds wanted) {
   const auto end = std::min(text.find_first_not_of("0123456789."), text.size());
   double value = 0;
-  if (!read_all(text.substr(0, end), value)) return {};
+  if (!read_number(text.substr(0, end), value)) return {};
   auto unit = text.substr(end);
   unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
   using namespace std::chrono_literals;
@@ -87,7 +87,7 @@ bool yes_or_no(const Setting& setting) {
 double number(const Setting& setting, double maximum, std::string_view what,
               std::chrono::seconds unit) {
   double value = 0;
-  if (!read_all(setting.text, value) || !std::isfinite(value) || value < 0 || value > maximum) {
+  if (!read_number(setting.text, value) || value < 0 || value > maximum) {
     refuse(setting, fmt::format("must be {}, not '{}'{}", what, setting.text,
                                 without_unit(setting.text, unit)));
   }
@@ -99,7 +99,7 @@ namespace {
 std::optional<std::uint64_t> whole_number_in(const Setting& setting, std::uint64_t minimum,
                                              std::uint64_t maximum) {
   std::uint64_t value = 0;
-  if (read_all(setting.text, value) && value >= minimum && value <= maximum) return value;
+  if (read_whole_number(setting.text, value) && value >= minimum && value <= maximum) return value;
   return std::nullopt;
 }
 

@@ -3,21 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <span>
-#include <stop_token>
 #include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/joined_thread.hpp"
 #include "base/parallel.hpp"
 #include "plan/sorted_index.hpp"
 
@@ -233,15 +233,10 @@ Directories measure_within(std::chrono::milliseconds time, const UploadDir& uplo
     return result;
   }
   StopFlag over;
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  std::jthread clock;
+  std::optional<PausingThread> clock;
   try {
-    clock = std::jthread([&](const std::stop_token& stop) {
-      std::unique_lock lock(mutex);
-      // Nothing ever notifies: it ends with the time, or when the sum is there.
-      wake.wait_for(lock, stop, time, [] { return false; });
-      over.request(SIGALRM);
+    clock.emplace([&](Pause& pause) {
+      if (pause.wait(time)) over.request(SIGALRM);
     });
   } catch (const std::system_error&) {
     return result;  // the system gives no thread: who would end it in time?

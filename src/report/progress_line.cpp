@@ -132,23 +132,17 @@ std::string progress_line(const Progress::View& view, std::chrono::steady_clock:
 
 ProgressLine::ProgressLine(const Progress& progress, When when) : progress_(progress) {
   const bool shown = when == When::always || (when == When::automatic && is_screen(STDERR_FILENO));
-  if (shown) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  if (shown) thread_.emplace([this](Pause& pause) { run(pause); });
 }
 
 ProgressLine::~ProgressLine() {
-  if (!thread_.joinable()) return;
-  thread_.request_stop();
-  thread_.join();
+  if (!thread_) return;
+  thread_.reset();
   if (drawn_) write_to_terminal(fmt::format("\r{}", wipe_rest));
 }
 
-void ProgressLine::run(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  std::chrono::milliseconds pause = first_draw;
-  for (;;) {
-    // Nothing ever notifies: the wait ends with the time, or at once when a stop is requested.
-    wake_.wait_for(lock, stop, pause, [] { return false; });
-    if (stop.stop_requested()) return;
+void ProgressLine::run(Pause& pause) {
+  for (std::chrono::milliseconds time = first_draw; pause.wait(time); time = redraw) {
     // One column stays free: a full line makes some terminals wrap, and \r leads to the wrong one.
     const std::string line =
         progress_line(progress_.view(), std::chrono::steady_clock::now(), terminal_columns() - 1);
@@ -156,7 +150,6 @@ void ProgressLine::run(const std::stop_token& stop) {
     // broken the line: then all of it is still after the cursor, and the next draw wipes it.
     if (!write_to_terminal(fmt::format("\r{}{}\r", line, wipe_rest))) return;
     drawn_ = true;
-    pause = redraw;
   }
 }
 

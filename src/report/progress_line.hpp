@@ -2,11 +2,10 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 
+#include "base/joined_thread.hpp"
 #include "base/progress.hpp"
 #include "model/options.hpp"
 
@@ -29,13 +28,11 @@ class ProgressLine {
   ProgressLine& operator=(ProgressLine&&) = delete;
 
  private:
-  void run(const std::stop_token& stop);
+  void run(Pause& pause);
 
   const Progress& progress_;
   bool drawn_ = false;
-  std::mutex mutex_;
-  std::condition_variable_any wake_;
-  std::jthread thread_;
+  std::optional<PausingThread> thread_;
 };
 
 }  // namespace calib
