@@ -5,7 +5,8 @@
 // of that: folders.txt says what, and the build holds it. scripts/include_graph.py prints who
 // includes whom.
 //
-//   base/              knows nothing of sessions: files, text, time, threads, how to stop
+//   base/              knows nothing of sessions: files, text, time, threads, how to stop; what
+//                      differs between systems is behind base/system.hpp
 //   model/             the nouns: options, sessions, entries, the report, what ends a pass
 //   webapp/            what the web app writes: its .env, database URLs, paths of images
 //   cli/               command line, environment, configuration file -> Options
@@ -18,15 +19,13 @@
 //   pass/              the steps: pass.cpp calls them in their order
 //   console/           who sits before it: the question before a pass, results, complaints
 //   main.cpp           parse -> run -> print -> exit status; the one catch-all
-#include <malloc.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <exception>
 #include <variant>
 
 #include "base/standard_streams.hpp"
 #include "base/stop.hpp"
+#include "base/system.hpp"
 #include "cli/command_line.hpp"
 #include "console/ask.hpp"
 #include "console/output.hpp"
@@ -51,28 +50,15 @@ int run(Options options) {
   return finish(watched_pass(options, stop), options);
 }
 
-/// Lists of a million sessions go back to the system when they are let go. By default the GNU C
-/// library sees large blocks come and go, and keeps larger ones from then on.
-void give_memory_back() {
-#ifdef __GLIBC__
-  constexpr int max_kept = 1 << 20;
-  static_cast<void>(::mallopt(M_MMAP_THRESHOLD, max_kept));
-  // A threshold that is set is no longer raised by itself, so that what each slice takes for
-  // SQLite's pages would go back and come anew, page by page.
-  constexpr int max_unused = 8 << 20;
-  static_cast<void>(::mallopt(M_TRIM_THRESHOLD, max_unused));
-#endif
-}
-
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv, char** environment_variables) {
   try {
-    give_memory_back();
+    system::give_memory_back();
     keep_standard_descriptors();
     install_signal_handlers(stop);
     Environment environment;
-    for (char** variable = environ; *variable != nullptr; ++variable) {
+    for (char** variable = environment_variables; *variable != nullptr; ++variable) {
       environment.emplace_back(*variable);
     }
     const auto parsed = parse_options({argv + (argc > 0 ? 1 : 0), argv + argc}, environment);

@@ -53,6 +53,7 @@ set_source_files_properties(
   unit/webapp/database_url_test.cpp
   PROPERTIES UNITY_GROUP unit_tests_4)
 set_source_files_properties(
+  unit/base/system_test.cpp
   unit/base/text_test.cpp
   unit/cli/settings_test.cpp
   unit/pass/lock_budget_test.cpp

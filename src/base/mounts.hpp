@@ -1,8 +1,8 @@
-// Where something is mounted, as the kernel lists it (proc(5), /proc/pid/mountinfo).
+// What is mounted in a directory. base/system.hpp reads it.
 #pragma once
 
-#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace calib {
@@ -22,12 +22,15 @@ struct Mounts {
   [[nodiscard]] bool is_point(const std::string& path) const;
   /// Whether something is mounted at `entry`, directly in the directory, or below it.
   [[nodiscard]] bool any_in(const std::string& entry) const;
+
+  /// Sorts both, and drops empty names and those that are there twice.
+  void sort_out();
 };
 
-/// Reads them for the open directory; none of them is touched. `mount_id`: the directory's own
-/// mount (statx(2), STATX_MNT_ID). Throws std::runtime_error, a sentence that says what to do,
-/// where the kernel does not tell all of them: without /proc, or where the directory's own mount is
-/// not among them.
-Mounts mounts_below(int directory, std::uint64_t mount_id);
+/// `a` of `a/b`.
+std::string first_component(std::string_view path);
+
+/// What of `path` is below `folder`, which ends with a slash; empty where it is not.
+std::string_view way_below(std::string_view folder, std::string_view path);
 
 }  // namespace calib

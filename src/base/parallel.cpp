@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <system_error>
 
+#include "base/joined_thread.hpp"
+#include "base/system.hpp"
+
 namespace calib {
 namespace {
 
 // A walk has three directories open at most; the rest is for the database, the folder and what was
 // open when the process began.
-constexpr rlim_t files_of_a_walk = 3;
+constexpr rlim_t directories_of_a_walk = 3;
 constexpr rlim_t files_of_the_rest = 20;
 
 }  // namespace
@@ -114,10 +117,11 @@ class Workers::Shift {
   std::size_t most_ = 0;  ///< workers that there can be
   SuspensionWatch watch_;
   /// Without the caller's. The last member, for it is joined first.
-  std::vector<std::jthread> threads_;
+  std::vector<JoinedThread> threads_;
 };
 
 unsigned jobs_that_fit(unsigned wanted) {
+  const rlim_t files_of_a_walk = directories_of_a_walk + system::DirReader::own_descriptors;
   struct rlimit files {};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
   const auto fitting = files.rlim_cur > files_of_the_rest + files_of_a_walk

@@ -5,11 +5,12 @@
 
 #include <array>
 #include <cerrno>
-#include <ctime>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include "base/system.hpp"
 
 namespace calib {
 namespace {
@@ -53,7 +54,7 @@ void set_handler(int signal, void (*handler)(int)) {
   // Nobody waits in a system call without an end: a stopped pass looks at the flag, and no call
   // needs to fail with EINTR for it.
   action.sa_flags = SA_RESTART;
-  ::sigemptyset(&action.sa_mask);
+  sigemptyset(&action.sa_mask);
   if (::sigaction(signal, &action, nullptr) != 0) throw_errno("sigaction");
 }
 
@@ -62,8 +63,8 @@ void set_handler(int signal, void (*handler)(int)) {
 /// orphaned process group) is not suspended: the kernel sees to that.
 void suspend(int signal) {
   sigset_t one;
-  ::sigemptyset(&one);
-  ::sigaddset(&one, signal);
+  sigemptyset(&one);
+  sigaddset(&one, signal);
   if (::raise(signal) != 0) return;  // every thread blocks it
   ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
   ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
@@ -85,43 +86,20 @@ class Watcher {
   [[noreturn]] void run() {
     ::pthread_sigmask(SIG_BLOCK, &stopping_, nullptr);
     while (true) {
-      const int signal = ::sigtimedwait(&suspending_, nullptr, &between_looks);
-      if (signal > 0) {
-        const std::lock_guard lock(suspension_mutex);
-        suspension_asked = signal;
-        if (deferring == 0) suspend_if_asked();
-      } else if (errno == EAGAIN) {
-        take_what_waits();
+      const int signal = system::wait_for_signal(suspending_, stopping_);
+      if (sigismember(&stopping_, signal) == 1) {
+        handle_stop_signal(signal);
+        continue;
       }
+      const std::lock_guard lock(suspension_mutex);
+      suspension_asked = signal;
+      if (deferring == 0) suspend_if_asked();
     }
   }
 
  private:
-  static constexpr timespec between_looks{0, 100'000'000};
-
-  /// What was pending at the last look, too, nobody else takes.
-  void take_what_waits() {
-    const int before = std::exchange(waiting_, 0);
-    sigset_t pending;
-    if (::sigpending(&pending) != 0) return;
-    for (const int signal : stop_signals) {
-      if (::sigismember(&pending, signal) != 1 || ::sigismember(&stopping_, signal) != 1) continue;
-      if (signal != before) {
-        waiting_ = signal;
-        return;
-      }
-      sigset_t one;
-      ::sigemptyset(&one);
-      ::sigaddset(&one, signal);
-      constexpr timespec at_once{0, 0};
-      if (::sigtimedwait(&one, nullptr, &at_once) == signal) handle_stop_signal(signal);
-      return;
-    }
-  }
-
   sigset_t stopping_;
   sigset_t suspending_;
-  int waiting_ = 0;
 };
 
 }  // namespace
@@ -129,16 +107,16 @@ class Watcher {
 void install_signal_handlers(StopFlag& stop) {
   target.store(&stop);
   sigset_t stopping;
-  ::sigemptyset(&stopping);
+  sigemptyset(&stopping);
   for (const int signal : stop_signals) {
     if (signal == SIGHUP && handler_of(signal) == SIG_IGN) continue;
     set_handler(signal, handle_stop_signal);
-    ::sigaddset(&stopping, signal);
+    sigaddset(&stopping, signal);
   }
   sigset_t suspending;
-  ::sigemptyset(&suspending);
+  sigemptyset(&suspending);
   for (const int signal : suspending_signals) {
-    if (handler_of(signal) != SIG_IGN) ::sigaddset(&suspending, signal);
+    if (handler_of(signal) != SIG_IGN) sigaddset(&suspending, signal);
   }
   for (const int signal : std::array{SIGPIPE, SIGXFSZ}) set_handler(signal, SIG_IGN);
   sigset_t before;

@@ -1,12 +1,10 @@
 #include "pass/purge.hpp"
 
 #include <fmt/format.h>
-#include <linux/magic.h>
 
 #include <mutex>
 #include <thread>
 
-#include "uploads/file_system.hpp"
 #include "uploads/open.hpp"
 
 namespace calib {
@@ -17,7 +15,7 @@ Failure unmovable_failure(const UploadDir& uploads, const std::string& name,
   std::string why = is_taken ? "something is staged under its name already, look into it"
                              : "it cannot be moved aside";
   std::string remedy;
-  if (error == std::errc::cross_device_link && uploads.file_system() == OVERLAYFS_SUPER_MAGIC) {
+  if (error == std::errc::cross_device_link && uploads.file_system() == FileSystem::overlay) {
     remedy =
         " (it stems from a lower layer of an overlay, an image say, and stays for ever; remove it "
         "with rm -rf, then the next pass deletes the records)";
@@ -42,9 +40,9 @@ Failure unremovable_failure(const PathError& error, ErrorKind kind) {
           kind};
 }
 
-unsigned first_removers(std::uint64_t file_system, unsigned processors) {
+unsigned first_removers(FileSystem file_system, unsigned processors) {
   if (!is_local(file_system)) return 8;
-  return file_system != BTRFS_SUPER_MAGIC && processors > 1 ? 2 : 1;
+  return file_system != FileSystem::btrfs && processors > 1 ? 2 : 1;
 }
 
 Purger::Purger(const UploadDir& uploads, unsigned jobs, const Monitor& monitor)

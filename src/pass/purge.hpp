@@ -30,8 +30,8 @@ Failure unremovable_failure(const PathError& error, ErrorKind kind);
 
 /// How many threads begin to remove, before a rate is known: one for each of two processors, but
 /// one alone on Btrfs, where two are slower than one, and many where each waits for an answer from
-/// another machine. `file_system` as UploadDir::file_system().
-unsigned first_removers(std::uint64_t file_system, unsigned processors);
+/// another machine.
+unsigned first_removers(FileSystem file_system, unsigned processors);
 
 /// What became of directories that were to be removed.
 struct Purged {

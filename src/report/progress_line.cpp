@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/lock_holder.hpp"
 #include "base/standard_streams.hpp"
+#include "base/system.hpp"
 #include "base/text.hpp"
 #include "base/timestamp.hpp"
 
@@ -87,7 +87,7 @@ std::string wait_text(const Wait& wait, std::chrono::steady_clock::time_point no
   const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - wait.since).count();
   const std::chrono::duration<double> limit = wait.limit;
   auto text = fmt::format("{}: {} of {:g} s", wait.what, waited, limit.count());
-  const auto holder = wait.holder.empty() ? lock_holder(wait.files) : wait.holder;
+  const auto holder = wait.holder.empty() ? system::lock_holder(wait.files) : wait.holder;
   if (!holder.empty()) text += ", for " + holder;
   return printable(text);
 }

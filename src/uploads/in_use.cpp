@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/fd.hpp"
+#include "base/system.hpp"
+#include "model/pass_error.hpp"
 #include "uploads/ways.hpp"
 
 namespace calib {
@@ -16,7 +18,9 @@ namespace {
 std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
                                             const std::vector<std::filesystem::path>& paths) {
   std::vector<std::string> entries;
-  const Fd opened(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Fd opened;
+  static_cast<void>(
+      system::open_to_look_up(AT_FDCWD, folder.c_str(), system::Links::follow, opened));
   for (const auto& path : paths) {
     // From the root, so that the folders in which the working directory lies are on the way, too.
     std::error_code error;
@@ -25,6 +29,11 @@ std::vector<std::string> entries_on_the_way(const std::filesystem::path& folder,
     std::error_code ends;
     for (auto& entry : entries_on_way(opened.get(), AT_FDCWD, whole.string(), ends)) {
       entries.push_back(std::move(entry.name));
+    }
+    if (ends == std::errc::operation_not_supported) {
+      throw PassError(PassError::Kind::unusable, whole.string(),
+                      "whether this lies in the uploads folder cannot be told, for a folder on the "
+                      "way may not be read; run as a user who may");
     }
   }
   return entries;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/links.hpp"
-#include "base/lock_holder.hpp"
+#include "base/system.hpp"
 #include "model/pass_error.hpp"
 
 namespace calib {
@@ -83,10 +83,6 @@ std::string remedy_for(const Options& options, const std::error_code& error) {
       return "too many files are open; close some, or raise the limit (ulimit -n)";
     case ENOMEM:
       return "free some memory and run again";
-    case EIO:
-    case EUCLEAN:
-    case EBADMSG:
-      return "see to the disk (dmesg)";
     case ENOTCONN:
     case ESTALE:
     case ETIMEDOUT:
@@ -96,7 +92,7 @@ std::string remedy_for(const Options& options, const std::error_code& error) {
     case ECONNREFUSED:
       return "see to its file server, and mount it anew";
     default:
-      return name_it;
+      return system::means_damage(error.value()) ? "see to the disk (dmesg)" : name_it;
   }
 }
 
@@ -161,7 +157,7 @@ void lock_folder(UploadDir& uploads, std::chrono::milliseconds wait, const StopF
     throw_if_requested(stop);
     if (watch.was_suspended()) since = Clock::now();
     if (Clock::now() - since >= wait) {
-      const auto holder = lock_holder(folder);
+      const auto holder = system::lock_holder(folder);
       throw PassError(PassError::Kind::busy, uploads.path(),
                       fmt::format("another pass is at work in this folder{}; try again when it is "
                                   "done, or wait longer with --lock-wait",

@@ -1,7 +1,5 @@
 #include "uploads/tree_walk.hpp"
 
-#include <dirent.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -170,9 +168,9 @@ class Walk {
         return;
       }
       if (mode_ == Errand::purge && (is_lost() || is_read_only(level))) return;
-      const char* name = static_cast<const char*>(entry->d_name);
+      const char* name = entry->name;
       if (!level.stuck.empty() && level.stuck.contains(name)) continue;
-      if (entry->d_type == DT_DIR) {
+      if (entry->kind == DirEntry::Kind::directory) {
         level.pending.emplace_back(name);
       } else {
         visit(name);

@@ -1,10 +1,8 @@
 #include "uploads/upload_dir.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -34,14 +32,9 @@ constexpr int max_rounds = 16;
 // How long a file server to which a link leads may take. The database may be locked meanwhile.
 constexpr std::chrono::seconds max_look{3};
 
-EntryKind kind_of(unsigned char type) {
-  if (type == DT_DIR) return EntryKind::directory;
-  return type == DT_LNK ? EntryKind::link : EntryKind::other;
-}
-
-EntryKind kind_of(const Status& status) {
-  if (status.is_directory()) return EntryKind::directory;
-  return S_ISLNK(status.mode) ? EntryKind::link : EntryKind::other;
+EntryKind kind_of(DirEntry::Kind kind) {
+  if (kind == DirEntry::Kind::directory) return EntryKind::directory;
+  return kind == DirEntry::Kind::link ? EntryKind::link : EntryKind::other;
 }
 
 const char* remedy_for_way(const std::error_code& error) {
@@ -56,7 +49,7 @@ std::error_code read_names(int directory, std::vector<std::string>& names) {
   reader.restart(directory);
   names.clear();
   while (const auto* entry = reader.next()) {
-    names.emplace_back(static_cast<const char*>(entry->d_name));
+    names.emplace_back(entry->name);
   }
   return reader.error();
 }
@@ -123,21 +116,18 @@ UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
 
 Mounts UploadDir::read_mounts() const {
   try {
-    return mounts_below(fd_.get(), mount_);
+    return system::mounts_below(fd_.get(), mount_);
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(path_ + ": " + error.what());
   }
 }
 
 std::string UploadDir::identity() const {
-  struct statx status = {};
-  if (::statx(fd_.get(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &status) != 0) {
-    throw std::system_error(errno_code(errno), path_);
-  }
-  const bool knows_birth = (status.stx_mask & STATX_BTIME) != 0;
-  return fmt::format("{}:{} {} {}.{} {}", status.stx_dev_major, status.stx_dev_minor,
-                     status.stx_ino, knows_birth ? status.stx_btime.tv_sec : 0,
-                     knows_birth ? status.stx_btime.tv_nsec : 0, mount_);
+  Status status;
+  if (const auto error = stat_at(fd_.get(), status)) throw std::system_error(error, path_);
+  const auto birth = status.birth.value_or(FileTime{});
+  return fmt::format("{} {} {}.{} {}", system::device_text(status.id.device), status.id.inode,
+                     birth.seconds, birth.nanoseconds, mount_);
 }
 
 bool UploadDir::is_in_place() const {
@@ -166,17 +156,17 @@ std::vector<Entry> UploadDir::list() const {
   DirReader reader;
   reader.start(fd.get());
   while (const auto* entry = reader.next()) {
-    const char* name = static_cast<const char*>(entry->d_name);
-    auto kind = kind_of(entry->d_type);
-    if (entry->d_type == DT_UNKNOWN && mounts_.is_point(name)) {
+    const char* name = entry->name;
+    auto kind = kind_of(entry->kind);
+    if (entry->kind == DirEntry::Kind::unknown && mounts_.is_point(name)) {
       kind = EntryKind::directory;  // most are
-    } else if (entry->d_type == DT_UNKNOWN) {
+    } else if (entry->kind == DirEntry::Kind::unknown) {
       const auto error = stat_at(fd.get(), name, status);
       if (error == std::errc::no_such_file_or_directory) continue;
       if (error) throw std::system_error(error, path_below(path_, name));
       kind = kind_of(status);
     }
-    entries.push_back({name, kind, entry->d_ino});
+    entries.push_back({name, kind, entry->inode});
   }
   if (reader.error()) throw std::system_error(reader.error(), path_);
   return entries;
@@ -216,8 +206,10 @@ std::vector<Entry> UploadDir::entries_through(const std::string& path, const Sto
 
 UploadDir::Way UploadDir::follow(const std::string& path, const StopFlag& stop) const {
   // Not a copy of the descriptor, which would hold the folder's lock for as long as it is open.
-  Fd folder(::openat(fd_.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return {{}, errno_code(errno)};
+  Fd folder;
+  if (const auto error = system::open_to_look_up(fd_.get(), ".", system::Links::refuse, folder)) {
+    return {{}, error};
+  }
   auto way = run_within(max_look, stop, [path, folder = std::move(folder)] {
     Way found;
     found.entries = entries_on_way(folder.get(), folder.get(), path, found.error);
@@ -351,10 +343,7 @@ PathErrors UploadDir::restore_entry(const std::string& staged) const {
   return merge(fd_.get(), staged, staged_path, from.get(), to.get());
 }
 
-std::uint64_t UploadDir::file_system() const {
-  struct statfs status {};
-  return ::fstatfs(fd_.get(), &status) == 0 ? static_cast<std::uint64_t>(status.f_type) : 0;
-}
+FileSystem UploadDir::file_system() const { return system::file_system_of(fd_.get()); }
 
 std::optional<DiskSpace> UploadDir::space() const {
   struct statvfs status {};
@@ -389,8 +378,8 @@ TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const 
       result.stopped = true;
       return result;
     }
-    if (entry->d_type == DT_DIR) continue;
-    const char* name = static_cast<const char*>(entry->d_name);
+    if (entry->kind == DirEntry::Kind::directory) continue;
+    const char* name = entry->name;
     if (mounts_.is_point(name)) continue;
     const auto error = stat_cached(fd.get(), name, status);
     // What is mounted over a file occupies nothing here.

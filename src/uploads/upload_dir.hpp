@@ -111,8 +111,8 @@ class UploadDir {
   /// The same for what stage(name) has moved.
   [[nodiscard]] PathErrors restore(const std::string& name) const;
 
-  /// What kind of file system it is on, as in linux/magic.h; 0 where that is not told.
-  [[nodiscard]] std::uint64_t file_system() const;
+  /// What kind of file system it is on.
+  [[nodiscard]] FileSystem file_system() const;
 
   /// Its type, as mount(8) names it (`fuse.sshfs`); empty where that is not told.
   [[nodiscard]] const std::string& file_system_type() const { return mounts_.type; }

@@ -2,15 +2,11 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
-#include <optional>
 #include <utility>
 
 #include "base/dir_io.hpp"
@@ -18,86 +14,83 @@
 namespace calib {
 namespace {
 
+using system::Links;
+
 // As many as the kernel follows on one way (path_resolution(7)).
 constexpr int max_links_followed = 40;
 
-std::optional<Entry> entry_at(int directory, const char* name, int flags, FileId& id) {
-  struct statx raw = {};
-  // What is cached will do: nobody is to be waited for who does not answer.
-  flags |= AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
-  if (::statx(directory, name, flags, STATX_TYPE | STATX_INO, &raw) != 0) return std::nullopt;
-  id = {makedev(raw.stx_dev_major, raw.stx_dev_minor), raw.stx_ino};
-  const auto kind = S_ISDIR(raw.stx_mode)   ? EntryKind::directory
-                    : S_ISLNK(raw.stx_mode) ? EntryKind::link
-                                            : EntryKind::other;
-  return Entry{name, kind, raw.stx_ino};
-}
-
-std::optional<FileId> id_of(int directory) {
-  FileId id;
-  if (!entry_at(directory, "", AT_EMPTY_PATH, id)) return std::nullopt;
-  return id;
-}
-
-/// Only to look up names in it: for that nobody needs the right to read it.
-Fd open_way(int parent, const char* name, int flags) {
-  return Fd(::openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC | flags));
-}
-
-/// Where the link leads; empty where it is none. False where that cannot be told.
-bool read_link(int directory, const std::string& name, std::string& target) {
+/// Where the link leads; empty where it is none.
+std::error_code read_link(int directory, const std::string& name, std::string& target) {
   std::array<char, PATH_MAX> buffer{};
   const auto size = ::readlinkat(directory, name.c_str(), buffer.data(), buffer.size());
-  if (size < 0) return errno == EINVAL;  // it is no link
+  if (size < 0) return errno == EINVAL ? std::error_code{} : errno_code(errno);
   target.assign(buffer.data(), static_cast<std::size_t>(size));
-  return true;
+  return {};
 }
 
 /// Whether a way ends there whoever goes it.
-bool ends_for_all(int error) {
-  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG;
+bool ends_for_all(const std::error_code& error) {
+  return error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory ||
+         error == std::errc::too_many_symbolic_link_levels ||
+         error == std::errc::filename_too_long ||
+         // A name that the file system takes for no text is no entry's.
+         error == std::errc::illegal_byte_sequence || error == std::errc::invalid_argument;
 }
 
 }  // namespace
+
+EntryKind kind_of(const Status& status) {
+  if (status.is_directory()) return EntryKind::directory;
+  return S_ISLNK(status.mode) ? EntryKind::link : EntryKind::other;
+}
 
 std::vector<Entry> entries_on_way(int folder, int from, const std::string& path,
                                   std::error_code& error) {
   error.clear();
   std::vector<Entry> entries;
-  const auto end_here = [&] {
-    if (!ends_for_all(errno)) error = errno_code(errno);
+  const auto end_here = [&](const std::error_code& why) {
+    if (!ends_for_all(why)) error = why;
     return entries;
   };
-  const auto folder_id = id_of(folder);
-  if (!folder_id) return end_here();
+  // What is cached will do: nobody is to be waited for who does not answer.
+  Status status;
+  if (const auto unseen = stat_cached(folder, status)) return end_here(unseen);
+  const auto folder_id = status.id;
   auto rest = path;
-  Fd at = open_way(rest.starts_with('/') ? AT_FDCWD : from, rest.starts_with('/') ? "/" : ".", 0);
+  Fd at;
+  const auto go = [&](int parent, const char* name, Links links) {
+    Fd next;
+    const auto why = system::open_to_look_up(parent, name, links, next);
+    at = std::move(next);
+    return why;
+  };
+  const bool is_absolute = rest.starts_with('/');
+  auto ended = go(is_absolute ? AT_FDCWD : from, is_absolute ? "/" : ".", Links::follow);
   for (int links = 0;;) {
-    if (!at) return end_here();
+    if (ended) return end_here(ended);
     rest.erase(0, rest.find_first_not_of('/'));
     const auto name = rest.substr(0, rest.find('/'));
     if (name.empty()) return entries;
     rest.erase(0, name.size());
     if (name == ".") continue;
     if (name == "..") {
-      at = open_way(at.get(), "..", 0);
+      ended = go(at.get(), "..", Links::follow);
       continue;
     }
-    const auto here = id_of(at.get());
-    if (!here) return end_here();
-    if (here == folder_id) {
-      FileId id;
-      auto entry = entry_at(at.get(), name.c_str(), 0, id);
-      if (!entry && !ends_for_all(errno)) return end_here();
-      entries.push_back(std::move(entry).value_or(Entry{name, EntryKind::other, 0}));
+    if (const auto unseen = stat_cached(at.get(), status)) return end_here(unseen);
+    if (status.id == folder_id) {
+      const auto unseen = stat_cached(at.get(), name.c_str(), status);
+      if (unseen && !ends_for_all(unseen)) return end_here(unseen);
+      entries.push_back(unseen ? Entry{name, EntryKind::other, 0}
+                               : Entry{name, kind_of(status), status.id.inode});
     }
     std::string target;
-    if (!read_link(at.get(), name, target)) return end_here();
+    if (const auto unread = read_link(at.get(), name, target)) return end_here(unread);
     if (target.empty()) {
-      at = open_way(at.get(), name.c_str(), O_NOFOLLOW);
+      ended = go(at.get(), name.c_str(), Links::refuse);
     } else {
       if (++links > max_links_followed) return entries;
-      if (target.starts_with('/')) at = open_way(AT_FDCWD, "/", 0);
+      if (target.starts_with('/')) ended = go(AT_FDCWD, "/", Links::follow);
       rest.insert(0, target);
     }
   }

@@ -5,9 +5,13 @@
 #include <system_error>
 #include <vector>
 
+#include "base/status.hpp"
 #include "model/entry.hpp"
 
 namespace calib {
+
+/// What kind of entry was looked at.
+EntryKind kind_of(const Status& status);
 
 /// The entries directly in the open directory `folder` that lie on the way `path`, in the order in
 /// which it meets them: through links, `..`, other folders, and bind mounts of `folder` itself. A

@@ -4,29 +4,36 @@
 #include <fmt/format.h>
 
 #include <stdexcept>
+#include <string>
+
+#include "base/system.hpp"
 
 namespace calib::postgresql {
 namespace {
 
-// What its interface is called since PostgreSQL 8.2; it only grows.
-constexpr const char* file_name = "libpq.so.5";
+// Its interface since PostgreSQL 8.2; it only grows.
+std::vector<std::string> file_names() { return system::library_names("pq", 5); }
 
 template <typename Function>
 void find(void* handle, const char* name, Function& function) {
   function = reinterpret_cast<Function>(::dlsym(handle, name));
   if (function == nullptr) {
-    throw std::runtime_error(fmt::format("{} has no {}: install a newer one", file_name, name));
+    throw std::runtime_error(
+        fmt::format("{} has no {}: install a newer one", file_names().front(), name));
   }
 }
 
 Library load() {
   // Never closed: what it loads leaves handlers for the end of the process behind.
-  void* const handle = ::dlopen(file_name, RTLD_NOW | RTLD_LOCAL);
+  void* handle = nullptr;
+  for (const auto& name : file_names()) {
+    if (handle == nullptr) handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  }
   if (handle == nullptr) {
     throw std::runtime_error(
         fmt::format("{} cannot be loaded, which PostgreSQL takes: install it (Debian's package "
                     "libpq5)",
-                    file_name));
+                    file_names().front()));
   }
   Library pq;
   find(handle, "PQconnectStartParams", pq.connectStartParams);

@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "base/fd.hpp"
-#include "base/lock_holder.hpp"
+#include "base/system.hpp"
 
 namespace calib::sqlite {
 namespace {
@@ -327,7 +327,7 @@ PassError Connection::store_error(const SQLite::Exception& error) const {
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return still_locked(path_, policy_.waited, lock_holder(policy_.files));
+      return still_locked(path_, policy_.waited, system::lock_holder(policy_.files));
     case SQLITE_FULL:
       return no_room(path_, why);
     case SQLITE_TOOBIG:

@@ -17,8 +17,7 @@
 
 #include "base/dir_io.hpp"
 #include "base/fd.hpp"
-#include "base/lock_holder.hpp"
-#include "base/mounts.hpp"
+#include "base/system.hpp"
 #include "model/pass_error.hpp"
 
 namespace calib::sqlite {
@@ -86,7 +85,13 @@ bool is_log_everybodys(const Fd& database, const Fd& shared, const std::string& 
     throw cannot_look(path, errno);
   }
   std::vector<HeldLock> locks;
-  if (const auto error = read_held_locks(locks)) throw cannot_look("/proc/locks", error.value());
+  const auto error = system::read_held_locks(locks);
+  if (error == std::errc::function_not_supported) {
+    throw unusable(path,
+                   "the database is in write-ahead mode and open elsewhere, and this system "
+                   "does not tell whether under this name; stop the app and run again");
+  }
+  if (error) throw cannot_look(system::lock_list, error.value());
   std::erase_if(locks, [](const HeldLock& lock) { return lock.kind != "POSIX"; });
   // By the inode's number alone, for the device is not the same everywhere.
   return std::all_of(locks.begin(), locks.end(), [&](const HeldLock& lock) {
@@ -125,13 +130,14 @@ bool is_open_with_another_log(const Fd& file, const std::string& path, const Sto
 /// Whether the file is a mount point, or is mounted somewhere else, without what stands beside it.
 bool is_mounted_alone(const std::filesystem::path& real) {
   const auto folder_path = real.parent_path().string();
-  const auto folder = open_to_look(folder_path, O_PATH | O_DIRECTORY);
-  if (!folder) throw cannot_look(folder_path, errno);
+  Fd folder;
+  auto unseen =
+      system::open_to_look_up(AT_FDCWD, folder_path.c_str(), system::Links::refuse, folder);
   Status status;
-  if (const auto error = stat_at(folder.get(), status))
-    throw cannot_look(folder_path, error.value());
+  if (!unseen) unseen = stat_at(folder.get(), status);
+  if (unseen) throw cannot_look(folder_path, unseen.value());
   try {
-    const auto names = mounts_below(folder.get(), status.mount).entries;
+    const auto names = system::mounts_below(folder.get(), status.mount).entries;
     return std::binary_search(names.begin(), names.end(), real.filename().string());
   } catch (const std::runtime_error& error) {
     throw unusable(folder_path, error.what());

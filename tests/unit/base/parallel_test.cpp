@@ -1,8 +1,6 @@
 // A fixed list of work for a few threads: each piece once, and the end is the end.
 #include "base/parallel.hpp"
 
-#include <linux/magic.h>
-
 #include <array>
 #include <atomic>
 #include <csignal>
@@ -62,14 +60,14 @@ TEST_CASE("as many pieces as are asked for are under way before a rate is known"
 
 TEST_CASE("a purge begins with two threads, with one on Btrfs, with many on a network",
           "[workers]") {
-  CHECK(first_removers(EXT4_SUPER_MAGIC, 2) == 2);
-  CHECK(first_removers(TMPFS_MAGIC, 64) == 2);
-  for (const auto kind : {0x6969U, 0x1021997U, 0xFF534D42U, 0x65735546U}) {
+  CHECK(first_removers(FileSystem::local, 2) == 2);
+  CHECK(first_removers(FileSystem::overlay, 64) == 2);
+  for (const auto kind :
+       {FileSystem::unknown, FileSystem::fuse, FileSystem::smb, FileSystem::other}) {
     CHECK(first_removers(kind, 1) == 8);
   }
-  CHECK(first_removers(0, 2) == 8);
-  CHECK(first_removers(EXT4_SUPER_MAGIC, 1) == 1);
-  CHECK(first_removers(BTRFS_SUPER_MAGIC, 64) == 1);
+  CHECK(first_removers(FileSystem::local, 1) == 1);
+  CHECK(first_removers(FileSystem::btrfs, 64) == 1);
 }
 
 TEST_CASE("the first exception ends the rest and reaches the caller", "[workers]") {
