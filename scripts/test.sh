@@ -9,6 +9,8 @@
 #                             executable through all that `dev` does, which takes 10 minutes each
 #   scripts/test.sh unit      only the modules' own tests, with what scripts/demo.sh has built
 #
+# What stands for macOS, POSIX's calls alone, runs beside Linux's: the label `posix`.
+#
 # What takes longer has the label `long`, and runs where it is asked for, after a build:
 #
 #   ctest --test-dir build/dev -L long

@@ -61,6 +61,11 @@ int statx(int directory, const char* name, int flags, unsigned mask,
   return result;
 }
 
+// What the tool calls instead where it has POSIX's calls alone.
+int fstatat64(int directory, const char* name, struct stat64* status, int flags) noexcept {
+  return through(Kind::read, "statx", name, NEXT(fstatat64), directory, name, status, flags);
+}
+
 int stat(const char* name, struct stat* status) noexcept {
   return through(Kind::read, "stat", name, NEXT(stat), name, status);
 }

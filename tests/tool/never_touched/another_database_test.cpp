@@ -138,7 +138,7 @@ TEST_CASE("a pass that deletes nothing leaves the log of a database in write-ahe
 }
 
 TEST_CASE("an empty database that is younger than the uploads beside it proves nothing",
-          "[tool][untouched][wrong-database][sqlite]") {
+          "[tool][untouched][wrong-database][sqlite][linux]") {
   const App app;
   const auto id = new_uuid();
   app.add_directory(id);

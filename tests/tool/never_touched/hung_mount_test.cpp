@@ -101,7 +101,7 @@ RunOptions patient(const std::string& interpose = "") {
 
 }  // namespace
 
-TEST_CASE("a mount that does not answer keeps nobody waiting", "[tool][files][mounts]") {
+TEST_CASE("a mount that does not answer keeps nobody waiting", "[tool][files][mounts][linux]") {
   App app;
   const auto id = app.add_session(48);
   const auto kept = app.add_session(2);
@@ -138,7 +138,7 @@ TEST_CASE("a mount that does not answer keeps nobody waiting", "[tool][files][mo
 }
 
 TEST_CASE("a claimed link that leads to a server which does not answer is status 3, and no wait",
-          "[tool][files][mounts][links]") {
+          "[tool][files][mounts][links][linux]") {
   App app;
   const auto due = app.add_session(48);
   const auto kept = app.add_session(2);
@@ -165,7 +165,7 @@ TEST_CASE("a claimed link that leads to a server which does not answer is status
 }
 
 TEST_CASE("a second signal ends a pass that waits for a file server",
-          "[tool][files][signals][threads]") {
+          "[tool][files][signals][threads][linux]") {
   App app;
   app.add_session(48);
   with_hung_mount(app.uploads(), [&](const HungServer& server) {

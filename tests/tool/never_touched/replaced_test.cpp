@@ -54,7 +54,7 @@ TEST_CASE("orphans that sessions come to claim while others are removed stay", "
 }
 
 TEST_CASE("orphans that change while others are removed are younger than the grace, and stay",
-          "[tool][race]") {
+          "[tool][race][linux]") {
   const OrphanApp app;
   // One microsecond.
   Running running(pass_arguments(app, {"--orphan-grace", "0.00000002"}), at(first_removal));
@@ -90,7 +90,7 @@ TEST_CASE("what goes slowly is looked up again within a second, whoever claims i
   CHECK(left >= many - within_a_second);
 }
 
-TEST_CASE("the grace is asked again right before each orphan goes", "[tool][race]") {
+TEST_CASE("the grace is asked again right before each orphan goes", "[tool][race][linux]") {
   OrphanApp app;
   Running running(pass_arguments(app, {"--orphan-grace", "0.00000002"}), at(first_removal));
   REQUIRE(running.wait_until_stopped());
@@ -105,7 +105,7 @@ TEST_CASE("the grace is asked again right before each orphan goes", "[tool][race
 }
 
 TEST_CASE("where the database is replaced while a pass runs, the pass ends there",
-          "[tool][race][sqlite]") {
+          "[tool][race][sqlite][linux]") {
   const auto journal = GENERATE(from_range(journals()));
   const bool before_all = GENERATE(true, false);
   const bool only_removed = GENERATE(false, true);
@@ -131,7 +131,7 @@ TEST_CASE("where the database is replaced while a pass runs, the pass ends there
 }
 
 TEST_CASE("where a link leads to another database while a pass runs, the pass ends there",
-          "[tool][race][sqlite]") {
+          "[tool][race][sqlite][linux]") {
   const auto journal = GENERATE(from_range(journals()));
   const bool before_all = GENERATE(true, false);
   const Backlog app(journal);
@@ -159,7 +159,7 @@ TEST_CASE("where a link leads to another database while a pass runs, the pass en
 }
 
 TEST_CASE("where the path of the uploads leads to another folder while a pass runs, it ends there",
-          "[tool][race][threads]") {
+          "[tool][race][threads][linux]") {
   const bool before_all = GENERATE(true, false);
   const bool by_link = GENERATE(true, false);
   const Backlog app;

@@ -87,7 +87,7 @@ class Arena : public App {
 }  // namespace
 
 TEST_CASE("directories and links that change places while passes run lead nowhere",
-          "[tool][files][untouched][swaps][threads]") {
+          "[tool][files][untouched][swaps][threads][linux]") {
   Arena app;
   int deleted = 0;
   const Watch watch({app.outside(), app.outside() / "inner"});

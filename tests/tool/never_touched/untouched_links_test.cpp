@@ -179,7 +179,7 @@ TEST_CASE("a directory swapped for a link before it is moved aside keeps its ses
   const auto id = app.add_session(48);
   const auto directory = app.uploads() / id;
   RunOptions options;
-  options.interpose = "renameat2:1:stop";
+  options.interpose = "renameat2:1:stop renameat:1:stop";
   Running running({"--app-dir", app.root().string()}, options);
   REQUIRE(running.wait_until_stopped());
   fs::rename(directory, app.scratch("moved"));
@@ -247,7 +247,7 @@ TEST_CASE("the uploads folder is opened once: what takes its path meanwhile is n
   LinkApp app;
   const auto id = app.add_session(48);
   RunOptions options;
-  options.interpose = "renameat2:1:stop";
+  options.interpose = "renameat2:1:stop renameat:1:stop";
   Running running({"--app-dir", app.root().string()}, options);
   REQUIRE(running.wait_until_stopped());
   const auto real = app.scratch("moved");

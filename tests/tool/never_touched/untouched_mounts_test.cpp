@@ -60,7 +60,7 @@ class MountApp : public App {
 }  // namespace
 
 TEST_CASE("a session whose directory is a mount point, or holds one, is left whole",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][linux]") {
   MountApp app;
   const auto id = app.add_session(48);
   const auto bystander = app.add_session(48);
@@ -91,7 +91,7 @@ TEST_CASE("a session whose directory is a mount point, or holds one, is left who
 }
 
 TEST_CASE("an orphan or a leftover that is a mount point, or holds one, stays",
-          "[tool][files][untouched]") {
+          "[tool][files][untouched][linux]") {
   const auto name = GENERATE(as<std::string>{}, "orphan", ".calib-cleanup.leftover");
   const auto where = GENERATE(as<std::string>{}, "", "nested", "image_000.png");
   MountApp app;
@@ -113,7 +113,8 @@ TEST_CASE("an orphan or a leftover that is a mount point, or holds one, stays",
   CHECK_FALSE(app.entries().contains("plain"));
 }
 
-TEST_CASE("where a live session's directory is mounted from stays", "[tool][files][untouched]") {
+TEST_CASE("where a live session's directory is mounted from stays",
+          "[tool][files][untouched][linux]") {
   MountApp app;
   const auto id = app.add_session(2);
   app.add_session(2);
@@ -134,7 +135,7 @@ TEST_CASE("where a live session's directory is mounted from stays", "[tool][file
   CHECK_FALSE(app.entries().contains("plain"));
 }
 
-TEST_CASE("where the database is mounted from stays", "[tool][files][untouched][sqlite]") {
+TEST_CASE("where the database is mounted from stays", "[tool][files][untouched][sqlite][linux]") {
   const bool whole_folder = GENERATE(true, false);
   MountApp app;
   app.add_session(2);
@@ -179,7 +180,7 @@ TEST_CASE("the uploads folder itself may be a mount point", "[tool][files][threa
   CHECK_FALSE(fs::exists(app.scratch("volume") / "orphan"));
 }
 
-TEST_CASE("a dry run says the same of mount points", "[tool][files][untouched]") {
+TEST_CASE("a dry run says the same of mount points", "[tool][files][untouched][linux]") {
   MountApp app;
   const auto id = app.add_session(48);
   const auto before = app.fingerprint();
@@ -199,7 +200,7 @@ TEST_CASE("a dry run says the same of mount points", "[tool][files][untouched]")
 }
 
 TEST_CASE("where the kernel does not tell what is mounted, nothing is touched",
-          "[tool][files][untouched][mounts]") {
+          "[tool][files][untouched][mounts][linux]") {
   App app;
   app.add_session(48);
   app.add_directory("orphan");

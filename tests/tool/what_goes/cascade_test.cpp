@@ -197,7 +197,7 @@ TEST_CASE("a commit that a reader blocks leaves all as it was, and the pass trie
   REQUIRE(reader.executeStep());
   // The first rename moves the directory aside, the second one moves it back.
   RunOptions options;
-  options.interpose = "renameat2:2:stop";
+  options.interpose = "renameat2:2:stop renameat:2:stop";
   Running running({"--app-dir", app.root().string(), "--json"}, options);
   REQUIRE(running.wait_until_stopped());
   CHECK(app.entries().size() == 1);

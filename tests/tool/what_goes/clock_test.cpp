@@ -167,7 +167,8 @@ TEST_CASE("what was committed stays so under a slow clock, and the rest of it go
   CHECK(difference(state_of(app), settled) == none);
 }
 
-TEST_CASE("the grace of orphans goes by the clock, and a slow one spares them", "[tool][clock]") {
+TEST_CASE("the grace of orphans goes by the clock, and a slow one spares them",
+          "[tool][clock][linux]") {
   const App app;
   app.execute("INSERT INTO sessions VALUES ('live', 'uploads/live', '9999-01-01 00:00:00')");
   app.add_directory("live");

@@ -68,7 +68,7 @@ TEST_CASE("an orphan goes without grace however young it is, and stays listed in
   CHECK_FALSE(app.entries().contains("orphan"));
 }
 
-TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][orphans]") {
+TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][orphans][linux]") {
   App app;
   app.add_session(2);
   const auto orphan = app.add_directory("orphan");
@@ -112,7 +112,7 @@ TEST_CASE("option --orphan-grace goes by the later of mtime and ctime", "[tool][
 }
 
 TEST_CASE("an orphan that is dated in the future is never old enough, and that is told",
-          "[tool][orphans]") {
+          "[tool][orphans][linux]") {
   const auto dry = GENERATE(false, true);
   App app;
   app.add_session(2);

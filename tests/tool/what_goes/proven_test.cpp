@@ -264,7 +264,8 @@ TEST_CASE("a million directories that are not proven make one line", "[tool][pro
   CHECK(app.entries().size() == 2000);
 }
 
-TEST_CASE("what a pass has proven holds for the next one, which is told so", "[tool][proven]") {
+TEST_CASE("what a pass has proven holds for the next one, which is told so",
+          "[tool][proven][linux]") {
   App app;
   app.add_session(48);
   app.add_directory("left-behind");

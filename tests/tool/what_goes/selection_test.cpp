@@ -268,7 +268,7 @@ TEST_CASE("option --max-delete counts sessions and directories, not records that
   CHECK(app.is_whole(young));
 }
 
-TEST_CASE("an orphan that changed within the grace stays", "[tool][orphan-grace]") {
+TEST_CASE("an orphan that changed within the grace stays", "[tool][orphan-grace][linux]") {
   App app;
   const auto young = app.add_session(1);
   const auto orphan = app.add_directory("left-behind");

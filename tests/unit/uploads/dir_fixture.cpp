@@ -1,6 +1,7 @@
 #include "unit/uploads/dir_fixture.hpp"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
@@ -195,6 +196,7 @@ extern "C" {
 int renameat2(int from_parent, const char* from, int to_parent, const char* to,
               unsigned flags) noexcept {
   if (auto* hook = hooks_in_use.load()) {
+    hook->renames_exclusively = true;
     if (hook->refuses_flags && flags != 0) {
       errno = EINVAL;
       return -1;
@@ -206,6 +208,7 @@ int renameat2(int from_parent, const char* from, int to_parent, const char* to,
 
 int renameat(int from_parent, const char* from, int to_parent, const char* to) noexcept {
   auto* hook = hooks_in_use.load();
+  if (hook != nullptr && hook->before_rename && !hook->renames_exclusively) hook->before_rename();
   if (hook != nullptr && hook->before_plain_rename) hook->before_plain_rename();
   return static_cast<int>(::syscall(SYS_renameat2, from_parent, from, to_parent, to, 0));
 }
@@ -250,6 +253,54 @@ int statx(int parent, const char* name, int flags, unsigned mask, struct statx* 
     ++status->stx_mnt_id;
   }
   return result;
+}
+
+// POSIX's, of which the tool makes use where it has nothing else. A stream is filled by its first
+// reading: here as well something comes between that and the first entry.
+
+struct dirent* readdir(DIR* stream) {
+  using Function = struct dirent* (*)(DIR*);
+  static const auto next = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "readdir64"));
+  auto* hook = hooks_in_use.load();
+  if (hook == nullptr) return next(stream);
+  if (hook->read_error != 0) {
+    errno = hook->read_error;
+    return nullptr;
+  }
+  const bool is_first = ::telldir(stream) == 0;
+  auto* const entry = next(stream);
+  if (entry != nullptr && hook->unknown_types) entry->d_type = DT_UNKNOWN;
+  if (hook->after_read && (is_first || entry == nullptr)) {
+    hook->after_read(path_of(::dirfd(stream)), entry == nullptr ? 0 : 1);
+    errno = 0;
+  }
+  return entry;
+}
+
+namespace {
+
+int looked_at(int result, int parent, const char* name, struct stat* status) {
+  auto* hook = hooks_in_use.load();
+  if (hook == nullptr || result != 0) return result;
+  ++hook->looks;
+  if (hook->mtime != 0) status->st_mtim.tv_sec = hook->mtime;
+  if (hook->ctime != 0) status->st_ctim.tv_sec = hook->ctime;
+  if (hook->other_mount && parent >= 0 && hook->other_mount(path_of(parent, name))) {
+    ++status->st_dev;
+  }
+  return result;
+}
+
+}  // namespace
+
+int fstatat(int parent, const char* name, struct stat* status, int flags) noexcept {
+  const auto result = ::syscall(SYS_newfstatat, parent, name, status, flags);
+  return looked_at(static_cast<int>(result), parent, name, status);
+}
+
+int fstat(int fd, struct stat* status) noexcept {
+  const auto result = ::syscall(SYS_newfstatat, fd, "", status, AT_EMPTY_PATH);
+  return looked_at(static_cast<int>(result), fd, "", status);
 }
 
 }  // extern "C"

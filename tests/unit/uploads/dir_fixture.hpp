@@ -72,18 +72,19 @@ struct Hooks {
   Hooks(const Hooks&) = delete;
   Hooks& operator=(const Hooks&) = delete;
 
-  std::function<void()> before_rename;                                ///< renameat2
-  std::function<void(const std::string& path, long got)> after_read;  ///< getdents64
-  std::function<bool(const std::string& path)> other_mount;  ///< lies elsewhere, says statx
+  std::function<void()> before_rename;  ///< renameat2; where the tool does not call it, renameat
+  std::function<void(const std::string& path, long got)> after_read;  ///< getdents64, readdir
+  std::function<bool(const std::string& path)> other_mount;  ///< lies elsewhere, says statx, fstat
   std::function<void()> before_plain_rename;                 ///< renameat
   bool refuses_flags = false;                                ///< renameat2 with flags gives EINVAL
+  bool renames_exclusively = false;                          ///< renameat2 was called
   int link_error = 0;                                        ///< linkat gives this error
-  bool unknown_types = false;                                ///< getdents64 tells no types
+  bool unknown_types = false;                                ///< getdents64, readdir tell no types
   bool no_mount_ids = false;                                 ///< statx tells no mounts
-  std::int64_t mtime = 0;      ///< statx gives this, in seconds, where it is not 0
+  std::int64_t mtime = 0;      ///< statx, fstat give this, in seconds, where it is not 0
   std::int64_t ctime = 0;      ///< the same
-  int read_error = 0;          ///< getdents64 gives this error
-  std::atomic<long> looks{0};  ///< calls of statx
+  int read_error = 0;          ///< getdents64, readdir give this error
+  std::atomic<long> looks{0};  ///< calls of statx, fstat
 };
 
 }  // namespace calib::test

@@ -246,7 +246,7 @@ TEST_CASE("tree: what cannot be removed is named, and the rest goes") {
   CHECK(status == 0);
 }
 
-TEST_CASE("tree: measuring changes no access time, nor needs to own what it measures") {
+TEST_CASE("tree: measuring changes no access time, nor needs to own what it measures", "[linux]") {
   const Sandbox box;
   box.write("t/sub/file");
   const auto directory = box.uploads / "t";

@@ -58,7 +58,7 @@ TEST_CASE("mounts: the border, as the kernel numbers mounts") {
   }
 }
 
-TEST_CASE("mounts: bind mounts") {
+TEST_CASE("mounts: bind mounts", "[linux]") {
   const Sandbox box;
   box.make("whole");
   box.make("part/mounted");
@@ -107,7 +107,7 @@ TEST_CASE("mounts: bind mounts") {
   CHECK(UploadDir(box.uploads).names_with_mounts().empty());
 }
 
-TEST_CASE("mounts: from an entry that has gone since, or of another name") {
+TEST_CASE("mounts: from an entry that has gone since, or of another name", "[linux]") {
   const Sandbox box;
   box.make("gone");
   box.make("export/inner");
@@ -130,7 +130,7 @@ TEST_CASE("mounts: from an entry that has gone since, or of another name") {
   }
 }
 
-TEST_CASE("mounts: in a root folder of its own, whose mount is not listed") {
+TEST_CASE("mounts: in a root folder of its own, whose mount is not listed", "[linux]") {
   const Sandbox box;
   box.make("mounted");
   box.make("export");
