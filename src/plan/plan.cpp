@@ -103,11 +103,15 @@ void Planner::list_kept(const SessionRow& row, const std::optional<std::string>&
 
 void Planner::note_names_to_follow(const SessionRow& row) {
   // Where all is as the app makes it there is nothing to ask.
-  if (links_.empty() && !has_odd_names_) return;
+  const bool is_plain = is_ascii(row.id) && is_ascii(row.id_as_text) && is_ascii(row.claimed) &&
+                        is_ascii(row.claimed_as_text);
+  if (links_.empty() && !has_odd_names_ && is_plain) return;
   for (const auto name : Claims::names_of(row)) {
     const auto [first, last] = links_.equal_range(folded_hash(name));
     for (auto link = first; link != last; ++link) to_follow_.insert(link->second);
-    if (has_odd_names_ && entries_.find(name) == nullptr) to_follow_.emplace(name);
+    // Either may be the odd one: the Kelvin sign folds to a plain k.
+    const bool is_odd = has_odd_names_ || !is_ascii(name);
+    if (is_odd && entries_.find(name) == nullptr) to_follow_.emplace(name);
   }
 }
 

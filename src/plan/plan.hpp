@@ -83,8 +83,8 @@ class Planner {
   void add(const SessionRow& row);
 
   /// After the last session: the names of which the folder has to be asked where they lead. Those
-  /// are claimed entries that are links, and claimed names without an entry where there is one that
-  /// a file system which folds more than ASCII case may take for it.
+  /// are claimed entries that are links, and claimed names without an entry where a file system
+  /// that folds more than ASCII case may take another one for it.
   [[nodiscard]] const std::set<std::string, std::less<>>& names_to_follow() const {
     return to_follow_;
   }

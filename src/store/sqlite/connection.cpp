@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/call.hpp"
 #include "base/fd.hpp"
 #include "base/system.hpp"
 
@@ -40,7 +41,7 @@ constexpr const char* read_only_mount =
 std::optional<FileId> file_at(const char* path) {
   struct stat status {};
   if (::stat(path, &status) != 0) return std::nullopt;
-  return FileId{status.st_dev, status.st_ino};
+  return FileId{static_cast<std::uint64_t>(status.st_dev), status.st_ino};
 }
 
 /// A FIFO would hang open(), a directory or a device is no database; this looks without opening.
@@ -144,23 +145,18 @@ bool has_unknown_sql(std::string_view why) {
 }
 
 // Affects this connection only.
-constexpr const char* keep = "PRAGMA main.journal_mode=PERSIST";
+constexpr const char* keeping_mode = "PRAGMA main.journal_mode=PERSIST";
 
 /// Syncs a file or directory, where it is there.
 void sync(const std::string& path) {
-  const auto attempt = [](auto&& call) {
-    int result = call();
-    while (result < 0 && errno == EINTR) result = call();
-    return result;
-  };
-  const Fd fd(attempt([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
-  if (!fd && errno == ENOENT) return;
-  if (fd && attempt([&] { return ::fsync(fd.get()); }) == 0) return;
+  const Fd fd(retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
+  const auto error = fd ? system::sync_to_disk(fd.get()) : errno_code(errno);
+  if (!error || (!fd && error == std::errc::no_such_file_or_directory)) return;
   throw PassError(PassError::Kind::unusable, path,
                   fmt::format("it cannot be synced, and what the database says may be lost with "
                               "the power: {}; see to it that this user may read it and the disk "
                               "is well, and run again",
-                              std::generic_category().message(errno)));
+                              error.message()));
 }
 
 }  // namespace
@@ -189,8 +185,10 @@ void Connection::set_up() {
   }
   // Which limits any row that is rewritten, too.
   sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, max_value_bytes);
-  for (const auto* pragma : {"PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF",
-                             "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
+  // What is synced is to be on the disk, and not in its own memory: macOS makes a difference there.
+  for (const auto* pragma :
+       {"PRAGMA fullfsync=ON", "PRAGMA checkpoint_fullfsync=ON", "PRAGMA trusted_schema=OFF",
+        "PRAGMA foreign_keys=OFF", "PRAGMA cell_size_check=ON", "PRAGMA temp_store=MEMORY"}) {
     database_.exec(pragma);
   }
   file_ = file_at(sqlite3_db_filename(handle, "main"));
@@ -367,12 +365,13 @@ PassError Connection::store_error(const SQLite::Exception& error) const {
 }
 
 void Connection::keep_journal() {
-  if (has_journal_mode("delete") && is_shareable()) database_.exec(keep);
+  if (has_journal_mode("delete") && is_shareable()) database_.exec(keeping_mode);
 }
 
 void Connection::remove_journal() noexcept {
   if (access_ == Access::read_only) return;
-  if (has_journal_mode("delete") && has_journal()) static_cast<void>(database_.tryExec(keep));
+  if (has_journal_mode("delete") && has_journal())
+    static_cast<void>(database_.tryExec(keeping_mode));
   // Not one of another database that stands there now, whose locks are not ours; and where somebody
   // has gone over to a write-ahead log, that stays. What SQLite cannot remove, since somebody else
   // uses it, does no harm: its header is zeros, and the next writer removes it.

@@ -297,6 +297,16 @@ TEST_CASE("the file system is asked for the entry of a name that it may spell in
   }
 }
 
+TEST_CASE("an odd name may be a plain one to the file system", "[plan][directories][links]") {
+  const std::string kelvin = "\xe2\x84\xaa";
+  auto situation = proven();
+  situation.listing.push_back({"k", EntryKind::directory, 7});
+  situation.ways[kelvin] = {{kelvin, EntryKind::directory, 7}};
+  REQUIRE(plan_of(situation).orphans == Names{"k"});
+  situation.sessions.push_back(session(kelvin, young));
+  CHECK(plan_of(situation).orphans.empty());
+}
+
 TEST_CASE("what bears another database's mark is never purged", "[plan][directories][marks]") {
   auto situation = proven();
   situation.rules.mode = GENERATE(Mode::expired, Mode::orphans_only, Mode::named);
