@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Shows calib-cleanup at work. Installs what the build, and then a package of it, needs (Debian 12 or
-# 13) and builds first.
+# 13, or a Mac with Homebrew) and builds first.
 #
 #   scripts/demo.sh        makes a sandbox app folder, then: a dry run, a real pass, what is left
 #   scripts/demo.sh DIR    a dry run on the app folder DIR; changes nothing there
 set -euo pipefail
-folder=${1:+$(realpath -e -- "$1")}
+folder=${1:+$(cd -- "$1" && pwd -P)}
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
 

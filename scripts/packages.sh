@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # what is not used here
-# Sourced by the other scripts: what Debian packages they need, and how they get them.
+# Sourced by the other scripts: what packages they need, Debian's or, on a Mac, Homebrew's, and how
+# they get them. A Mac's bash is 3.2.
 
 # To build the tool.
 build_packages="g++ cmake ninja-build libcli11-dev libsqlitecpp-dev libsqlite3-dev libpq-dev
@@ -15,22 +16,46 @@ postgresql_packages="postgresql"
 # its old one is another project's.
 app_packages="python3 python3-dotenv python3-fastapi python3-httpx python3-psycopg2
   python3-sqlalchemy python3-uvicorn flake8 jq mypy"
-if grep -qx 'VERSION_ID="12"' /etc/os-release; then
+if grep -qx 'VERSION_ID="12"' /etc/os-release 2>/dev/null; then
   app_packages+=" python3-multipart"
 else
   app_packages+=" python3-python-multipart"
 fi
 
-# need_packages NAME...: installs those that are missing, as root or through sudo.
+# The compiler is Apple's (xcode-select --install), and so is sqlite3. To build the tool is all that is
+# done there: the tests are for Linux.
+is_mac() { [ "$(uname -s)" = Darwin ]; }
+if is_mac; then
+  build_packages="cmake ninja cli11 fmt sqlitecpp nlohmann-json tomlplusplus catch2 libpq"
+  package_packages=
+fi
+
+is_installed() {
+  if is_mac; then
+    [ "$1" = sqlite3 ] || brew list --formula --versions "$1" >/dev/null 2>&1
+  else
+    dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+  fi
+}
+
+# need_packages NAME...: installs those that are missing: as root or through sudo, and on a Mac as
+# whoever has Homebrew.
 need_packages() {
   local missing=()
   local name
   for name in "$@"; do
-    dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed ||
-      missing+=("$name")
+    is_installed "$name" || missing+=("$name")
   done
   [ "${#missing[@]}" -eq 0 ] && return 0
   echo "Installing: ${missing[*]}" >&2
+  if is_mac; then
+    command -v brew >/dev/null || {
+      echo "These are Homebrew's packages: install that first (https://brew.sh)" >&2
+      return 1
+    }
+    brew install --quiet "${missing[@]}" >&2
+    return
+  fi
   local as_root=()
   if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || {
