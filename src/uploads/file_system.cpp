@@ -6,16 +6,17 @@
 namespace calib {
 namespace {
 
-// They give the time of the last change of the content, which a restore sets, for that of any.
-constexpr std::array<std::string_view, 6> without_changes{
-    "fuse.gcsfuse", "fuse.goofys", "fuse.mount-s3", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"};
+// Of other machines these carry the time of any change (RFC 1813 and RFC 8881 for NFS). In user
+// space sshfs, s3fs and their like give that of the content for it, which a restore sets; and what
+// only shows another folder (bindfs, mergerfs) tells what that one does, and not what it is.
+constexpr std::array<std::string_view, 5> with_changes{"ceph", "fuse.glusterfs", "lustre", "nfs",
+                                                       "nfs4"};
 
 }  // namespace
 
 bool tells_changes(FileSystem kind, std::string_view type) {
   if (is_local(kind)) return true;
-  return !type.empty() &&
-         std::find(without_changes.begin(), without_changes.end(), type) == without_changes.end();
+  return std::find(with_changes.begin(), with_changes.end(), type) != with_changes.end();
 }
 
 }  // namespace calib

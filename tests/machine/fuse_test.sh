@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # File systems in user space: one that numbers directories by their paths; a file that somebody has
-# open, which comes back under another name when it is removed; and one that gives a restored
-# directory for as old as it was.
+# open, which comes back under another name when it is removed; and one that may give a
+# restored directory for as old as it was.
 #   fuse_test.sh EXECUTABLE
 . "$(dirname "$0")/shell.sh"
 need bindfs mergerfs fusermount3 jq sqlite3
@@ -64,16 +64,16 @@ check "once it is closed a pass removes it" pass 0
 check "once it is closed it is gone" is_gone "$old"
 check "the other one is there" test -d "$uploads/$young"
 
-# As where a restored directory is as old as it was.
+# What stands behind it may give a restored directory for as old as it was, as sshfs does.
 unmount
-bindfs -o subtype=sshfs "$scratch/source" "$app/uploads"
+bindfs "$scratch/source" "$app/uploads"
 mkdir "$uploads/restored"
 touch -d "2020-01-01" "$uploads/restored"
 options=(--orphan-grace 1)
-check "no ctime: a pass with a grace succeeds" pass 0
-check "no ctime: it says why an orphan stays" says "1 directory without a session is never old enough"
-check "no ctime: and what to do" says "--orphan-grace 0"
-check "no ctime: the orphan stays" test -d "$uploads/restored"
+check "unknown age: a pass with a grace succeeds" pass 0
+check "unknown age: it says why an orphan stays" says "1 directory without a session is never old enough"
+check "unknown age: and what to do" says "--orphan-grace 0"
+check "unknown age: the orphan stays" test -d "$uploads/restored"
 options=()
-check "no ctime: without a grace it goes" pass 0
-check "no ctime: it is gone" is_gone restored
+check "unknown age: without a grace it goes" pass 0
+check "unknown age: it is gone" is_gone restored
