@@ -42,6 +42,12 @@ double beside_fixed_cost(double taken, double held, double each, double each_com
 
 }  // namespace
 
+LockBudget LockBudget::of_all(std::size_t units) {
+  LockBudget budget(units);
+  budget.is_patient_ = true;
+  return budget;
+}
+
 std::size_t LockBudget::first_portion_of(std::size_t units, std::uint64_t rows) {
   const auto fitting =
       static_cast<std::uint64_t>(units) * rows_at_first / std::max<std::uint64_t>(rows, 1);
@@ -57,7 +63,9 @@ std::size_t LockBudget::next_portion(std::size_t taken, Duration spent, std::siz
   return static_cast<std::size_t>(std::clamp(fitting, 1.0, 2.0 * static_cast<double>(portion)));
 }
 
-bool LockBudget::is_too_slow(Duration staging) { return staging >= wanted_hold; }
+bool LockBudget::is_too_slow(Duration staging) const {
+  return !is_patient_ && staging >= wanted_hold;
+}
 
 void LockBudget::learn(std::size_t taken, Duration filled, Duration held) {
   // Filling has much the same share of the hold from one transaction to the next.

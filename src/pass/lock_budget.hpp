@@ -18,6 +18,9 @@ class LockBudget {
   /// `first_portion`: what the first transaction begins with.
   explicit LockBudget(std::size_t first_portion = most_at_first) : first_portion_(first_portion) {}
 
+  /// For what has to go at once, however long that takes: rows that hold each other.
+  static LockBudget of_all(std::size_t units);
+
   /// What that may be for `units` that have `rows` rows in all: nobody knows yet how long one
   /// takes.
   [[nodiscard]] static std::size_t first_portion_of(std::size_t units, std::uint64_t rows);
@@ -30,7 +33,7 @@ class LockBudget {
 
   /// Whether it should wait for no further unit of a portion whose directories took `staging` so
   /// far: a folder on another machine may take a second for what took a millisecond before.
-  [[nodiscard]] static bool is_too_slow(Duration staging);
+  [[nodiscard]] bool is_too_slow(Duration staging) const;
 
   /// A transaction held the lock for `held`; the part of it before the commit, in which it took in
   /// `taken` units, was `filled`.
@@ -53,6 +56,7 @@ class LockBudget {
   // as what they commit.
   Duration fill_time_ = std::chrono::milliseconds{25};
   std::size_t first_portion_;
+  bool is_patient_ = false;
   Fill last_;
   Fill other_;  ///< the last one of clearly another size
 };

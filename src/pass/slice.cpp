@@ -183,7 +183,7 @@ void Slice::stage(StoreTransaction& transaction, std::size_t first, const StopFl
   const auto began = Clock::now();
   for (auto unit = first; unit < result_.taken; ++unit) {
     throw_if_requested(stop);
-    if (LockBudget::is_too_slow(Clock::now() - began)) {
+    if (budget_.is_too_slow(Clock::now() - began)) {
       put_off(transaction, unit);
       return;
     }

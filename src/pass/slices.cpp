@@ -91,6 +91,7 @@ void Slices::go_on_after(const SliceResult& slice, std::chrono::milliseconds loc
     if (slice.filled.count() > 0) budget_.learn(done, slice.filled, held_lock_);
     busy_since_ = never;
     next_ += done;
+    if (!slice.put_off.empty()) was_put_off_ = true;
     std::copy(slice.put_off.begin(), slice.put_off.end(),
               units_.begin() + static_cast<std::ptrdiff_t>(next_));
     max_owners_ = std::min(2 * max_owners_, largest_slice);
@@ -124,10 +125,14 @@ void Slices::give_up(const PassError& error, Notes& notes) {
 /// A row that goes with one unit may hold another, so whoever was held gets another try, as long as
 /// that frees somebody. Of those that get none it is told.
 void Slices::begin_next_round(Failures& failures) {
-  if (any_left() || held_.empty() || held_.size() >= units_.size()) {
+  const bool frees_nobody = held_.size() >= units_.size();
+  if (any_left() || held_.empty() || (frees_nobody && !was_put_off_)) {
     failures.add(std::exchange(held_failures_, {}));
     return;
   }
+  // Whom rows of each other hold can only go together: whoever was put off held the other.
+  if (frees_nobody) budget_ = LockBudget::of_all(held_.size());
+  was_put_off_ = false;
   held_failures_.clear();
   units_ = std::exchange(held_, {});
   // In a chain of rows that hold each other, whoever can go first may stand last.

@@ -74,6 +74,7 @@ class Slices {
   RecordCounts counts_;
   std::vector<Unit> held_;  ///< by rows that stay, or for lack of room: they get another round
   Failures held_failures_;
+  bool was_put_off_ = false;  ///< a unit, in this round
   LockBudget budget_;
   Clock::duration held_lock_{};      ///< by the last slice
   Clock::time_point released_{};     ///< when it gave the lock back

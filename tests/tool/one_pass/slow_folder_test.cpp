@@ -49,6 +49,22 @@ TEST_CASE("whom a row of a session holds that is put off waits for that one", "[
   CHECK(backlog.is_gone(other));
 }
 
+TEST_CASE("sessions whose rows hold each other go together, however slow that is",
+          "[tool][slices]") {
+  const Backlog backlog;
+  const auto& due = backlog.due();
+  backlog.execute(
+      "CREATE TABLE pairs (session_id VARCHAR(36) REFERENCES sessions (id) ON DELETE CASCADE, "
+      "other VARCHAR(36) REFERENCES sessions (id))");
+  backlog.execute("INSERT INTO pairs VALUES ('" + due[0] + "', '" + due[1] + "'), ('" + due[1] +
+                  "', '" + due[0] + "')");
+  const auto ran = run_pass(backlog, {}, slow_renames);
+  CHECK(ran.status == 0);
+  CHECK(ran.err.empty());
+  CHECK(has_line(ran.out, "Cleanup completed: Deleted 2 old sessions"));
+  for (const auto& id : due) CHECK(backlog.is_gone(id));
+}
+
 TEST_CASE("who is put off goes all the same where another one beside it is held for good",
           "[tool][slices]") {
   Backlog backlog;
