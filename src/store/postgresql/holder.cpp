@@ -9,20 +9,22 @@ namespace {
 
 constexpr std::chrono::seconds between_questions{1};
 
-/// `which`: a condition on `l`, the lock.
-std::string holder_where(Connection& connection, const std::string& which,
+/// `which`: a condition on `l`, the lock. `since`: the column of `a`, who has it, that says since
+/// when.
+std::string holder_where(Connection& connection, const std::string& which, const std::string& since,
                          const std::vector<std::string>& parameters) {
   try {
     return connection.reading([&]() -> std::string {
       const auto rows = connection.query(
           "SELECT a.pid, COALESCE(NULLIF(a.application_name, ''), a.usename::text, 'somebody'), "
           "COALESCE(', from ' || host(a.client_addr), ''), "
-          "COALESCE(', since ' || to_char(COALESCE(a.xact_start, a.backend_start), 'YYYY-MM-DD "
-          "HH24:MI:SS') || ' UTC', '') "
-          "FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
-          "WHERE l.granted AND l.pid <> pg_backend_pid() AND l.database = "
-          "(SELECT oid FROM pg_database WHERE datname = current_database()) AND " +
-              which + " ORDER BY a.xact_start NULLS LAST LIMIT 1",
+          "COALESCE(', since ' || to_char(" +
+              since +
+              ", 'YYYY-MM-DD HH24:MI:SS') || ' UTC', '') "
+              "FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+              "WHERE l.granted AND l.pid <> pg_backend_pid() AND l.database = "
+              "(SELECT oid FROM pg_database WHERE datname = current_database()) AND " +
+              which + " ORDER BY " + since + " NULLS LAST LIMIT 1",
           parameters);
       if (rows.count() == 0) return {};
       return fmt::format("{} (server process {}{}{})", rows.text(0, 1), rows.text(0, 0),
@@ -46,14 +48,14 @@ std::string holder_of_tables(Connection& connection, const Knowledge& knowledge)
   return holder_where(connection,
                       "l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND (l.relation = $1::oid "
                       "OR (l.relation = ANY($2::oid[]) AND l.mode <> 'RowExclusiveLock'))",
-                      {sessions.oid, array_of(oids)});
+                      "a.xact_start", {sessions.oid, array_of(oids)});
 }
 
 std::string holder_of_lock(Connection& connection, const std::vector<std::string>& key) {
   return holder_where(connection,
                       "l.locktype = 'advisory' AND l.classid::int4 = $1::int4 AND l.objid::int4 = "
                       "$2::int4 AND l.objsubid = 2",
-                      key);
+                      "a.backend_start", key);
 }
 
 ToldWait::ToldWait(Connection& connection, std::string what, std::chrono::milliseconds limit,

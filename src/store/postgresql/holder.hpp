@@ -12,12 +12,12 @@
 namespace calib::postgresql {
 
 /// Whoever has the app's tables locked, the one first who began first: `psql (server process 812,
-/// from 10.0.0.7, since 2025-03-01 21:03:12 UTC)`: since when it is in its transaction, or else
-/// connected. Empty where nobody has, or it is not told. Between two
-/// transactions. Throws PassError (stopped).
+/// from 10.0.0.7, since 2025-03-01 21:03:12 UTC)`: since when it is in its transaction. Empty where
+/// nobody has, or it is not told. Between two transactions. Throws PassError (stopped).
 std::string holder_of_tables(Connection& connection, const Knowledge& knowledge);
 
-/// The same of the advisory lock with this key: two numbers.
+/// The same of the advisory lock with this key, two numbers: since when it is connected, for a pass
+/// takes that lock at its beginning.
 std::string holder_of_lock(Connection& connection, const std::vector<std::string>& key);
 
 /// Tells the connection's progress who is waited for, which it finds out once a second.
