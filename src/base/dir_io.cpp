@@ -46,10 +46,9 @@ bool is_component(std::string_view name) {
 }
 
 std::error_code open_folder(const char* path, Fd& fd, Status& status) {
-  const int opened =
-      retry([&] { return ::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-  if (opened < 0) return errno_code(errno);
-  fd = Fd(opened);
+  if (const auto error = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, fd)) {
+    return error;
+  }
   return stat_at(fd.get(), status);
 }
 

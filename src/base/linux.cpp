@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "base/call.hpp"
+#include "base/entry_kind.hpp"
 #include "base/stop.hpp"
 #include "base/system.hpp"
 
@@ -62,13 +63,6 @@ int flags_of(Freshness freshness) {
 }
 
 constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-
-std::error_code open_at(int parent, const char* name, int flags, Fd& fd) {
-  const int opened = retry([&] { return ::openat(parent, name, flags); });
-  if (opened < 0) return errno_code(errno);
-  fd = Fd(opened);
-  return {};
-}
 
 // Whether there is openat2(2). Linux before 5.6 does not know it (ENOSYS), and filters of system
 // calls that do not either answer EPERM.
@@ -135,19 +129,6 @@ FileSystem kind_of(std::uint64_t magic) {
       return FileSystem::smb;
     default:
       return FileSystem::other;
-  }
-}
-
-DirEntry::Kind kind_of_entry(unsigned char type) {
-  switch (type) {
-    case DT_UNKNOWN:
-      return DirEntry::Kind::unknown;
-    case DT_DIR:
-      return DirEntry::Kind::directory;
-    case DT_LNK:
-      return DirEntry::Kind::link;
-    default:
-      return DirEntry::Kind::other;
   }
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/call.hpp"
+#include "base/entry_kind.hpp"
 #include "base/stop.hpp"
 #include "base/system.hpp"
 
@@ -27,26 +28,6 @@ void take(const struct stat& raw, Status& status) {
   status.mode = raw.st_mode;
   status.owner = raw.st_uid;
   add_times_and_flags(raw, status);
-}
-
-DirEntry::Kind kind_of_entry(unsigned char type) {
-  switch (type) {
-    case DT_UNKNOWN:
-      return DirEntry::Kind::unknown;
-    case DT_DIR:
-      return DirEntry::Kind::directory;
-    case DT_LNK:
-      return DirEntry::Kind::link;
-    default:
-      return DirEntry::Kind::other;
-  }
-}
-
-std::error_code open_at(int parent, const char* name, int flags, Fd& fd) {
-  const int opened = retry([&] { return ::openat(parent, name, flags); });
-  if (opened < 0) return errno_code(errno);
-  fd = Fd(opened);
-  return {};
 }
 
 }  // namespace
