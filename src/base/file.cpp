@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <system_error>
 
+#include "base/call.hpp"
 #include "base/fd.hpp"
 
 namespace calib {
@@ -44,8 +45,7 @@ std::string read_to_end(int fd, std::size_t max_bytes) {
   std::string text;
   std::array<char, 16384> buffer{};
   while (true) {
-    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
+    const auto count = retry([&] { return ::read(fd, buffer.data(), buffer.size()); });
     if (count < 0) throw system_failure(errno);
     if (count == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(count));

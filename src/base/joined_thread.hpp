@@ -18,9 +18,7 @@ class JoinedThread {
   JoinedThread& operator=(JoinedThread&&) = delete;
   JoinedThread(const JoinedThread&) = delete;
   JoinedThread& operator=(const JoinedThread&) = delete;
-  ~JoinedThread() { join(); }
-
-  void join() {
+  ~JoinedThread() {
     if (thread_.joinable()) thread_.join();
   }
 

@@ -110,9 +110,8 @@ std::string list_text() {
   while (true) {
     const auto size = text.size();
     text.resize(size + part);
-    const auto got = ::read(fd.get(), text.data() + size, part);
+    const auto got = retry([&] { return ::read(fd.get(), text.data() + size, part); });
     text.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-    if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw without_proc(mount_list, errno_code(errno));
     if (got == 0) return text;
   }

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/call.hpp"
+
 namespace calib {
 
 void keep_standard_descriptors() {
@@ -25,11 +27,8 @@ bool is_screen(int descriptor) {
 
 std::error_code write_all(int descriptor, std::string_view text) {
   while (!text.empty()) {
-    const auto written = ::write(descriptor, text.data(), text.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return {errno, std::generic_category()};
-    }
+    const auto written = retry([&] { return ::write(descriptor, text.data(), text.size()); });
+    if (written < 0) return errno_code(errno);
     text.remove_prefix(static_cast<std::size_t>(written));
   }
   return {};

@@ -13,7 +13,9 @@
 #include <system_error>
 #include <utility>
 
+#include "base/call.hpp"
 #include "base/fd.hpp"
+#include "base/standard_streams.hpp"
 #include "base/text.hpp"
 #include "report/report.hpp"
 
@@ -211,8 +213,7 @@ std::pair<std::string, int> read_previous(const std::filesystem::path& file) {
   std::string text;
   std::array<char, 4096> buffer{};
   while (text.size() < limit) {
-    const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
+    const auto got = retry([&] { return ::read(fd.get(), buffer.data(), buffer.size()); });
     if (got < 0) return {"", errno};
     if (got == 0) break;
     text.append(buffer.data(), static_cast<std::size_t>(got));
@@ -240,11 +241,8 @@ class TemporaryFile {
   }
 
   void write(std::string_view text) {
-    while (!text.empty()) {
-      const ssize_t put = ::write(fd_.get(), text.data(), text.size());
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) throw_error(errno, target_, "cannot write the metrics");
-      text.remove_prefix(static_cast<std::size_t>(put));
+    if (const auto error = write_all(fd_.get(), text)) {
+      throw_error(error.value(), target_, "cannot write the metrics");
     }
   }
 

@@ -72,15 +72,7 @@ unsigned terminal_columns() {
 }
 
 /// False where stderr takes no more: then there is nobody to tell, and nothing more to draw.
-bool write_to_terminal(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t put = ::write(STDERR_FILENO, text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(put));
-  }
-  return true;
-}
+bool write_to_terminal(std::string_view text) { return !write_all(STDERR_FILENO, text); }
 
 /// `waiting for another pass: 3 of 30 s, for calib-cleanup (process 812)`.
 std::string wait_text(const Wait& wait, std::chrono::steady_clock::time_point now) {
