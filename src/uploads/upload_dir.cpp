@@ -109,9 +109,7 @@ UploadDir::UploadDir(const std::filesystem::path& path) : path_(path.string()) {
   id_ = status.id;
   mount_ = status.mount;
   mounts_ = read_mounts();
-  const auto kind = file_system();
-  is_served_ = !is_local(kind);
-  tells_changes_ = calib::tells_changes(kind, mounts_.type);
+  file_system_ = system::file_system_of(fd_.get());
 }
 
 Mounts UploadDir::read_mounts() const {
@@ -343,7 +341,7 @@ PathErrors UploadDir::restore_entry(const std::string& staged) const {
   return merge(fd_.get(), staged, staged_path, from.get(), to.get());
 }
 
-FileSystem UploadDir::file_system() const { return system::file_system_of(fd_.get()); }
+bool UploadDir::tells_changes() const { return calib::tells_changes(file_system_, mounts_.type); }
 
 std::optional<DiskSpace> UploadDir::space() const {
   struct statvfs status {};
@@ -358,7 +356,8 @@ std::error_code UploadDir::sync() const { return sync_directory(fd_.get()); }
 TreeResult UploadDir::measure(const std::string& name, Fate fate, HardLinks& links,
                               const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));
-  return measure_tree({fd_.get(), mount_, path_, mounts_, is_served_}, name, fate, links, stop);
+  return measure_tree({fd_.get(), mount_, path_, mounts_, !is_local(file_system_)}, name, fate,
+                      links, stop);
 }
 
 TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const {
@@ -394,7 +393,8 @@ TreeResult UploadDir::measure_top(HardLinks& links, const StopFlag& stop) const 
 
 TreeResult UploadDir::purge(const std::string& name, HardLinks& links, const StopFlag& stop) const {
   if (!is_component(name)) return refused(path_below(path_, name));
-  return purge_tree({fd_.get(), mount_, path_, mounts_, is_served_}, name, links, stop);
+  return purge_tree({fd_.get(), mount_, path_, mounts_, !is_local(file_system_)}, name, links,
+                    stop);
 }
 
 }  // namespace calib

@@ -112,12 +112,12 @@ class UploadDir {
   [[nodiscard]] PathErrors restore(const std::string& name) const;
 
   /// What kind of file system it is on.
-  [[nodiscard]] FileSystem file_system() const;
+  [[nodiscard]] FileSystem file_system() const { return file_system_; }
 
   /// Its type, as mount(8) names it (`fuse.sshfs`); empty where that is not told.
   [[nodiscard]] const std::string& file_system_type() const { return mounts_.type; }
   /// Whether a directory that is put back with its old times shows it (see DirectoryStatus).
-  [[nodiscard]] bool tells_changes() const { return tells_changes_; }
+  [[nodiscard]] bool tells_changes() const;
 
   /// How large that is, and how full; nothing where that is not told.
   [[nodiscard]] std::optional<DiskSpace> space() const;
@@ -156,9 +156,8 @@ class UploadDir {
   Fd fd_;
   FileId id_;
   std::uint64_t mount_ = 0;
-  Mounts mounts_;           ///< as it was opened
-  bool is_served_ = false;  ///< see Folder
-  bool tells_changes_ = true;
+  FileSystem file_system_ = FileSystem::unknown;
+  Mounts mounts_;  ///< as it was opened
 };
 
 }  // namespace calib
