@@ -73,11 +73,10 @@ std::string of_unknown_age(const UploadDir& uploads, std::size_t count) {
   const auto& type = uploads.file_system_type();
   return fmt::format(
       "{}: the file system ({}) does not tell when something was put there with an older date, so "
-      "{} without a session {} for --orphan-grace; look at them, then delete them with "
+      "{} never old enough for --orphan-grace; look at them, then delete them with "
       "--orphan-grace 0",
       uploads.path(), type.empty() ? "of an unknown type" : type,
-      count_text(count, "directory", "directories"),
-      count == 1 ? "is never old enough" : "are never old enough");
+      count_text(count, "directory without a session is", "directories without a session are"));
 }
 
 Failure older_than_database(const UploadDir& uploads, const std::string& database,
