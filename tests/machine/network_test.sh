@@ -65,12 +65,7 @@ rmdir "$app/uploads"
 ln -s "$uploads" "$app/uploads"
 
 # pass STATUS [OPTION...]
-pass() {
-  local status=0
-  "$executable" --app-dir "$app" "${@:2}" >"$scratch/said" 2>&1 || status=$?
-  [ "$status" -eq "$1" ] || { cat "$scratch/said"; return 1; }
-}
-says() { grep -qF -- "$1" "$scratch/said"; }
+pass() { ends_with "$1" "$executable" --app-dir "$app" "${@:2}"; }
 are() { [ "$(ls -A "$1" | tr '\n' ' ')" = "$2 " ]; }
 
 add_session "$app" "$old" "'2020-01-01 00:00:00.000000'"

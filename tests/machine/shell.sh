@@ -28,6 +28,14 @@ check() {
   exit 1
 }
 
+# ends_with STATUS COMMAND...: what it says is in $scratch/said, and shown where it ends otherwise.
+ends_with() {
+  local status=0
+  "${@:2}" >"$scratch/said" 2>&1 || status=$?
+  [ "$status" -eq "$1" ] || { cat "$scratch/said" >&2; return 1; }
+}
+says() { grep -qF -- "$1" "$scratch/said"; }
+
 quietly() { "$@" >/dev/null; }
 no_line_with() { ! grep -qE -- "$@"; }
 # A file that is empty has no such line, and nothing to check.
