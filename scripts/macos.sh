@@ -46,9 +46,8 @@ fetch_sqlite() {
     -o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt" -o APT::Sandbox::User=)
   quietly "$apt/log" apt-get "${options[@]}" update
   (cd "$apt" && quietly log apt-get "${options[@]}" source libsqlitecpp-dev)
-  mv "$apt"/*/ "$folder/" 2>/dev/null || true
-  mv "$folder"/[sS][qQ][lL]ite[cC]pp-* "$folder/sqlitecpp"
-  rm -rf "$apt" "$folder"/{lists,archives}
+  mv "$apt"/[sS][qQ][lL]ite[cC]pp-*/ "$folder/sqlitecpp"
+  rm -rf "$apt"
 }
 
 # What is only headers comes from Debian's packages, but not with all of /usr/include behind it.
